@@ -1,0 +1,91 @@
+//! The configuration: TOML in, checked types out, every problem at once with its line.
+mod cloud;
+mod problem;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use cloud::{Cloud, CredentialsFrom, Endpoints};
+pub use problem::{Problem, Problems};
+
+use crate::model::{CloudName, Fqdn, ProviderName, Service};
+
+/// A whole configuration, every value of it good and every default filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The process itself.
+    pub daemon: Daemon,
+    /// Accounts by name.
+    pub clouds: BTreeMap<CloudName, Cloud>,
+    /// Where record sets live, by name.
+    pub providers: BTreeMap<ProviderName, Provider>,
+    /// What is kept alive, in the order written; at least one.
+    pub services: Vec<Arc<Service>>,
+}
+
+/// The `[daemon]` section.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    /// Where the read-only side listens. Default `127.0.0.1:9753`.
+    pub listen: SocketAddr,
+    /// The socket of operator commands. Default `/run/pointsman/control.sock`.
+    pub control: PathBuf,
+    /// Where state is kept. Default `/var/lib/pointsman`.
+    pub state_dir: PathBuf,
+    /// Look and decide, write nothing. Default no.
+    pub dry_run: bool,
+    /// Every record set is read this often anyway. Default 60 s.
+    pub resync: Duration,
+    /// How much is logged, and how.
+    pub log: Log,
+}
+
+/// The `log` key of `[daemon]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a tracing filter directive. Default `info`.
+    pub level: String,
+    /// One sentence a line, or one JSON object a line. Default text.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// A `[dns.NAME]` section: where record sets live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// `kind = "huawei"`: a zone of Huawei Cloud DNS.
+    Huawei(HuaweiZone),
+}
+
+/// A zone of Huawei Cloud DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HuaweiZone {
+    /// The account.
+    pub cloud: CloudName,
+    /// The cloud's region whose DNS endpoint is asked. Default: the account's `region`.
+    pub cloud_region: String,
+    /// The zone's name.
+    pub zone: Fqdn,
+    /// Private or public.
+    pub zone_type: ZoneType,
+}
+
+/// The types of zones that Huawei Cloud DNS has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneType {
+    /// Seen within VPCs.
+    Private,
+    /// Seen by all.
+    Public,
+}

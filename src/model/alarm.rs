@@ -1,0 +1,63 @@
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+macro_rules! alarms {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What somebody should know of while it lasts: a closed list, used as a metric's label.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Alarm {$($(#[$doc])* $name,)*}
+
+        impl Alarm {
+            /// All of them, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// As metrics, logs and the API spell it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {$(Self::$name => $text,)*}
+            }
+        }
+    };
+}
+
+alarms! {
+    /// Every region is down; `when_all_down` decides what is published.
+    AllDown = "all_down",
+    /// A rule of the guard holds a plan back.
+    Held = "held",
+    /// The provider cannot be reached, throttles, or answers what cannot be understood.
+    ProviderAway = "provider_away",
+    /// The provider refused a write.
+    WriteRefused = "write_refused",
+    /// The provider took a write and does not bring it into force.
+    NotInForce = "not_in_force",
+    /// The record set does not exist and `create` is false.
+    Missing = "missing",
+    /// The record set exists and is not served: disabled, frozen, or its last change failed.
+    Withheld = "withheld",
+    /// Somebody else changed our addresses.
+    Drift = "drift",
+    /// Somebody keeps changing our addresses back.
+    Fight = "fight",
+    /// A region has no address that we know.
+    NoAddress = "no_address",
+    /// An object of a region, its load balancer, does not exist any more.
+    Gone = "gone",
+    /// A region's check has been unknown for a while: it is not being watched.
+    Blind = "blind",
+    /// An endpoint's certificate ends soon.
+    Certificate = "certificate",
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Alarm {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}

@@ -1,0 +1,39 @@
+//! The words of pointsman, as types.
+//!
+//! Everything else speaks in these: a [`Service`] has [`Region`]s, a region has [`Check`]s, a look
+//! yields an [`Observation`], and what a zone holds is a [`Found`] record set that a [`RecordSet`]
+//! replaces. Types here have no bad value, do no I/O, read no clock, and import no other module.
+//! Carries NEVER-EMPTY as a type ([`RecordSet`] cannot be built empty) and SECRETS-STAY ([`Secret`]
+//! cannot be printed). Start at [`Service`].
+
+mod alarm;
+mod check;
+mod expression;
+mod name;
+mod observation;
+mod record_set;
+mod secret;
+mod service;
+mod status;
+mod threshold;
+mod time;
+
+pub use alarm::Alarm;
+pub use check::{
+    Check, CheckKind, ClientCertificate, EipCheck, ElbCheck, ElbRef, HttpCheck, MinHealthy, Scheme,
+    StatusSet, TcpCheck, TlsSettings, WhenUnknown,
+};
+pub use expression::{Expression, Kleene};
+pub use name::{CheckKey, CheckName, CloudName, Fqdn, NameError, ProviderName, RegionName, ServiceName};
+pub use observation::{Certificate, Observation, Outcome, Reason};
+pub use record_set::{
+    Answer, EmptyRecordSet, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet,
+    RecordType, Ttl,
+};
+pub use secret::Secret;
+pub use service::{Flap, OnDrift, PolicyKind, Record, Region, Service, Share, WhenAllDown, WriteBudget};
+pub use status::{
+    AlarmStatus, CheckStatus, HeldStatus, Liveness, RecordStatus, RegionStatus, ServiceStatus, Status,
+};
+pub use threshold::Threshold;
+pub use time::Moment;

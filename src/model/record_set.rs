@@ -1,0 +1,190 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::Fqdn;
+
+/// The types of record sets that pointsman manages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum RecordType {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    #[serde(rename = "AAAA")]
+    Aaaa,
+}
+
+impl RecordType {
+    /// `A` or `AAAA`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+        }
+    }
+
+    /// Whether an address can be a value of this type.
+    #[must_use]
+    pub fn holds(self, address: IpAddr) -> bool {
+        match self {
+            Self::A => address.is_ipv4(),
+            Self::Aaaa => address.is_ipv6(),
+        }
+    }
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Which record set: its name and type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// The name, absolute.
+    pub name: Fqdn,
+    /// The type.
+    pub record_type: RecordType,
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.record_type)
+    }
+}
+
+/// A time to live in seconds, 1 to 2,147,483,647 (the cloud's range; zero would forbid caching).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ttl(u32);
+
+impl Ttl {
+    /// What a record set that we create gets when the configuration names none; the cloud's own default.
+    pub const DEFAULT: Self = Self(300);
+
+    /// The TTL of so many seconds; none outside of 1 to 2,147,483,647.
+    #[must_use]
+    pub fn from_seconds(seconds: u32) -> Option<Self> {
+        (1..=2_147_483_647).contains(&seconds).then_some(Self(seconds))
+    }
+
+    /// In seconds.
+    #[must_use]
+    pub fn as_seconds(self) -> u32 {
+        self.0
+    }
+
+    /// As a duration.
+    #[must_use]
+    pub fn as_duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0))
+    }
+}
+
+impl fmt::Display for Ttl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0)
+    }
+}
+
+impl Serialize for Ttl {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(self.0)
+    }
+}
+
+/// All values of a record set as they are to be written. Cannot be built empty (NEVER-EMPTY).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSet {
+    values: BTreeSet<IpAddr>,
+    ttl: Ttl,
+}
+
+/// A record set without an address was asked for (NEVER-EMPTY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record set is never written without an address (NEVER-EMPTY)")]
+pub struct EmptyRecordSet;
+
+impl RecordSet {
+    /// The set of these values.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn new(values: BTreeSet<IpAddr>, ttl: Ttl) -> Result<Self, EmptyRecordSet> {
+        if values.is_empty() { Err(EmptyRecordSet) } else { Ok(Self { values, ttl }) }
+    }
+
+    /// Its values; at least one.
+    #[must_use]
+    pub fn values(&self) -> &BTreeSet<IpAddr> {
+        &self.values
+    }
+
+    /// Its TTL.
+    #[must_use]
+    pub fn ttl(&self) -> Ttl {
+        self.ttl
+    }
+}
+
+/// A record set as a provider holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The provider's id of the set, opaque here; given back to it with a write.
+    pub id: String,
+    /// The values it holds, ours and others'.
+    pub values: BTreeSet<IpAddr>,
+    /// Its TTL.
+    pub ttl: Ttl,
+    /// Whether that is what is served.
+    pub in_force: InForce,
+    /// The description that must survive a write, where the provider has one.
+    pub description: Option<String>,
+}
+
+/// Whether a provider serves what it says that a record set holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InForce {
+    /// Served.
+    Yes,
+    /// On its way.
+    Pending,
+    /// The last change failed: what is served is not known from this.
+    Failed,
+    /// The set exists and is not served (switched off, frozen): a person's or the provider's doing.
+    Withheld,
+}
+
+/// What a provider said to a read: the set, or that there is none.
+pub type Answer = Result<Option<Found>, ProviderError>;
+
+/// Why a call to a provider did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    /// What it means for what comes next.
+    pub kind: ProviderErrorKind,
+    /// What happened, to what, with status, code and request id: for a person.
+    pub message: String,
+}
+
+/// What a provider's error means for what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderErrorKind {
+    /// It surely changed nothing and may go through later: no connection, an error of the server to a read.
+    Away,
+    /// It surely changed nothing; ask again after this long, if it said how long.
+    Throttled(Option<Duration>),
+    /// It was understood and refused (a 4xx); nothing was changed. The same request will be refused again.
+    Refused,
+    /// The set was changed by somebody since it was read: read again. Nothing was written.
+    Conflict,
+    /// A write was sent and no clear answer came: it may have been applied. Only a read can tell.
+    Lost,
+    /// The answer could not be understood, so what is there is unknown.
+    Unclear,
+}

@@ -1,0 +1,173 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Serialize, Serializer};
+
+use super::{Alarm, CheckName, Fqdn, Reason, RecordType, RegionName, ServiceName, Ttl};
+
+/// A region's state. See the diagram in `core`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Liveness {
+    /// Not enough seen yet.
+    Unknown,
+    /// It serves.
+    Up,
+    /// It was up and its latest looks fail, fewer than `fall`.
+    Suspect,
+    /// It does not serve.
+    Down,
+    /// It was down and passes again, not for long enough yet.
+    Recovering,
+}
+
+impl Liveness {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Unknown, Self::Up, Self::Suspect, Self::Down, Self::Recovering];
+
+    /// As metrics, logs and the API spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+            Self::Recovering => "recovering",
+        }
+    }
+}
+
+impl fmt::Display for Liveness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Liveness {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+/// Everything at one moment, for a person or a program to read: the answer of `/api/v1/status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Of the running program.
+    pub version: &'static str,
+    /// Whether nothing is ever written.
+    pub dry_run: bool,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// Every service, in the order configured.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// One service at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: ServiceName,
+    /// The name of its record set.
+    pub domain: Fqdn,
+    /// The type of its record set.
+    #[serde(rename = "type")]
+    pub record_type: RecordType,
+    /// What is known of its record set.
+    pub record_set: RecordStatus,
+    /// Its regions, in the order configured.
+    pub regions: Vec<RegionStatus>,
+    /// The rules that hold its plan back now.
+    pub held: Vec<HeldStatus>,
+    /// What is alarmed now.
+    pub alarms: Vec<AlarmStatus>,
+}
+
+/// A service's record set at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordStatus {
+    /// The values it was last seen to hold; absent until it was read, or when it does not exist.
+    pub values: Option<BTreeSet<IpAddr>>,
+    /// Those values that are not ours.
+    pub foreign: BTreeSet<IpAddr>,
+    /// Our addresses that the newest plan wants in it; absent until there is one.
+    pub wanted: Option<BTreeSet<IpAddr>>,
+    /// Its TTL, in seconds.
+    pub ttl: Option<Ttl>,
+    /// Whether it was last seen to hold, in force, what the newest plan wants.
+    pub in_sync: bool,
+    /// Generation of the newest plan; 0 when there is none yet.
+    pub generation: u64,
+    /// Seconds since it was last read.
+    pub read_age_s: Option<f64>,
+    /// What the reconciler is at: "idle", "reading", "writing", "settling", "waiting".
+    pub phase: &'static str,
+}
+
+/// One region at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegionStatus {
+    /// Its name.
+    pub name: RegionName,
+    /// Its state.
+    pub liveness: Liveness,
+    /// Seconds since it changed to that state.
+    pub since_s: f64,
+    /// Whether an address of it is in the record set, as last seen.
+    pub published: bool,
+    /// Its addresses, as far as known.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Why it is in or out of what is wanted: a sentence.
+    pub because: String,
+    /// Seconds until it may be published, while it is recovering.
+    pub recovers_in_s: Option<f64>,
+    /// Its checks, in the order configured.
+    pub checks: Vec<CheckStatus>,
+}
+
+/// One check of one region at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckStatus {
+    /// Its name.
+    pub name: CheckName,
+    /// `http`, `https`, `tcp`, `elb` or `eip`.
+    pub kind: &'static str,
+    /// `passing`, `failing` or `unknown`.
+    pub signal: &'static str,
+    /// Whether it has a part in `up_when`.
+    pub votes: bool,
+    /// What the last look came to: `pass`, `fail` or `unknown`; absent before the first.
+    pub last: Option<&'static str>,
+    /// Why the last look was not a pass.
+    pub reason: Option<Reason>,
+    /// What the last look saw.
+    pub saw: String,
+    /// How long the last look took, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// Looks in a row that ended like the last one.
+    pub run: u32,
+    /// Seconds since the last look that was not unknown.
+    pub age_s: Option<f64>,
+}
+
+/// A rule that holds a plan back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HeldStatus {
+    /// The invariant's name in lower case: `bounded_blast`.
+    pub rule: &'static str,
+    /// Why, with the numbers.
+    pub because: String,
+    /// What would lift it.
+    pub lifts_when: String,
+}
+
+/// Something alarmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AlarmStatus {
+    /// Its name.
+    pub alarm: Alarm,
+    /// The region it is about, when it is about one.
+    pub region: Option<RegionName>,
+    /// What is wrong, to what, and what to do.
+    pub message: String,
+}
