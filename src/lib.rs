@@ -8,6 +8,7 @@
 //! [`core`]: mod@crate::core
 pub mod clock;
 pub mod config;
+pub mod core;
 pub mod dns;
 pub mod huawei;
 pub mod model;

@@ -38,8 +38,6 @@ alarms! {
     Withheld = "withheld",
     /// Somebody else changed our addresses.
     Drift = "drift",
-    /// Somebody keeps changing our addresses back.
-    Fight = "fight",
     /// A region has no address that we know.
     NoAddress = "no_address",
     /// An object of a region, its load balancer, does not exist any more.

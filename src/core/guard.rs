@@ -1,0 +1,196 @@
+//! Holds changes back when carrying them out could hurt more than waiting.
+//!
+//! Pure: sees what the policy asks for and how the regions stand, and answers with what may go now and every rule
+//! that keeps the rest. It only ever holds back removals: putting a live region in cannot empty a record set.
+//! Carries NEVER-EMPTY, BOUNDED-BLAST and BLIND-IS-NOT-DOWN. Start at [`judge`].
+
+use super::plan::{Held, Rule};
+use super::policy::Choice;
+use super::service::Standing;
+use crate::model::{Liveness, Moment, PolicyKind, Service};
+
+/// What may go now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// For each region, whether it is to be in the set.
+    pub(super) wanted: Vec<bool>,
+    /// Every rule that keeps it from being what was asked for.
+    pub(super) held: Vec<Held>,
+    /// When to judge again although nothing has happened: a removal waits for suspects until then.
+    pub(super) wait_until: Option<Moment>,
+}
+
+/// Judges what the policy asks for. `patience_ends` is when a removal that waits for suspects to settle has
+/// waited long enough; none while nothing waits yet.
+pub(super) fn judge(
+    service: &Service,
+    regions: &[Standing],
+    choices: &[Choice],
+    patience_ends: Option<Moment>,
+    now: Moment,
+) -> Verdict {
+    let mut wanted: Vec<bool> =
+        regions.iter().zip(choices).map(|(region, choice)| choice.wanted || region.published).collect();
+    let mut held = Vec::new();
+    let mut leaving: Vec<usize> = (0..regions.len())
+        .filter(|&i| regions.get(i).zip(choices.get(i)).is_some_and(|(r, c)| r.published && !c.wanted))
+        .collect();
+    // The longest down leaves first; what leaves because of the policy leaves before that.
+    leaving.sort_by_key(|&i| regions.get(i).map(|r| (leaves_by_checks(r), r.since, i)));
+
+    let mut panic = panic_of(service, regions);
+    let mut wait_until = None;
+    if let Some(Panic::IfSuspectsFall(_)) = panic {
+        // One more fast look at most: a suspect that still is one after that counts as what it is.
+        if leaving.iter().any(|&i| regions.get(i).is_some_and(leaves_by_checks)) {
+            let ends = patience_ends.unwrap_or_else(|| now + longest_suspense(regions));
+            wait_until = Some(ends);
+            if ends <= now {
+                panic = None;
+            }
+        }
+    }
+
+    let mut may_still_leave = allowance(service, regions, choices);
+    let mut blasted = Vec::new();
+    let mut kept_for_empty = Vec::new();
+    let mut panicked = false;
+    for i in leaving {
+        let Some(region) = regions.get(i) else { continue };
+        if leaves_by_checks(region) {
+            if panic.is_some() {
+                panicked = true;
+                continue;
+            }
+            if may_still_leave == 0 {
+                blasted.push(region.name.as_str());
+                continue;
+            }
+        }
+        if left_without(service, regions, &wanted, i) {
+            kept_for_empty.push(region.name.as_str());
+            continue;
+        }
+        if leaves_by_checks(region) {
+            may_still_leave -= 1;
+        }
+        if let Some(slot) = wanted.get_mut(i) {
+            *slot = false;
+        }
+    }
+
+    if let (true, Some(panic)) = (panicked, &panic) {
+        held.push(panic.held(service, regions));
+    }
+    if !blasted.is_empty() {
+        held.push(Held {
+            rule: Rule::BoundedBlast,
+            because: format!(
+                "{} would leave too, and max_removed = {} regions are out because of checks",
+                blasted.join(", "),
+                service.max_removed
+            ),
+            lifts_when: "a region that is out is back, or max_removed is raised".to_owned(),
+        });
+    }
+    if !kept_for_empty.is_empty() {
+        held.push(Held {
+            rule: Rule::NeverEmpty,
+            because: format!(
+                "without {} fewer than min_published = {} addresses of regions that are not down would be left",
+                kept_for_empty.join(", "),
+                service.min_published
+            ),
+            lifts_when: "another region is up and published".to_owned(),
+        });
+    }
+    Verdict { wanted, held, wait_until }
+}
+
+/// Too many regions failing together says more about the place that looks (BOUNDED-BLAST).
+enum Panic {
+    /// By the regions that are down alone.
+    Now(u32),
+    /// If those that are suspect fall too.
+    IfSuspectsFall(u32),
+}
+
+impl Panic {
+    fn held(&self, service: &Service, regions: &[Standing]) -> Held {
+        let total = regions.len();
+        let threshold = service.panic_threshold;
+        match self {
+            Self::Now(failing) => Held {
+                rule: Rule::BoundedBlast,
+                because: format!(
+                    "{failing} of {total} regions fail together, more than panic_threshold = {threshold}"
+                ),
+                lifts_when: "no more regions fail than the threshold allows".to_owned(),
+            },
+            Self::IfSuspectsFall(failing) => Held {
+                rule: Rule::BoundedBlast,
+                because: format!(
+                    "{failing} of {total} regions are down or suspect, more than panic_threshold = {threshold}"
+                ),
+                lifts_when: "the suspects have settled, one more fast look at most".to_owned(),
+            },
+        }
+    }
+}
+
+fn panic_of(service: &Service, regions: &[Standing]) -> Option<Panic> {
+    let count = |of: &[Liveness]| {
+        u32::try_from(regions.iter().filter(|r| of.contains(&r.liveness)).count()).unwrap_or(u32::MAX)
+    };
+    let total = u32::try_from(regions.len()).unwrap_or(u32::MAX);
+    let down = count(&[Liveness::Down]);
+    let failing = count(&[Liveness::Down, Liveness::Suspect]);
+    if service.panic_threshold.is_exceeded_by(down, total) {
+        Some(Panic::Now(down))
+    } else if service.panic_threshold.is_exceeded_by(failing, total) {
+        Some(Panic::IfSuspectsFall(failing))
+    } else {
+        None
+    }
+}
+
+fn longest_suspense(regions: &[Standing]) -> std::time::Duration {
+    let suspects = regions.iter().filter(|r| r.liveness == Liveness::Suspect);
+    suspects.map(|r| r.settles_within).max().unwrap_or_default()
+}
+
+/// A region that would leave because of its checks, not because of the policy.
+fn leaves_by_checks(region: &Standing) -> bool {
+    region.liveness == Liveness::Down
+}
+
+/// A region that nobody should be sent to now.
+fn is_failed(region: &Standing) -> bool {
+    matches!(region.liveness, Liveness::Down | Liveness::Recovering)
+}
+
+/// How many more regions may be out because of checks at once. One of a worse tier than the policy would use
+/// anyway is not out because of its checks.
+fn allowance(service: &Service, regions: &[Standing], choices: &[Choice]) -> u32 {
+    let in_use = match service.policy {
+        PolicyKind::All => None,
+        PolicyKind::Priority => {
+            regions.iter().zip(choices).filter(|(_, choice)| choice.wanted).map(|(r, _)| r.tier).min()
+        }
+    };
+    let counts = |r: &&Standing| in_use.is_none_or(|tier| r.tier <= tier);
+    let out = regions.iter().filter(|r| !r.published && is_failed(r)).filter(counts).count();
+    service.max_removed.saturating_sub(u32::try_from(out).unwrap_or(u32::MAX))
+}
+
+/// Whether taking region `i` out would leave too few addresses of regions that are not failed (NEVER-EMPTY).
+fn left_without(service: &Service, regions: &[Standing], wanted: &[bool], i: usize) -> bool {
+    let remaining: std::collections::BTreeSet<_> = regions
+        .iter()
+        .zip(wanted)
+        .enumerate()
+        .filter(|(place, (region, wanted))| *place != i && **wanted && !is_failed(region))
+        .flat_map(|(_, (region, _))| region.target())
+        .collect();
+    remaining.len() < service.min_published.max(1) as usize
+}

@@ -1,0 +1,197 @@
+//! Decides which regions live and what the record sets should hold. Pure: no I/O, no clock, no logging.
+//!
+//! The contract of [`Core::step`]: time never goes back, effects are carried out in order, and a step never
+//! fails. The same inputs give the same effects, so the daemon, a property test and a replayed incident run
+//! the very same code. The core sleeps until [`Core::next_wake`] and knows no other deadline.
+//!
+//! An observation goes `signal` (rise and fall) → `region` (liveness, the diagram stands there) → `policy`
+//! (who should be published) → `guard` (what may go now) → [`Plan`]. `reconcile`, a machine of its own beside
+//! it, brings a record set to what the newest plan wants and reports back. Start at [`Input`] and [`Effect`].
+
+mod damping;
+mod guard;
+mod plan;
+mod policy;
+mod reconcile;
+mod region;
+mod report;
+mod service;
+mod signal;
+mod status;
+mod write_budget;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
+pub use reconcile::{Call, Reconciler, Timing};
+pub use report::{Report, WriteResult};
+
+use crate::model::{Alarm, Liveness, Moment, Observation, RegionName, Service, ServiceName};
+use service::ServiceState;
+
+/// Everything the core can be told. Nothing else can move it.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A look ended.
+    Observed(Observation),
+    /// The cloud told where a region can be reached; no address means that nothing is bound.
+    Bound {
+        /// Of which service.
+        service: ServiceName,
+        /// Which region.
+        region: RegionName,
+        /// The addresses bound to it now.
+        addresses: BTreeSet<IpAddr>,
+    },
+    /// The reconciler told something of a service's record set.
+    Reported {
+        /// Of which service.
+        service: ServiceName,
+        /// What.
+        report: Report,
+    },
+    /// Time has passed; due at [`Core::next_wake`].
+    Tick,
+}
+
+/// Everything the core can ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A region's state changed: to be logged, counted, journalled.
+    Transition(Transition),
+    /// A region is to be looked at at this pace from now on.
+    Pace {
+        /// Of which service.
+        service: ServiceName,
+        /// Which region.
+        region: RegionName,
+        /// How fast.
+        pace: Pace,
+    },
+    /// A record set is to be brought to this plan; it replaces every older one.
+    Apply(Arc<Plan>),
+    /// The rules that hold a service's plan back changed; none left means that it is free.
+    Held {
+        /// Of which service.
+        service: ServiceName,
+        /// Every rule that holds.
+        held: Vec<Held>,
+    },
+    /// Something to know of begins or ends.
+    Alarm(Raised),
+}
+
+/// How often a region is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pace {
+    /// Every `interval`.
+    #[default]
+    Normal,
+    /// Every `fast_interval`.
+    Fast,
+}
+
+/// A change of a region's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Which region.
+    pub region: RegionName,
+    /// What it was.
+    pub from: Liveness,
+    /// What it is.
+    pub to: Liveness,
+    /// What its checks say.
+    pub because: String,
+    /// When the first failing look of the present or latest fall started.
+    pub first_failure: Option<Moment>,
+    /// When it changed.
+    pub at: Moment,
+}
+
+/// An alarm that begins or ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// Of which service.
+    pub service: ServiceName,
+    /// About which region, if about one.
+    pub region: Option<RegionName>,
+    /// What.
+    pub alarm: Alarm,
+    /// Whether it begins.
+    pub raised: bool,
+    /// What is, or was, wrong.
+    pub message: String,
+}
+
+/// All services' states. Services do not touch each other.
+#[derive(Clone, Debug)]
+pub struct Core {
+    services: BTreeMap<ServiceName, ServiceState>,
+    /// In the order configured, for people.
+    order: Vec<ServiceName>,
+    /// The earliest of the services' times; looked for anew only when one of them moves.
+    wake: Option<Moment>,
+}
+
+impl Core {
+    /// A core that has seen nothing yet. It plans nothing for a service before its record set was read
+    /// (NO-JUMP-ON-START).
+    #[must_use]
+    pub fn new(services: &[Arc<Service>], now: Moment) -> Self {
+        Self {
+            wake: None,
+            order: services.iter().map(|service| service.name.clone()).collect(),
+            services: services
+                .iter()
+                .map(|service| (service.name.clone(), ServiceState::new(service.clone(), now)))
+                .collect(),
+        }
+    }
+
+    /// Takes in what happened, and appends to `effects` what is to be done about it. An input about something
+    /// that is not configured has no effect.
+    pub fn step(&mut self, now: Moment, input: &Input, effects: &mut Vec<Effect>) {
+        let name = match input {
+            Input::Observed(observation) => &observation.check.service,
+            Input::Bound { service, .. } | Input::Reported { service, .. } => service,
+            Input::Tick => return self.tick(now, effects),
+        };
+        let Some(service) = self.services.get_mut(name) else { return };
+        let due = service.due;
+        match input {
+            Input::Observed(observation) => service.observe(now, observation, effects),
+            Input::Bound { region, addresses, .. } => service.bound(now, region, addresses.clone(), effects),
+            Input::Reported { report, .. } => service.report(now, report, effects),
+            Input::Tick => {}
+        }
+        if service.due != due {
+            self.find_wake();
+        }
+    }
+
+    fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let due = |service: &&mut ServiceState| service.due.is_some_and(|due| due <= now);
+        self.services.values_mut().filter(due).for_each(|service| service.advance(now, effects));
+        self.find_wake();
+    }
+
+    fn find_wake(&mut self) {
+        self.wake = self.services.values().filter_map(|service| service.due).min();
+    }
+
+    /// When to step with [`Input::Tick`] if nothing happens before.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Moment> {
+        self.wake
+    }
+
+    /// The newest plan of a service; none before its record set was read or while nothing can be wanted.
+    #[must_use]
+    pub fn plan(&self, service: &ServiceName) -> Option<&Arc<Plan>> {
+        self.services.get(service).and_then(|service| service.plan.as_ref())
+    }
+}

@@ -1,0 +1,155 @@
+//! What a record set should hold now, and why: a value that can be printed, compared and held back.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::model::{Liveness, Moment, RecordKey, RegionName, ServiceName, Ttl, WriteBudget};
+
+/// Orders plans: a later plan has a greater one (NEWEST-PLAN-WINS).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The record set wanted now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Which record set.
+    pub key: RecordKey,
+    /// Its place among the service's plans.
+    pub generation: Generation,
+    /// The addresses of ours that the set is to hold; not empty.
+    pub wanted: BTreeSet<IpAddr>,
+    /// Every address that is ours: whatever of it is not wanted leaves, everything else stays (ONLY-OURS).
+    pub owned: BTreeSet<IpAddr>,
+    /// The TTL to set when the addresses change; none leaves it alone.
+    pub ttl: Option<Ttl>,
+    /// Why, region by region, in the order configured.
+    pub regions: Vec<RegionPlan>,
+    /// The rules that keep it from being what the policy asks for.
+    pub held: Vec<Held>,
+    /// When the first failing look behind it started, if a region leaves by it.
+    pub first_failure: Option<Moment>,
+    /// When it was made.
+    pub made: Moment,
+}
+
+/// One region's part in a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionPlan {
+    /// Its name.
+    pub region: RegionName,
+    /// Its state.
+    pub liveness: Liveness,
+    /// Its addresses.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Whether it is in the set as last seen.
+    pub published: bool,
+    /// Whether it is to be in it.
+    pub wanted: bool,
+    /// Why.
+    pub because: String,
+}
+
+/// The rules that can hold a plan or a write back, by the invariant each upholds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// NEVER-EMPTY.
+    NeverEmpty,
+    /// BOUNDED-BLAST.
+    BoundedBlast,
+    /// BOUNDED-WRITES.
+    BoundedWrites,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::NeverEmpty, Self::BoundedBlast, Self::BoundedWrites];
+
+    /// The invariant's name as metrics and the API spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NeverEmpty => "never_empty",
+            Self::BoundedBlast => "bounded_blast",
+            Self::BoundedWrites => "bounded_writes",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NeverEmpty => "NEVER-EMPTY",
+            Self::BoundedBlast => "BOUNDED-BLAST",
+            Self::BoundedWrites => "BOUNDED-WRITES",
+        })
+    }
+}
+
+/// One rule that holds something back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which.
+    pub rule: Rule,
+    /// Why, with the numbers.
+    pub because: String,
+    /// What would lift it.
+    pub lifts_when: String,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; lifts when {}", self.rule, self.because, self.lifts_when)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "plan {} for {} ({}): {}", self.generation, self.service, self.key, list(&self.wanted))?;
+        for region in &self.regions {
+            let change = match (region.published, region.wanted) {
+                (true, true) => "stays in",
+                (true, false) => "leaves",
+                (false, true) => "enters",
+                (false, false) => "stays out",
+            };
+            write!(
+                f,
+                "\n  {} is {} and {change} ({}): {}",
+                region.region,
+                region.liveness,
+                list(&region.addresses),
+                region.because
+            )?;
+        }
+        for held in &self.held {
+            write!(f, "\n  held by {held}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Addresses in a row, for a sentence.
+pub(super) fn list(addresses: &BTreeSet<IpAddr>) -> String {
+    if addresses.is_empty() {
+        return "no address".to_owned();
+    }
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What the reconciler must know beside the plan; it changes only with the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteRules {
+    /// The least number of our own addresses that a write may leave (NEVER-EMPTY).
+    pub min_published: u32,
+    /// How often may be written (BOUNDED-WRITES).
+    pub budget: WriteBudget,
+}

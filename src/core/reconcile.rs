@@ -1,0 +1,449 @@
+//! Brings one record set to what the newest plan wants. A machine without I/O: it is told what was read or
+//! answered, and says what to call next; `dns::driver` makes the calls, a simulation can as well.
+//!
+//! ```text
+//! due ──> reading ──differs──> ready ──> writing ──taken──> settling ──in force──> (compare)
+//!  ^         │ the same                     │ lost, refused     │ polls until in force
+//!  └─────────┴──────────────────────────────┴───────────────────┘
+//! ```
+//! Carries NEVER-EMPTY (the last check before a write), ONLY-OURS, ONLY-WHEN-DIFFERENT, NEWEST-PLAN-WINS and
+//! BOUNDED-WRITES. A lost answer is settled by reading, never by guessing. After each `handle_*` call, drain
+//! [`Reconciler::poll_report`], then ask [`Reconciler::poll_call`]; start there.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plan::{Generation, Held, Plan, Rule, WriteRules, list};
+use super::report::{Report, WriteResult};
+use super::write_budget::Writes;
+use crate::model::{
+    Alarm, Answer, Found, InForce, Moment, OnDrift, ProviderError, ProviderErrorKind, Record, RecordSet, Ttl,
+};
+
+/// The first of the reads that wait for a write to be in force comes so long after it; each further one waits
+/// twice as long, up to [`POLL_MOST`].
+const POLL_FIRST: Duration = Duration::from_millis(100);
+const POLL_MOST: Duration = Duration::from_secs(1);
+/// A read shortly after a write may still be answered from before it; so long that is not held against it.
+const READ_LAG: Duration = Duration::from_secs(5);
+/// A set that is not in force after this is alarmed, and its values are taken as they are.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
+/// A write without an answer may still land; so long the set is read every [`WARY_EVERY`].
+const WARY_FOR: Duration = Duration::from_secs(60);
+const WARY_EVERY: Duration = Duration::from_secs(2);
+/// After a failed call; doubles with each further one, up to [`BACKOFF_MOST`].
+const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+const BACKOFF_MOST: Duration = Duration::from_secs(10);
+/// The same after a refusal: the same request will most likely be refused again.
+const REFUSED_MOST: Duration = Duration::from_secs(120);
+/// So many failed calls in a row are no blip any more.
+const AWAY_AFTER: u32 = 3;
+
+/// The next call to make. Its answer goes to `handle_read` or `handle_written`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Read the record set.
+    Read,
+    /// Replace it, as it was found, as a whole.
+    Replace {
+        /// What a read answered.
+        found: Found,
+        /// What it is to be.
+        set: RecordSet,
+    },
+    /// Make it.
+    Create {
+        /// What it is to be.
+        set: RecordSet,
+    },
+}
+
+/// How often a record set is read although nothing happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Default 60 s.
+    pub resync: Duration,
+}
+
+/// One record set's way to its plan.
+#[derive(Clone, Debug)]
+pub struct Reconciler {
+    record: Record,
+    rules: WriteRules,
+    timing: Timing,
+    dry_run: bool,
+    plan: Option<Arc<Plan>>,
+    phase: Phase,
+    writes: Writes,
+    /// Failed calls in a row.
+    failures: u32,
+    /// A throttle is obeyed until then, whatever the plan.
+    throttled_until: Moment,
+    /// A write whose answer was lost may still land until then.
+    wary_until: Moment,
+    /// Since when somebody's change has been pending.
+    pending_since: Option<Moment>,
+    /// The plan and the values of ours that the set was last in sync with, to know drift by.
+    synced: Option<(Generation, BTreeSet<IpAddr>)>,
+    /// What a dry run has already told.
+    told: Option<(Generation, BTreeSet<IpAddr>)>,
+    reports: VecDeque<Report>,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Due { at: Moment },
+    Reading,
+    Ready { found: Option<Found> },
+    Writing { write: Write },
+    Settling { write: Write, polls: u32, at: Moment },
+    SettleReading { write: Write, polls: u32 },
+}
+
+/// A write that was sent.
+#[derive(Clone, Debug)]
+struct Write {
+    generation: Generation,
+    set: RecordSet,
+    before: BTreeSet<IpAddr>,
+    sent: Moment,
+}
+
+impl Reconciler {
+    /// One that reads at once and then waits for a plan.
+    #[must_use]
+    pub fn new(record: Record, rules: WriteRules, timing: Timing, dry_run: bool, now: Moment) -> Self {
+        Self {
+            record,
+            rules,
+            timing,
+            dry_run,
+            plan: None,
+            phase: Phase::Due { at: now },
+            writes: Writes::new(rules.budget),
+            failures: 0,
+            throttled_until: Moment::START,
+            wary_until: Moment::START,
+            pending_since: None,
+            synced: None,
+            told: None,
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// When to ask for the next call; none while one is being made.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Due { at } | Phase::Settling { at, .. } => Some(at),
+            Phase::Ready { .. } => Some(Moment::START),
+            Phase::Reading | Phase::Writing { .. } | Phase::SettleReading { .. } => None,
+        }
+    }
+
+    /// The next thing to tell the core; each in turn until there is none.
+    pub fn poll_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+
+    /// A new plan. One that is not newer than the newest known is ignored (NEWEST-PLAN-WINS).
+    pub fn handle_plan(&mut self, now: Moment, plan: Arc<Plan>) {
+        if self.plan.as_ref().is_some_and(|known| known.generation >= plan.generation) {
+            return;
+        }
+        self.plan = Some(plan);
+        if let Phase::Due { at } = &mut self.phase {
+            *at = (*at).min(now.max(self.throttled_until));
+        }
+    }
+
+    /// The next call to make now, if any. The plan is compared here, right before the call, not when the work
+    /// began (NEWEST-PLAN-WINS).
+    pub fn poll_call(&mut self, now: Moment) -> Option<Call> {
+        match std::mem::replace(&mut self.phase, Phase::Reading) {
+            Phase::Due { at } if at <= now => Some(Call::Read),
+            Phase::Settling { write, polls, at } if at <= now => {
+                self.phase = Phase::SettleReading { write, polls };
+                Some(Call::Read)
+            }
+            Phase::Ready { found } => self.write(now, found),
+            phase @ (Phase::Due { .. }
+            | Phase::Settling { .. }
+            | Phase::Reading
+            | Phase::Writing { .. }
+            | Phase::SettleReading { .. }) => {
+                self.phase = phase;
+                None
+            }
+        }
+    }
+
+    /// What a read answered.
+    pub fn handle_read(&mut self, now: Moment, answer: Answer) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Reading);
+        let (written, answer) = match (phase, answer) {
+            (Phase::SettleReading { write, polls }, Ok(found)) => (Some((write, polls)), found),
+            (Phase::Reading, Ok(found)) => (None, found),
+            (Phase::SettleReading { write, polls }, Err(error)) => {
+                let at = self.failed(now, &error);
+                self.phase = Phase::Settling { write, polls, at };
+                return;
+            }
+            (Phase::Reading, Err(error)) => {
+                let at = self.failed(now, &error);
+                self.phase = Phase::Due { at };
+                return;
+            }
+            // An answer to a call that nobody made: nothing can be concluded from it.
+            (
+                phase @ (Phase::Due { .. }
+                | Phase::Ready { .. }
+                | Phase::Writing { .. }
+                | Phase::Settling { .. }),
+                _,
+            ) => {
+                self.phase = phase;
+                return;
+            }
+        };
+        self.failures = 0;
+        self.reports.push_back(Report::Seen { found: answer.clone() });
+        self.phase = match written {
+            Some((write, polls)) => self.settle(now, write, polls, answer),
+            None => self.compare(now, answer),
+        };
+    }
+
+    /// What became of a write.
+    pub fn handle_written(&mut self, now: Moment, result: Result<(), ProviderError>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Reading);
+        let Phase::Writing { write } = phase else {
+            self.phase = phase;
+            return;
+        };
+        let generation = write.generation;
+        let superseded = self.plan.as_ref().is_some_and(|plan| plan.generation > generation);
+        let told = |result, message| Report::Written { generation, result, message };
+        let error = match result {
+            Ok(()) => {
+                let result = if superseded { WriteResult::Superseded } else { WriteResult::Applied };
+                self.reports.push_back(told(result, String::new()));
+                self.failures = 0;
+                self.phase = Phase::Settling { write, polls: 0, at: now + POLL_FIRST };
+                return;
+            }
+            Err(error) => error,
+        };
+        match error.kind {
+            ProviderErrorKind::Lost | ProviderErrorKind::Unclear => {
+                self.reports.push_back(told(WriteResult::Lost, error.message));
+                self.wary_until = now + WARY_FOR;
+                self.failures = self.failures.saturating_add(1);
+                self.phase = Phase::Due { at: now + self.backoff(BACKOFF_MOST) };
+            }
+            ProviderErrorKind::Refused
+            | ProviderErrorKind::Conflict
+            | ProviderErrorKind::Away
+            | ProviderErrorKind::Throttled(_) => {
+                self.writes.refused();
+                self.reports.push_back(told(WriteResult::Refused, error.message.clone()));
+                let at = self.failed(now, &error);
+                self.phase = Phase::Due { at };
+            }
+        }
+    }
+
+    /// Counts a failed call, alarms when it is no blip, and says when to try again.
+    fn failed(&mut self, now: Moment, error: &ProviderError) -> Moment {
+        self.failures = self.failures.saturating_add(1);
+        let (at, at_once) = match error.kind {
+            ProviderErrorKind::Throttled(after) => {
+                let at = now + after.unwrap_or_default().max(self.backoff(BACKOFF_MOST));
+                self.throttled_until = at;
+                (at, false)
+            }
+            ProviderErrorKind::Refused => (now + self.backoff(REFUSED_MOST), true),
+            ProviderErrorKind::Unclear => (now + self.backoff(BACKOFF_MOST), true),
+            ProviderErrorKind::Away | ProviderErrorKind::Lost | ProviderErrorKind::Conflict => {
+                (now + self.backoff(BACKOFF_MOST), false)
+            }
+        };
+        if at_once || self.failures >= AWAY_AFTER {
+            self.alarm(Alarm::ProviderAway, error.message.clone());
+        }
+        at
+    }
+
+    /// Doubles with each failure in a row. The jitter keeps many record sets from knocking together; it is drawn
+    /// from the name, so that the same inputs give the same times.
+    fn backoff(&self, most: Duration) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(16);
+        let wait = BACKOFF_FIRST.saturating_mul(1 << doublings).min(most);
+        let seed = self.record.key.name.as_str().bytes().fold(u64::from(self.failures), |hash, byte| {
+            hash.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte)
+        });
+        let eighths = u32::try_from(seed % 5).unwrap_or_default();
+        wait + wait / 8 * eighths
+    }
+
+    /// A set that was written is in force, or on its way, or something else happened to it.
+    fn settle(&mut self, now: Moment, write: Write, polls: u32, answer: Option<Found>) -> Phase {
+        let again = |write: Write| {
+            let wait = POLL_FIRST.saturating_mul(1 << (polls + 1).min(8)).min(POLL_MOST);
+            Phase::Settling { write, polls: polls + 1, at: now + wait }
+        };
+        let waited = now.since(write.sent);
+        let Some(found) = &answer else { return self.compare(now, answer) };
+        if found.in_force == InForce::Pending && waited < SETTLE_DEADLINE {
+            return again(write);
+        }
+        if found.values == write.before && found.values != *write.set.values() && waited < READ_LAG {
+            return again(write);
+        }
+        if found.values == *write.set.values() && found.in_force == InForce::Yes {
+            self.reports.push_back(Report::InForce { generation: write.generation });
+        }
+        self.compare(now, answer)
+    }
+
+    fn compare(&mut self, now: Moment, answer: Option<Found>) -> Phase {
+        let idle = Phase::Due { at: now + self.idle_for(now) };
+        let Some(plan) = self.plan.clone() else { return idle };
+        let Some(found) = &answer else {
+            self.synced = None;
+            return if self.record.create { Phase::Ready { found: None } } else { idle };
+        };
+        if found.in_force == InForce::Pending {
+            let since = *self.pending_since.get_or_insert(now);
+            if now.since(since) < SETTLE_DEADLINE {
+                return Phase::Due { at: now + POLL_MOST };
+            }
+            let message = format!("a change of {} has been pending for {SETTLE_DEADLINE:?}", self.record.key);
+            self.alarm(Alarm::NotInForce, message);
+        } else {
+            self.pending_since = None;
+        }
+        let ours: BTreeSet<IpAddr> = found.values.intersection(&plan.owned).copied().collect();
+        if values_wanted(&found.values, &plan) == found.values {
+            return match found.in_force {
+                InForce::Yes => {
+                    self.synced = Some((plan.generation, ours));
+                    self.reports.push_back(Report::InSync);
+                    idle
+                }
+                InForce::Pending => idle,
+                InForce::Withheld => {
+                    self.alarm(
+                        Alarm::Withheld,
+                        format!("{} is not served: it is disabled or frozen", self.record.key),
+                    );
+                    idle
+                }
+                // What is served is not known then, so the same values are written once more.
+                InForce::Failed => {
+                    self.alarm(Alarm::NotInForce, format!("the last change of {} failed", self.record.key));
+                    Phase::Ready { found: answer }
+                }
+            };
+        }
+        if let Some((generation, synced)) = &self.synced
+            && *generation == plan.generation
+            && *synced != ours
+        {
+            let message = format!(
+                "somebody else changed {}: our addresses in it were {}, now {}",
+                self.record.key,
+                list(synced),
+                list(&ours)
+            );
+            self.alarm(Alarm::Drift, message);
+            if self.record.on_drift == OnDrift::Alarm {
+                return idle;
+            }
+        }
+        Phase::Ready { found: answer }
+    }
+
+    fn write(&mut self, now: Moment, answer: Option<Found>) -> Option<Call> {
+        self.phase = Phase::Due { at: now + self.idle_for(now) };
+        let plan = self.plan.clone()?;
+        let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+        let values = values_wanted(&before, &plan);
+        let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
+        if values == before && !failed {
+            return None;
+        }
+        if let Some(held) = self.never_empty(&plan, &before, &values) {
+            self.reports.push_back(Report::Held(held));
+            return None;
+        }
+        let ttl = plan.ttl.or(answer.as_ref().map(|found| found.ttl)).unwrap_or(Ttl::DEFAULT);
+        let Ok(set) = RecordSet::new(values, ttl) else { return None };
+        if self.dry_run {
+            let telling = Some((plan.generation, before.clone()));
+            if self.told != telling {
+                self.told = telling;
+                self.reports.push_back(Report::DryRun { generation: plan.generation, from: before, set });
+            }
+            return None;
+        }
+        let may_send_at = self.writes.may_send_at(now);
+        if may_send_at > now {
+            self.hold_for_budget(now, may_send_at);
+            return None;
+        }
+        self.writes.sent(now);
+        let generation = plan.generation;
+        self.reports.push_back(Report::Sent { generation, from: before.clone(), set: set.clone() });
+        self.phase = Phase::Writing { write: Write { generation, set: set.clone(), before, sent: now } };
+        Some(match answer {
+            Some(found) => Call::Replace { found, set },
+            None => Call::Create { set },
+        })
+    }
+
+    /// The last look before a write. The guard has judged the plan by what the set held when it was made; this
+    /// judges the write by what it holds now.
+    fn never_empty(&self, plan: &Plan, before: &BTreeSet<IpAddr>, values: &BTreeSet<IpAddr>) -> Option<Held> {
+        let left = values.intersection(&plan.owned).count();
+        let had = before.intersection(&plan.owned).count();
+        let least = self.rules.min_published.max(1) as usize;
+        let only_adds = left > had && values.is_superset(before);
+        (left < least && !only_adds).then(|| Held {
+            rule: Rule::NeverEmpty,
+            because: format!(
+                "the write would leave {left} of our addresses, fewer than min_published = {least}"
+            ),
+            lifts_when: "the plan wants more addresses".to_owned(),
+        })
+    }
+
+    fn hold_for_budget(&mut self, now: Moment, lifts: Moment) {
+        let budget = self.writes.budget();
+        let held = Held {
+            rule: Rule::BoundedWrites,
+            because: format!(
+                "{} was written {} times within {:?}",
+                self.record.key, budget.writes, budget.window
+            ),
+            lifts_when: format!("the oldest of them is so long ago, in {} s", lifts.since(now).as_secs()),
+        };
+        self.reports.push_back(Report::Held(held));
+        self.phase = Phase::Due { at: lifts.min(now + self.idle_for(now)) };
+    }
+
+    fn idle_for(&self, now: Moment) -> Duration {
+        if now < self.wary_until { self.timing.resync.min(WARY_EVERY) } else { self.timing.resync }
+    }
+
+    fn alarm(&mut self, alarm: Alarm, message: String) {
+        self.reports.push_back(Report::Alarmed { alarm, message });
+    }
+}
+
+/// What the set is to hold: all that is not ours stays, and of ours what the plan wants (ONLY-OURS).
+fn values_wanted(found: &BTreeSet<IpAddr>, plan: &Plan) -> BTreeSet<IpAddr> {
+    found.difference(&plan.owned).chain(&plan.wanted).copied().collect()
+}

@@ -1,0 +1,297 @@
+//! A region's liveness, from the signals of its checks.
+//!
+//! ```text
+//! unknown ──first pass──> up ──fail──> suspect ──fall reached──> down ──pass──> recovering
+//!    │                    ^ ^             │ ^                      ^               │
+//!    └──fail──────────────┼─┼─────────────┼─┘                      └────fail───────┤
+//!                         │ └────pass─────┘                                        │
+//!                         └────────rise reached and recover_after over─────────────┘
+//! ```
+//! An unknown evidence moves nothing (BLIND-IS-NOT-DOWN). Start at [`next`].
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::damping::Damping;
+use super::signal::Signal;
+use crate::model::{Kleene, Liveness, Moment, Observation, Outcome, Reason, Region, WhenUnknown};
+
+/// Where a region stands; each variant carries what is true only there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing decided yet.
+    Unknown,
+    /// Healthy since then: a region that is missing from the set enters only after `recover_after` of that.
+    Up { healthy_since: Moment },
+    /// Its latest looks fail.
+    Suspect,
+    /// Not serving since then.
+    Down { since: Moment },
+    /// Passing since then.
+    Recovering { since: Moment },
+}
+
+impl State {
+    pub(super) fn liveness(self) -> Liveness {
+        match self {
+            Self::Unknown => Liveness::Unknown,
+            Self::Up { .. } => Liveness::Up,
+            Self::Suspect => Liveness::Suspect,
+            Self::Down { .. } => Liveness::Down,
+            Self::Recovering { .. } => Liveness::Recovering,
+        }
+    }
+}
+
+/// What the signals, taken together, say of a region now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// It cannot be told.
+    Unknown,
+    /// The latest looks pass.
+    Pass,
+    /// They do, the signals have risen, and `recover_after` is over.
+    Recovered,
+    /// The latest looks fail, not yet often enough.
+    Fail,
+    /// They do, and the signals have fallen.
+    FallReached,
+}
+
+/// The diagram, an arrow a line.
+fn next(state: State, saw: Evidence, now: Moment) -> State {
+    use Evidence::{Fail, FallReached, Pass, Recovered};
+    match (state, saw) {
+        (state, Evidence::Unknown) => state,
+        (State::Unknown | State::Suspect, Pass | Recovered) => State::Up { healthy_since: now },
+        (State::Unknown | State::Up { .. }, Fail | FallReached) => State::Suspect,
+        (State::Suspect, FallReached) | (State::Recovering { .. }, Fail | FallReached) => {
+            State::Down { since: now }
+        }
+        (State::Down { .. }, Pass | Recovered) => State::Recovering { since: now },
+        (State::Recovering { since }, Recovered) => State::Up { healthy_since: since },
+        (State::Up { .. }, Pass | Recovered)
+        | (State::Suspect, Fail)
+        | (State::Down { .. }, Fail | FallReached)
+        | (State::Recovering { .. }, Pass) => state,
+    }
+}
+
+/// A region as the core keeps it.
+#[derive(Clone, Debug)]
+pub(super) struct RegionState {
+    pub(super) region: Arc<Region>,
+    pub(super) signals: Vec<Signal>,
+    state: State,
+    /// When it came to that state.
+    pub(super) since: Moment,
+    damping: Damping,
+    /// When the first failing look of the present or latest fall started.
+    first_failure: Option<Moment>,
+    /// Where it can be reached now; the last that were known while none is bound.
+    pub(super) addresses: BTreeSet<IpAddr>,
+    /// Whether the cloud says that nothing is bound.
+    pub(super) unbound: bool,
+    /// Every address that is or was its own (ONLY-OURS).
+    pub(super) owned: BTreeSet<IpAddr>,
+}
+
+/// A change of a region's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) from: Liveness,
+    pub(super) to: Liveness,
+}
+
+impl RegionState {
+    pub(super) fn new(region: Arc<Region>, now: Moment) -> Self {
+        let signals = region.checks.iter().map(|check| Signal::new(check.fall, check.rise)).collect();
+        let addresses: BTreeSet<IpAddr> = region.addresses.iter().copied().collect();
+        Self {
+            signals,
+            state: State::Unknown,
+            since: now,
+            damping: Damping::new(region.recover_after, region.flap),
+            first_failure: None,
+            owned: addresses.clone(),
+            addresses,
+            unbound: false,
+            region,
+        }
+    }
+
+    pub(super) fn liveness(&self) -> Liveness {
+        self.state.liveness()
+    }
+
+    /// Takes in one look of the check at `place` in the region's list.
+    pub(super) fn observe(&mut self, place: usize, observation: &Observation) {
+        if let Some(signal) = self.signals.get_mut(place) {
+            signal.observe(observation);
+        }
+    }
+
+    /// Takes in what the cloud says is bound; says whether that changed anything.
+    pub(super) fn bound(&mut self, addresses: BTreeSet<IpAddr>) -> bool {
+        let unbound = addresses.is_empty();
+        let changed = unbound != self.unbound || (!unbound && addresses != self.addresses);
+        self.unbound = unbound;
+        if !unbound {
+            self.owned.extend(addresses.iter().copied());
+            self.addresses = addresses;
+        }
+        changed
+    }
+
+    /// Follows the diagram as far as the evidence goes, an arrow at a time, and lists the arrows taken.
+    pub(super) fn advance(&mut self, now: Moment) -> Vec<Step> {
+        let mut steps = Vec::new();
+        // Each arrow leaves its state for good under the same evidence, so five states bound the walk.
+        for _ in Liveness::ALL {
+            let to = next(self.state, self.evidence(now), now);
+            if to == self.state {
+                break;
+            }
+            steps.push(Step { from: self.state.liveness(), to: to.liveness() });
+            match to {
+                State::Suspect => self.first_failure = self.earliest_failure(),
+                State::Down { .. } if self.state == State::Suspect => self.damping.fell(now),
+                State::Up { .. } if self.liveness() == Liveness::Recovering => self.damping.returned(now),
+                State::Unknown | State::Up { .. } | State::Down { .. } | State::Recovering { .. } => {}
+            }
+            self.state = to;
+            self.since = now;
+        }
+        steps
+    }
+
+    fn evidence(&self, now: Moment) -> Evidence {
+        let settled = self.evaluate(Signal::settled);
+        let leaning = self.evaluate(Signal::leaning);
+        match (leaning, settled) {
+            (Kleene::Unknown, _) => Evidence::Unknown,
+            (Kleene::False, Kleene::False) => Evidence::FallReached,
+            (Kleene::False, Kleene::True | Kleene::Unknown) => Evidence::Fail,
+            (Kleene::True, Kleene::True) if self.recovers_at().is_none_or(|at| at <= now) => {
+                Evidence::Recovered
+            }
+            (Kleene::True, Kleene::True | Kleene::False | Kleene::Unknown) => Evidence::Pass,
+        }
+    }
+
+    fn evaluate(&self, read: fn(&Signal) -> Kleene) -> Kleene {
+        let region = &self.region;
+        let verdict = region.up_when.evaluate(&mut |name| {
+            let mut pairs = region.checks.iter().zip(&self.signals);
+            let (check, signal) = pairs.find(|(check, _)| check.name == *name)?;
+            match (read(signal), check.when_unknown) {
+                (Kleene::Unknown, WhenUnknown::Ignore) => None,
+                (value, WhenUnknown::Ignore | WhenUnknown::Keep) => Some(value),
+            }
+        });
+        verdict.unwrap_or(Kleene::Unknown)
+    }
+
+    fn earliest_failure(&self) -> Option<Moment> {
+        self.signals.iter().filter(|s| s.leaning() == Kleene::False).filter_map(Signal::first_failure).min()
+    }
+
+    /// When the first failing look of the present or latest fall started.
+    pub(super) fn first_failure(&self) -> Option<Moment> {
+        self.first_failure
+    }
+
+    /// When a recovering region may be up, if its signals have risen by then.
+    pub(super) fn recovers_at(&self) -> Option<Moment> {
+        match self.state {
+            State::Recovering { since } => Some(since + self.damping.recover_after()),
+            State::Unknown | State::Up { .. } | State::Suspect | State::Down { .. } => None,
+        }
+    }
+
+    /// When a region that is up may enter a set that lacks it; none in any other state.
+    pub(super) fn enters_at(&self) -> Option<Moment> {
+        match self.state {
+            State::Up { healthy_since } => Some(healthy_since + self.damping.recover_after()),
+            State::Unknown | State::Suspect | State::Down { .. } | State::Recovering { .. } => None,
+        }
+    }
+
+    /// The longest that a suspect's next look can take to tell: a fast interval and a timeout.
+    pub(super) fn settles_within(&self) -> Duration {
+        self.region.checks.iter().map(|check| check.fast_interval + check.timeout).max().unwrap_or_default()
+    }
+
+    /// Whether one of its checks has looked in vain for so long that its signal is unknown.
+    pub(super) fn is_blind(&self) -> bool {
+        self.signals.iter().any(Signal::is_blind)
+    }
+
+    /// Which checks those are, as a sentence; none when all see.
+    pub(super) fn blind(&self) -> Option<String> {
+        self.sentence(Signal::is_blind).map(|words| format!("cannot be looked at by {words}"))
+    }
+
+    /// Which checks say that an object of the region does not exist, as a sentence; none when none does.
+    pub(super) fn gone(&self) -> Option<String> {
+        self.sentence(|signal| signal.last().is_some_and(|last| last.outcome == Outcome::Fail(Reason::Gone)))
+    }
+
+    /// What its checks say, as a sentence: those that do not pass first and foremost.
+    pub(super) fn evidence_in_words(&self) -> String {
+        let not_passing = |signal: &Signal| signal.last().is_some_and(|last| last.outcome != Outcome::Pass);
+        let looked = self.signals.iter().any(|signal| signal.last().is_some());
+        let all_well = if looked { "all looks pass" } else { "not looked at yet" };
+        self.sentence(not_passing).unwrap_or_else(|| all_well.to_owned())
+    }
+
+    fn sentence(&self, picked: impl Fn(&Signal) -> bool) -> Option<String> {
+        let mut words = String::new();
+        for (check, signal) in self.region.checks.iter().zip(&self.signals).filter(|(_, s)| picked(s)) {
+            let Some(last) = signal.last() else { continue };
+            let gap = if words.is_empty() { "" } else { "; " };
+            let times = if last.run > 1 { format!(", {} in a row", last.run) } else { String::new() };
+            let reason = last.outcome.reason().map_or("pass", Reason::as_str);
+            let _ = write!(words, "{gap}{}: {} ({reason}{times})", check.name, last.saw);
+        }
+        (!words.is_empty()).then_some(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arrows_are_those_of_the_diagram_and_no_others() {
+        use Evidence::{Fail, FallReached, Pass, Recovered, Unknown};
+        use Liveness as L;
+        let now = Moment::START + Duration::from_secs(9);
+        let was = Moment::START;
+        let states = [
+            State::Unknown,
+            State::Up { healthy_since: was },
+            State::Suspect,
+            State::Down { since: was },
+            State::Recovering { since: was },
+        ];
+        let table = states.map(|state| {
+            let to =
+                [Unknown, Pass, Recovered, Fail, FallReached].map(|saw| next(state, saw, now).liveness());
+            (state.liveness(), to)
+        });
+        assert_eq!(
+            table,
+            [
+                (L::Unknown, [L::Unknown, L::Up, L::Up, L::Suspect, L::Suspect]),
+                (L::Up, [L::Up, L::Up, L::Up, L::Suspect, L::Suspect]),
+                (L::Suspect, [L::Suspect, L::Up, L::Up, L::Suspect, L::Down]),
+                (L::Down, [L::Down, L::Recovering, L::Recovering, L::Down, L::Down]),
+                (L::Recovering, [L::Recovering, L::Recovering, L::Up, L::Down, L::Down]),
+            ]
+        );
+    }
+}

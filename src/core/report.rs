@@ -1,0 +1,111 @@
+//! What the reconciler tells of a record set: the driver brings it to the core, the log and the metrics.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::plan::{Generation, Held};
+use crate::model::{Alarm, Found, RecordSet};
+
+/// One thing that happened to a record set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// It was read; none when it does not exist.
+    Seen {
+        /// What it holds.
+        found: Option<Found>,
+    },
+    /// It was read, and it holds, in force, what the newest plan wants.
+    InSync,
+    /// A write is on its way.
+    Sent {
+        /// Of which plan.
+        generation: Generation,
+        /// What it held before.
+        from: BTreeSet<IpAddr>,
+        /// What it is to hold.
+        set: RecordSet,
+    },
+    /// The write was answered, or its answer is lost.
+    Written {
+        /// Of which plan.
+        generation: Generation,
+        /// What became of it.
+        result: WriteResult,
+        /// What the provider said, when it did not say yes.
+        message: String,
+    },
+    /// A read showed that what was written is in force.
+    InForce {
+        /// Of which plan.
+        generation: Generation,
+    },
+    /// A dry run would write this.
+    DryRun {
+        /// Of which plan.
+        generation: Generation,
+        /// What it holds.
+        from: BTreeSet<IpAddr>,
+        /// What it would hold.
+        set: RecordSet,
+    },
+    /// A rule holds the write back.
+    Held(Held),
+    /// Something is wrong; the next `InSync` clears it.
+    Alarmed {
+        /// What.
+        alarm: Alarm,
+        /// In words.
+        message: String,
+    },
+}
+
+impl Report {
+    /// What can stand in `Alarmed`, or follows from a refused write.
+    pub(super) const ALARMS: &'static [Alarm] =
+        &[Alarm::ProviderAway, Alarm::WriteRefused, Alarm::NotInForce, Alarm::Withheld, Alarm::Drift];
+
+    /// What the reconciler is at after this, in a word for people.
+    pub(super) fn phase(&self) -> &'static str {
+        match self {
+            Self::Seen { .. } => "comparing",
+            Self::InSync | Self::InForce { .. } | Self::DryRun { .. } => "idle",
+            Self::Sent { .. } => "writing",
+            Self::Written { result: WriteResult::Applied, .. } => "settling",
+            Self::Written {
+                result: WriteResult::Refused | WriteResult::Lost | WriteResult::Superseded,
+                ..
+            }
+            | Self::Alarmed { .. } => "waiting",
+            Self::Held(_) => "held",
+        }
+    }
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WriteResult {
+    /// The provider took it.
+    Applied,
+    /// The provider refused it, or it never got there; nothing was changed.
+    Refused,
+    /// It was sent and no clear answer came; a read will tell.
+    Lost,
+    /// The provider took it, and a newer plan exists by now; a read and, if need be, a correction follow.
+    Superseded,
+}
+
+impl WriteResult {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Applied, Self::Refused, Self::Lost, Self::Superseded];
+
+    /// As metrics, logs and the API spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+            Self::Superseded => "superseded",
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! One service as the core keeps it: its regions, what its record set was seen to hold, its plan.
+//!
+//! Every input ends in `decide`, which goes policy, guard, plan, and says what changed. Start there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plan::{Generation, Held, Plan, RegionPlan};
+use super::region::{RegionState, Step};
+use super::report::{Report, WriteResult};
+use super::{Effect, Pace, Raised, Transition, guard, policy};
+use crate::model::{Alarm, Found, Liveness, Moment, Observation, RegionName, Service, WhenAllDown};
+
+/// How one region stands, as policy and guard see it.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) name: RegionName,
+    pub(super) tier: u32,
+    pub(super) liveness: Liveness,
+    /// When it came to that.
+    pub(super) since: Moment,
+    /// Whether an address of it is in the record set as last seen.
+    pub(super) published: bool,
+    /// Where it can be reached, as far as known.
+    pub(super) addresses: BTreeSet<IpAddr>,
+    /// Those of its addresses, present or past, that are in the set as last seen.
+    pub(super) present: BTreeSet<IpAddr>,
+    /// When it may be published, while that is still to come or just came.
+    pub(super) returns_at: Option<Moment>,
+    /// What its checks say.
+    pub(super) evidence: String,
+    /// How long a suspect's next look can take to tell.
+    pub(super) settles_within: Duration,
+}
+
+impl Standing {
+    /// The addresses the set holds for it if it is to be in: where it can be reached now, if that is known to
+    /// work; else what the set holds already, for an address that nobody has seen working is no better.
+    pub(super) fn target(&self) -> &BTreeSet<IpAddr> {
+        match self.liveness {
+            Liveness::Up | Liveness::Suspect if !self.addresses.is_empty() => &self.addresses,
+            Liveness::Up | Liveness::Suspect | Liveness::Unknown | Liveness::Down | Liveness::Recovering => {
+                if self.present.is_empty() {
+                    &self.addresses
+                } else {
+                    &self.present
+                }
+            }
+        }
+    }
+}
+
+/// What is known of the record set.
+#[derive(Clone, Debug)]
+pub(super) struct SeenSet {
+    /// What it held; none when it does not exist.
+    pub(super) found: Option<Found>,
+    /// When it was read.
+    pub(super) at: Moment,
+}
+
+/// One service.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceState {
+    pub(super) service: Arc<Service>,
+    pub(super) regions: Vec<RegionState>,
+    pub(super) seen: Option<SeenSet>,
+    pub(super) plan: Option<Arc<Plan>>,
+    pub(super) generation: Generation,
+    /// What the reconciler is at, as it last said.
+    pub(super) phase: &'static str,
+    /// The rules that hold the plan, and the rule that holds the write.
+    pub(super) held: Vec<Held>,
+    pub(super) write_held: Option<Held>,
+    pub(super) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
+    /// What the reconciler has alarmed, by its reports.
+    pub(super) write_alarm: Option<(Alarm, String)>,
+    /// When the removal that waits for suspects has waited long enough.
+    patience_ends: Option<Moment>,
+    /// When something is to be decided although nothing happens.
+    pub(super) due: Option<Moment>,
+    paces: Vec<Pace>,
+}
+
+impl ServiceState {
+    pub(super) fn new(service: Arc<Service>, now: Moment) -> Self {
+        let regions: Vec<RegionState> =
+            service.regions.iter().map(|region| RegionState::new(region.clone(), now)).collect();
+        Self {
+            paces: vec![Pace::Normal; regions.len()],
+            regions,
+            seen: None,
+            plan: None,
+            generation: Generation::default(),
+            phase: "idle",
+            held: Vec::new(),
+            write_held: None,
+            alarms: BTreeMap::new(),
+            write_alarm: None,
+            patience_ends: None,
+            due: None,
+            service,
+        }
+    }
+
+    pub(super) fn observe(&mut self, now: Moment, observation: &Observation, effects: &mut Vec<Effect>) {
+        let key = &observation.check;
+        let Some(at) = self.regions.iter().position(|r| r.region.name == key.region) else { return };
+        let Some(region) = self.regions.get_mut(at) else { return };
+        let Some(place) = region.region.checks.iter().position(|check| check.name == key.check) else {
+            return;
+        };
+        let was_blind = region.is_blind();
+        region.observe(place, observation);
+        let steps = region.advance(now);
+        let moved = !steps.is_empty() || was_blind != region.is_blind();
+        self.tell(at, &steps, now, effects);
+        let certificate = observation
+            .certificate
+            .filter(|c| c.expires_soon)
+            .map(|_| format!("the certificate that {}/{} saw ends soon; renew it", key.region, key.check));
+        if observation.certificate.is_some() {
+            self.alarm(Alarm::Certificate, Some(key.region.clone()), certificate, effects);
+        }
+        // Most looks change nothing, and then nothing is decided anew: that is what makes a look cheap here.
+        if moved || self.due.is_some_and(|due| due <= now) {
+            self.advance(now, effects);
+        }
+    }
+
+    pub(super) fn bound(
+        &mut self,
+        now: Moment,
+        region: &RegionName,
+        addresses: BTreeSet<IpAddr>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let holds = |a: &IpAddr| self.service.record.key.record_type.holds(*a);
+        let addresses: BTreeSet<IpAddr> = addresses.into_iter().filter(holds).collect();
+        // An address that moved to another region's load balancer is that region's from now on.
+        for other in self.regions.iter_mut().filter(|r| r.region.name != *region) {
+            let still_there = other.addresses.clone();
+            other.owned.retain(|address| !addresses.contains(address) || still_there.contains(address));
+        }
+        let Some(state) = self.regions.iter_mut().find(|r| r.region.name == *region) else { return };
+        if state.bound(addresses) {
+            self.advance(now, effects);
+        }
+    }
+
+    /// Takes in what the reconciler says of the record set.
+    pub(super) fn report(&mut self, now: Moment, report: &Report, effects: &mut Vec<Effect>) {
+        self.phase = report.phase();
+        match report {
+            Report::Seen { found } => {
+                self.seen = Some(SeenSet { found: found.clone(), at: now });
+                let clears = |(alarm, _): &(Alarm, String)| *alarm == Alarm::ProviderAway;
+                self.write_alarm = self.write_alarm.take().filter(|alarm| !clears(alarm));
+            }
+            Report::InSync => {
+                self.write_held = None;
+                self.write_alarm = None;
+            }
+            Report::Sent { .. } => self.write_held = None,
+            Report::Held(held) => self.write_held = Some(held.clone()),
+            Report::Alarmed { alarm, message } => self.write_alarm = Some((*alarm, message.clone())),
+            Report::Written { result: WriteResult::Refused, message, .. } => {
+                self.write_alarm = Some((Alarm::WriteRefused, message.clone()));
+            }
+            Report::Written {
+                result: WriteResult::Applied | WriteResult::Lost | WriteResult::Superseded,
+                ..
+            }
+            | Report::InForce { .. }
+            | Report::DryRun { .. } => {}
+        }
+        self.advance(now, effects);
+    }
+
+    /// Moves every region as far as time and evidence allow, then decides.
+    pub(super) fn advance(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        for at in 0..self.regions.len() {
+            let steps = self.regions.get_mut(at).map(|region| region.advance(now)).unwrap_or_default();
+            self.tell(at, &steps, now, effects);
+        }
+        self.decide(now, effects);
+        self.due = self.next_wake(now);
+    }
+
+    fn tell(&self, at: usize, steps: &[Step], now: Moment, effects: &mut Vec<Effect>) {
+        let Some(region) = self.regions.get(at) else { return };
+        effects.extend(steps.iter().map(|step| {
+            Effect::Transition(Transition {
+                service: self.service.name.clone(),
+                region: region.region.name.clone(),
+                from: step.from,
+                to: step.to,
+                because: region.evidence_in_words(),
+                first_failure: region.first_failure(),
+                at: now,
+            })
+        }));
+    }
+
+    fn decide(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.set_paces(effects);
+        if let Some(seen) = &self.seen {
+            let present = seen.found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+            let standings = self.standings(&present);
+            let choices = policy::choose(self.service.policy, &standings, now);
+            let verdict = guard::judge(&self.service, &standings, &choices, self.patience_ends, now);
+            self.patience_ends = verdict.wait_until;
+            let all_down = standings.iter().all(|region| region.liveness == Liveness::Down);
+            let (wanted, held) = if all_down {
+                (self.wanted_when_all_down(&standings, &present), Vec::new())
+            } else {
+                let into = standings.iter().zip(&verdict.wanted).filter(|(_, wanted)| **wanted);
+                (into.flat_map(|(region, _)| region.target().iter().copied()).collect(), verdict.held)
+            };
+            let regions = standings.iter().zip(choices).map(|(region, choice)| RegionPlan {
+                wanted: !wanted.is_disjoint(region.target()),
+                region: region.name.clone(),
+                liveness: region.liveness,
+                addresses: region.addresses.clone(),
+                published: region.published,
+                because: choice.because,
+            });
+            let regions = regions.collect();
+            self.hold(held, effects);
+            self.plan(now, wanted, regions, effects);
+        }
+        self.raise_alarms(effects);
+    }
+
+    fn standings(&self, present: &BTreeSet<IpAddr>) -> Vec<Standing> {
+        let stand = |region: &RegionState| {
+            let present: BTreeSet<IpAddr> = region.owned.intersection(present).copied().collect();
+            Standing {
+                name: region.region.name.clone(),
+                tier: region.region.tier,
+                liveness: region.liveness(),
+                since: region.since,
+                published: !present.is_empty(),
+                addresses: region.addresses.clone(),
+                present,
+                returns_at: region.recovers_at().or_else(|| region.enters_at()),
+                evidence: region.evidence_in_words(),
+                settles_within: region.settles_within(),
+            }
+        };
+        self.regions.iter().map(stand).collect()
+    }
+
+    fn wanted_when_all_down(&self, standings: &[Standing], present: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
+        match &self.service.when_all_down {
+            WhenAllDown::KeepLast => self.owned().intersection(present).copied().collect(),
+            WhenAllDown::PublishAll => standings.iter().flat_map(|r| r.addresses.iter().copied()).collect(),
+            WhenAllDown::Fallback(addresses) => addresses.iter().copied().collect(),
+        }
+    }
+
+    /// Every address that is ours (ONLY-OURS).
+    pub(super) fn owned(&self) -> BTreeSet<IpAddr> {
+        let mut owned: BTreeSet<IpAddr> = self.regions.iter().flat_map(|r| r.owned.iter().copied()).collect();
+        if let WhenAllDown::Fallback(addresses) = &self.service.when_all_down {
+            owned.extend(addresses.iter().copied());
+        }
+        owned
+    }
+
+    fn plan(
+        &mut self,
+        now: Moment,
+        wanted: BTreeSet<IpAddr>,
+        regions: Vec<RegionPlan>,
+        effects: &mut Vec<Effect>,
+    ) {
+        // Without an address to want there is nothing to plan: an empty plan cannot be carried out (NEVER-EMPTY).
+        if wanted.is_empty() {
+            return;
+        }
+        let owned = self.owned();
+        let same = |plan: &Arc<Plan>| plan.wanted == wanted && plan.owned == owned;
+        if let Some(plan) = self.plan.as_mut().filter(|plan| same(plan)) {
+            if plan.regions != regions || plan.held != self.held {
+                let current = Plan { regions, held: self.held.clone(), ..Plan::clone(plan) };
+                *plan = Arc::new(current);
+            }
+            return;
+        }
+        self.generation = Generation(self.generation.0.saturating_add(1));
+        let leaving = |region: &&RegionPlan| region.published && !region.wanted;
+        let failures = regions.iter().filter(leaving).filter_map(|leaving| {
+            self.regions.iter().find(|r| r.region.name == leaving.region).and_then(RegionState::first_failure)
+        });
+        let plan = Arc::new(Plan {
+            service: self.service.name.clone(),
+            key: self.service.record.key.clone(),
+            generation: self.generation,
+            first_failure: failures.min(),
+            wanted,
+            owned,
+            ttl: self.service.record.ttl,
+            regions,
+            held: self.held.clone(),
+            made: now,
+        });
+        self.plan = Some(plan.clone());
+        effects.push(Effect::Apply(plan));
+    }
+
+    fn hold(&mut self, held: Vec<Held>, effects: &mut Vec<Effect>) {
+        if self.held != held {
+            self.held.clone_from(&held);
+            effects.push(Effect::Held { service: self.service.name.clone(), held });
+        }
+    }
+
+    /// A suspect is looked at fast, and so is everybody beside it: if the fault is our own network, they
+    /// tell before the suspect has fallen. One that recovers is looked at fast alone.
+    fn set_paces(&mut self, effects: &mut Vec<Effect>) {
+        let any_suspect = self.regions.iter().any(|r| r.liveness() == Liveness::Suspect);
+        for (region, pace) in self.regions.iter().zip(&mut self.paces) {
+            let fast = any_suspect || region.liveness() == Liveness::Recovering;
+            let to = if fast { Pace::Fast } else { Pace::Normal };
+            if *pace != to {
+                *pace = to;
+                let region = region.region.name.clone();
+                effects.push(Effect::Pace { service: self.service.name.clone(), region, pace: to });
+            }
+        }
+    }
+
+    fn raise_alarms(&mut self, effects: &mut Vec<Effect>) {
+        let all_down = self.regions.iter().all(|r| r.liveness() == Liveness::Down);
+        let what = match self.service.when_all_down {
+            WhenAllDown::KeepLast => "what was published last stays",
+            WhenAllDown::PublishAll => "all of them are published",
+            WhenAllDown::Fallback(_) => "the fallback is published",
+        };
+        let message = all_down.then(|| format!("every region is down; {what}"));
+        self.alarm(Alarm::AllDown, None, message, effects);
+
+        let held = self.held.first().or(self.write_held.as_ref()).map(ToString::to_string);
+        self.alarm(Alarm::Held, None, held, effects);
+
+        let missing =
+            self.seen.as_ref().is_some_and(|seen| seen.found.is_none()) && !self.service.record.create;
+        let message = missing
+            .then(|| format!("{} does not exist; make it, or set create = true", self.service.record.key));
+        self.alarm(Alarm::Missing, None, message, effects);
+
+        for alarm in Report::ALARMS {
+            let message =
+                self.write_alarm.as_ref().filter(|(which, _)| which == alarm).map(|(_, m)| m.clone());
+            self.alarm(*alarm, None, message, effects);
+        }
+        for place in 0..self.regions.len() {
+            self.raise_region_alarms(place, effects);
+        }
+    }
+
+    fn raise_region_alarms(&mut self, place: usize, effects: &mut Vec<Effect>) {
+        let Some(region) = self.regions.get(place) else { return };
+        let name = region.region.name.clone();
+        let no_address = (region.addresses.is_empty() && region.unbound)
+            .then(|| "no EIP is bound to its load balancer, and none was seen before".to_owned());
+        let gone = region.gone();
+        let blind = region.blind();
+        self.alarm(Alarm::NoAddress, Some(name.clone()), no_address, effects);
+        self.alarm(Alarm::Gone, Some(name.clone()), gone, effects);
+        self.alarm(Alarm::Blind, Some(name), blind, effects);
+    }
+
+    /// Raises, keeps or clears one alarm; a changed message alone is kept and not told again.
+    fn alarm(
+        &mut self,
+        alarm: Alarm,
+        region: Option<RegionName>,
+        message: Option<String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let key = (alarm, region.clone());
+        let was = self.alarms.contains_key(&key);
+        let raised = message.is_some();
+        let told = message.clone().or_else(|| self.alarms.get(&key).cloned()).unwrap_or_default();
+        match message {
+            Some(message) => drop(self.alarms.insert(key, message)),
+            None => drop(self.alarms.remove(&key)),
+        }
+        if was != raised {
+            let service = self.service.name.clone();
+            effects.push(Effect::Alarm(Raised { service, region, alarm, raised, message: told }));
+        }
+    }
+
+    fn next_wake(&self, now: Moment) -> Option<Moment> {
+        let regions = self.regions.iter().flat_map(|region| [region.recovers_at(), region.enters_at()]);
+        regions.flatten().chain(self.patience_ends).filter(|at| *at > now).min()
+    }
+}
