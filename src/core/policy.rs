@@ -14,7 +14,7 @@ pub(super) struct Choice {
 
 /// Asks for each region, in the order given, to be in or out.
 ///
-/// A region whose state is not known stays as it was found (NO-JUMP-ON-START), and so does one that is
+/// A region whose state is not known stays as it was found and drives nobody out (NO-JUMP-ON-START); so does one that is
 /// recovering while it is still published: only failing looks take a region out. One that is up and not
 /// published enters when it has been healthy for `recover_after`.
 pub(super) fn choose(policy: PolicyKind, regions: &[Standing], now: Moment) -> Vec<Choice> {
@@ -22,9 +22,11 @@ pub(super) fn choose(policy: PolicyKind, regions: &[Standing], now: Moment) -> V
     match policy {
         PolicyKind::All => fit,
         PolicyKind::Priority => {
-            let best = regions.iter().zip(&fit).filter(|(_, fit)| fit.wanted).map(|(r, _)| r.tier).min();
+            let known = |region: &Standing| region.liveness != Liveness::Unknown;
+            let serving = regions.iter().zip(&fit).filter(|(region, fit)| fit.wanted && known(region));
+            let best = serving.map(|(region, _)| region.tier).min();
             let prefer = |(region, fit): (&Standing, Choice)| match best {
-                Some(best) if fit.wanted && region.tier > best => Choice {
+                Some(best) if fit.wanted && known(region) && region.tier > best => Choice {
                     wanted: false,
                     because: format!("tier {best} serves and this is tier {}", region.tier),
                 },
@@ -48,7 +50,8 @@ fn fitness(region: &Standing, now: Moment) -> Choice {
             Some(at) if at > now => format!("passes again, back in {} s", seconds_up(region, now)),
             Some(_) | None => "passes again, not yet often enough".to_owned(),
         }),
-        Liveness::Down => Choice { wanted: false, because: region.evidence.clone() },
+        Liveness::Down if region.fallen => Choice { wanted: false, because: region.evidence.clone() },
+        Liveness::Down => stay("fails again after it was blind, not yet often enough"),
         Liveness::Up if region.published => stay("serves"),
         Liveness::Up => match region.returns_at {
             Some(at) if at > now => stay(&format!("serves, enters in {} s", seconds_up(region, now))),

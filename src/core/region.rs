@@ -182,6 +182,11 @@ impl RegionState {
         }
     }
 
+    /// Whether the signals, after rise and fall, say that it does not serve.
+    pub(super) fn has_fallen(&self) -> bool {
+        self.evaluate(Signal::settled) == Kleene::False
+    }
+
     fn evaluate(&self, read: fn(&Signal) -> Kleene) -> Kleene {
         let region = &self.region;
         let verdict = region.up_when.evaluate(&mut |name| {

@@ -29,6 +29,8 @@ pub(super) struct Standing {
     pub(super) present: BTreeSet<IpAddr>,
     /// When it may be published, while that is still to come or just came.
     pub(super) returns_at: Option<Moment>,
+    /// Whether its signals have fallen and not risen since: a region that was blind in between may be down without.
+    pub(super) fallen: bool,
     /// What its checks say.
     pub(super) evidence: String,
     /// How long a suspect's next look can take to tell.
@@ -246,6 +248,7 @@ impl ServiceState {
                 addresses: region.addresses.clone(),
                 present,
                 returns_at: region.recovers_at().or_else(|| region.enters_at()),
+                fallen: region.has_fallen(),
                 evidence: region.evidence_in_words(),
                 settles_within: region.settles_within(),
             }

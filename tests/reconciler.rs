@@ -1,0 +1,168 @@
+//! What the reconciler does about a provider that refuses, forgets, throttles, lags, or is used by somebody else.
+
+mod world;
+
+use std::time::Duration;
+
+use pointsman::core::{Report, WriteResult};
+use pointsman::model::{Alarm, InForce, OnDrift, Ttl};
+use world::Look::{Fail, Pass};
+use world::{Weather, World, address, foreign, service};
+
+fn dying(weather: Weather) -> World {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    world.weather = weather;
+    world.run(3, &[Fail, Pass]);
+    world
+}
+
+fn results(world: &World) -> Vec<WriteResult> {
+    let result = |report: &Report| match report {
+        Report::Written { result, .. } => Some(*result),
+        _ => None,
+    };
+    world.reports.iter().filter_map(result).collect()
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_is_settled_by_reading_and_not_sent_again() {
+    let mut world = dying(Weather::LoseAnswer);
+    world.assert_published(&[1]);
+    world.weather = Weather::Fair;
+    world.run(30, &[Fail, Pass]).assert_writes(1);
+    assert_eq!(results(&world), [WriteResult::Lost]);
+}
+
+#[test]
+fn a_write_that_never_arrived_is_sent_again_after_a_read() {
+    let mut world = dying(Weather::LoseWrite);
+    world.assert_published(&[0, 1]);
+    world.weather = Weather::Fair;
+    world.run(5, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+}
+
+#[test]
+fn writes_that_get_lost_use_up_the_budget_and_refused_ones_do_not() {
+    let mut lost = dying(Weather::LoseWrite);
+    lost.run(300, &[Fail, Pass]);
+    assert_eq!(lost.sent.len(), 6);
+    assert!(lost.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", lost.alarms);
+    lost.weather = Weather::Fair;
+    lost.run(600, &[Fail, Pass]).assert_published(&[1]);
+
+    let mut refused = dying(Weather::Refuse);
+    refused.run(1_200, &[Fail, Pass]);
+    assert!(results(&refused).len() > 6, "{:?}", results(&refused));
+    assert!(refused.alarms.contains_key(&(Alarm::WriteRefused, None)), "{:?}", refused.alarms);
+    refused.weather = Weather::Fair;
+    refused.run(200, &[Fail, Pass]).assert_published(&[1]);
+    assert!(refused.alarms.is_empty(), "{:?}", refused.alarms);
+}
+
+#[test]
+fn a_provider_that_stays_away_is_alarmed_and_the_newest_plan_waits_for_it() {
+    let mut world = dying(Weather::Away);
+    world.run(20, &[Fail, Pass]).assert_published(&[0, 1]);
+    assert!(world.alarms.contains_key(&(Alarm::ProviderAway, None)));
+    world.weather = Weather::Fair;
+    world.run(15, &[Fail, Pass]).assert_published(&[1]);
+    assert!(world.alarms.is_empty(), "{:?}", world.alarms);
+}
+
+#[test]
+fn nothing_is_written_on_a_read_that_cannot_be_understood() {
+    let mut world = dying(Weather::Garble);
+    world.run(120, &[Fail, Pass]).assert_writes(0);
+    assert!(world.alarms.contains_key(&(Alarm::ProviderAway, None)));
+}
+
+#[test]
+fn what_somebody_else_removed_is_put_back_within_resync_and_alarmed() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(65, &[Pass, Pass]);
+    world.zone.values.remove(&address(0));
+    world.run(60, &[Pass, Pass]).assert_published(&[0, 1]).assert_writes(1);
+    let drift = |report: &&Report| matches!(report, Report::Alarmed { alarm: Alarm::Drift, .. });
+    assert_eq!(world.reports.iter().filter(drift).count(), 1);
+    assert!(world.alarms.is_empty(), "mended: {:?}", world.alarms);
+}
+
+#[test]
+fn with_on_drift_alarm_somebody_elses_change_stays_until_the_next_plan() {
+    let mut alarm = service(2);
+    alarm.record.on_drift = OnDrift::Alarm;
+    let mut world = World::new(alarm, &[0, 1]);
+    world.run(65, &[Pass, Pass]);
+    world.zone.values.remove(&address(0));
+    world.run(300, &[Pass, Pass]).assert_published(&[1]).assert_writes(0);
+    assert!(world.alarms.contains_key(&(Alarm::Drift, None)));
+}
+
+#[test]
+fn a_foreign_value_added_by_somebody_else_is_no_drift_and_survives_the_next_write() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(65, &[Pass, Pass]);
+    let theirs = "192.0.2.5".parse().unwrap();
+    world.zone.values.insert(theirs);
+    world.run(60, &[Pass, Pass]).assert_writes(0);
+    assert!(world.alarms.is_empty(), "{:?}", world.alarms);
+    world.run(3, &[Fail, Pass]).assert_published(&[1]);
+    assert!(world.zone.values.contains(&theirs) && world.zone.values.contains(&foreign()));
+}
+
+#[test]
+fn a_set_that_stays_pending_is_alarmed_and_one_that_failed_is_written_once_more() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    world.zone.in_force = InForce::Pending;
+    world.run(100, &[Fail, Pass]);
+    assert!(world.alarms.contains_key(&(Alarm::NotInForce, None)), "{:?}", world.alarms);
+    world.zone.in_force = InForce::Failed;
+    world.run(30, &[Fail, Pass]);
+    assert!(world.sent.len() >= 2, "a set whose last change failed is written again");
+    world.zone.in_force = InForce::Yes;
+    world.run(61, &[Fail, Pass]).assert_published(&[1]);
+    assert!(world.alarms.is_empty(), "{:?}", world.alarms);
+}
+
+#[test]
+fn a_set_that_is_switched_off_is_alarmed_and_left_as_it_is() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    world.zone.in_force = InForce::Withheld;
+    world.run(61, &[Pass, Pass]).assert_writes(0);
+    assert!(world.alarms.contains_key(&(Alarm::Withheld, None)));
+}
+
+#[test]
+fn a_ttl_that_differs_is_set_with_the_next_change_and_alone_never_causes_a_write() {
+    let mut short = service(2);
+    short.record.ttl = Ttl::from_seconds(5);
+    let mut world = World::new(short, &[0, 1]);
+    world.run(120, &[Pass, Pass]).assert_writes(0);
+    world.run(3, &[Fail, Pass]).assert_published(&[1]);
+    let set = world.reports.iter().find_map(|report| match report {
+        Report::Sent { set, .. } => Some(set.ttl().as_seconds()),
+        _ => None,
+    });
+    assert_eq!(set, Some(5));
+}
+
+#[test]
+fn a_dry_run_tells_what_it_would_write_once_and_writes_nothing() {
+    let mut dry = service(2);
+    dry.dry_run = true;
+    let mut world = World::new(dry, &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(200, &[Fail, Pass]).assert_published(&[0, 1]).assert_writes(0);
+    let told = world.reports.iter().filter(|report| matches!(report, Report::DryRun { .. })).count();
+    assert_eq!((told, world.sent.len()), (1, 0));
+}
+
+#[test]
+fn a_throttle_is_obeyed_whatever_the_plan() {
+    let mut world = dying(Weather::Throttle);
+    world.pass(Duration::from_secs(1));
+    world.weather = Weather::Fair;
+    world.run(15, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+}

@@ -1,0 +1,351 @@
+//! A small world in virtual time for the core and the reconciler: one service, a zone that can misbehave, and
+//! a history of what was written. What must hold is checked here, outside of the code that upholds it.
+#![expect(dead_code, reason = "each test file uses its part of it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman::core::{Call, Core, Effect, Input, Plan, Reconciler, Report, Timing, WriteRules};
+use pointsman::model::{
+    Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Flap, Found, Fqdn, InForce, Liveness, Moment,
+    Observation, OnDrift, Outcome, PolicyKind, ProviderError, ProviderErrorKind, ProviderName, Reason,
+    Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share, TcpCheck, Threshold, Ttl,
+    WhenAllDown, WhenUnknown, WriteBudget,
+};
+
+pub(crate) const FALL: u32 = 3;
+pub(crate) const RECOVER_AFTER: Duration = Duration::from_secs(30);
+
+/// A value in the zone that is not ours.
+pub(crate) fn foreign() -> IpAddr {
+    Ipv4Addr::new(192, 0, 2, 99).into()
+}
+
+/// The address of the region at `place`.
+pub(crate) fn address(place: usize) -> IpAddr {
+    Ipv4Addr::new(198, 51, 100, u8::try_from(place).unwrap()).into()
+}
+
+/// The service that the tests are about, with `regions` regions `r0`, `r1`, … and a check `web` each.
+pub(crate) fn service(regions: usize) -> Service {
+    Service {
+        name: ServiceName::parse("demo").unwrap(),
+        record: Record {
+            key: RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A },
+            provider: ProviderName::parse("private").unwrap(),
+            ttl: None,
+            create: false,
+            on_drift: OnDrift::Mend,
+        },
+        regions: (0..regions).map(|place| Arc::new(region(place))).collect(),
+        policy: PolicyKind::All,
+        min_published: 1,
+        when_all_down: WhenAllDown::KeepLast,
+        max_removed: 1,
+        panic_threshold: Share::from_percent(50).unwrap(),
+        write_budget: WriteBudget { writes: 6, window: Duration::from_secs(600) },
+        dry_run: false,
+    }
+}
+
+pub(crate) fn region(place: usize) -> Region {
+    Region {
+        name: region_name(place),
+        tier: 1,
+        elb: None,
+        addresses: vec![address(place)],
+        checks: vec![check("web", WhenUnknown::Keep)],
+        up_when: Expression::Check(CheckName::parse("web").unwrap()),
+        recover_after: RECOVER_AFTER,
+        flap: Flap { window: Duration::from_secs(600), factor: 2.0, max: Duration::from_secs(1800) },
+    }
+}
+
+pub(crate) fn check(name: &str, when_unknown: WhenUnknown) -> Check {
+    Check {
+        name: CheckName::parse(name).unwrap(),
+        kind: CheckKind::Tcp(TcpCheck { port: 80, source: None }),
+        interval: Duration::from_secs(5),
+        fast_interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(2),
+        max_latency: None,
+        fall: Threshold::in_a_row(FALL).unwrap(),
+        rise: Threshold::in_a_row(3).unwrap(),
+        vote: true,
+        when_unknown,
+    }
+}
+
+pub(crate) fn region_name(place: usize) -> RegionName {
+    RegionName::parse(&format!("r{place}")).unwrap()
+}
+
+/// How the zone answers writes and reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Weather {
+    #[default]
+    Fair,
+    /// Nobody answers.
+    Away,
+    /// A write is refused.
+    Refuse,
+    /// A write is carried out and its answer lost.
+    LoseAnswer,
+    /// A write is not carried out and its answer lost.
+    LoseWrite,
+    /// Everything is throttled.
+    Throttle,
+    /// A read cannot be understood.
+    Garble,
+}
+
+/// What a look finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Pass,
+    Fail,
+    Blind,
+}
+
+/// A write that the zone carried out.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) at: Moment,
+    pub(crate) before: BTreeSet<IpAddr>,
+    pub(crate) after: BTreeSet<IpAddr>,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Moment,
+    pub(crate) service: Arc<Service>,
+    pub(crate) core: Core,
+    pub(crate) reconciler: Reconciler,
+    pub(crate) zone: Found,
+    pub(crate) weather: Weather,
+    pub(crate) written: Vec<Written>,
+    /// Every write that was sent and not refused.
+    pub(crate) sent: Vec<Moment>,
+    pub(crate) transitions: Vec<(RegionName, Liveness)>,
+    pub(crate) plans: Vec<Arc<Plan>>,
+    pub(crate) reports: Vec<Report>,
+    pub(crate) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
+}
+
+impl World {
+    /// A world whose zone holds the addresses of the regions at `published`, and one that is not ours.
+    pub(crate) fn new(service: Service, published: &[usize]) -> Self {
+        let service = Arc::new(service);
+        let values = published.iter().map(|place| address(*place)).chain([foreign()]).collect();
+        let mut world = Self {
+            now: Moment::START,
+            core: Core::new(&[service.clone()], Moment::START),
+            reconciler: reconciler(&service, Moment::START),
+            service,
+            zone: Found {
+                id: "1".to_owned(),
+                values,
+                ttl: Ttl::from_seconds(30).unwrap(),
+                in_force: InForce::Yes,
+                description: None,
+            },
+            weather: Weather::Fair,
+            written: Vec::new(),
+            sent: Vec::new(),
+            transitions: Vec::new(),
+            plans: Vec::new(),
+            reports: Vec::new(),
+            alarms: BTreeMap::new(),
+        };
+        world.turn();
+        world
+    }
+
+    /// The daemon is killed and started anew; the zone stays.
+    pub(crate) fn restart(&mut self) {
+        self.core = Core::new(&[self.service.clone()], self.now);
+        self.reconciler = reconciler(&self.service, self.now);
+        self.alarms.clear();
+        self.turn();
+    }
+
+    /// The check `web` of the region at `place` looks.
+    pub(crate) fn look(&mut self, place: usize, look: Look) -> &mut Self {
+        self.look_with("web", place, look)
+    }
+
+    pub(crate) fn look_with(&mut self, check: &str, place: usize, look: Look) -> &mut Self {
+        let observation = Observation {
+            check: Arc::new(CheckKey {
+                service: self.service.name.clone(),
+                region: region_name(place),
+                check: CheckName::parse(check).unwrap(),
+            }),
+            started: self.now,
+            late: Duration::ZERO,
+            latency: Duration::from_millis(2),
+            outcome: match look {
+                Look::Pass => Outcome::Pass,
+                Look::Fail => Outcome::Fail(Reason::Refused),
+                Look::Blind => Outcome::Unknown(Reason::Api),
+            },
+            saw: "it".into(),
+            certificate: None,
+        };
+        self.step(&Input::Observed(observation))
+    }
+
+    pub(crate) fn bind(&mut self, place: usize, addresses: &[IpAddr]) -> &mut Self {
+        let (service, region) = (self.service.name.clone(), region_name(place));
+        self.step(&Input::Bound { service, region, addresses: addresses.iter().copied().collect() })
+    }
+
+    /// Every region looks once a second, each as `looks` says by its place, for so many seconds.
+    pub(crate) fn run(&mut self, seconds: u64, looks: &[Look]) -> &mut Self {
+        for _ in 0..seconds {
+            for (place, look) in looks.iter().enumerate() {
+                self.look(place, *look);
+            }
+            self.pass(Duration::from_secs(1));
+        }
+        self
+    }
+
+    /// Time passes; what is due on the way is done when it is due.
+    pub(crate) fn pass(&mut self, time: Duration) -> &mut Self {
+        let end = self.now + time;
+        while let Some(due) = self.due().filter(|due| *due <= end) {
+            self.now = due.max(self.now);
+            self.step(&Input::Tick);
+        }
+        self.now = end;
+        self.step(&Input::Tick)
+    }
+
+    fn due(&self) -> Option<Moment> {
+        let after = |at: &Moment| *at > self.now;
+        self.core.next_wake().into_iter().chain(self.reconciler.next_wake()).filter(after).min()
+    }
+
+    pub(crate) fn step(&mut self, input: &Input) -> &mut Self {
+        let mut effects = Vec::new();
+        self.core.step(self.now, input, &mut effects);
+        self.carry_out(effects);
+        self.turn();
+        self
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Transition(t) => self.transitions.push((t.region, t.to)),
+                Effect::Apply(plan) => {
+                    self.plans.push(plan.clone());
+                    self.reconciler.handle_plan(self.now, plan);
+                }
+                Effect::Alarm(raised) if raised.raised => {
+                    self.alarms.insert((raised.alarm, raised.region), raised.message);
+                }
+                Effect::Alarm(raised) => drop(self.alarms.remove(&(raised.alarm, raised.region))),
+                Effect::Pace { .. } | Effect::Held { .. } => {}
+            }
+        }
+    }
+
+    /// Lets the reconciler go as far as it can go now.
+    fn turn(&mut self) {
+        for _ in 0..100 {
+            while let Some(report) = self.reconciler.poll_report() {
+                self.reports.push(report.clone());
+                let service = self.service.name.clone();
+                let mut effects = Vec::new();
+                self.core.step(self.now, &Input::Reported { service, report }, &mut effects);
+                self.carry_out(effects);
+            }
+            match self.reconciler.poll_call(self.now) {
+                None => {
+                    if self.reconciler.next_wake().is_none_or(|at| at > self.now) {
+                        // A last report may have been left by a write that was held back.
+                        if let Some(report) = self.reconciler.poll_report() {
+                            self.reports.push(report.clone());
+                            let (service, mut effects) = (self.service.name.clone(), Vec::new());
+                            self.core.step(self.now, &Input::Reported { service, report }, &mut effects);
+                            self.carry_out(effects);
+                            continue;
+                        }
+                        return;
+                    }
+                }
+                Some(Call::Read) => {
+                    let answer = match self.weather {
+                        Weather::Away => Err(error(ProviderErrorKind::Away)),
+                        Weather::Throttle => Err(error(ProviderErrorKind::Throttled(None))),
+                        Weather::Garble => Err(error(ProviderErrorKind::Unclear)),
+                        Weather::Fair | Weather::Refuse | Weather::LoseAnswer | Weather::LoseWrite => {
+                            Ok(Some(self.zone.clone()))
+                        }
+                    };
+                    self.reconciler.handle_read(self.now, answer);
+                }
+                Some(Call::Replace { set, .. } | Call::Create { set }) => {
+                    let result = self.write(set.values().clone());
+                    self.reconciler.handle_written(self.now, result);
+                }
+            }
+        }
+        panic!("the reconciler does not come to rest at {}", self.now);
+    }
+
+    fn write(&mut self, values: BTreeSet<IpAddr>) -> Result<(), ProviderError> {
+        let (carried_out, result) = match self.weather {
+            Weather::Fair | Weather::Garble => (true, Ok(())),
+            Weather::Away => (false, Err(error(ProviderErrorKind::Away))),
+            Weather::Refuse => (false, Err(error(ProviderErrorKind::Refused))),
+            Weather::Throttle => (false, Err(error(ProviderErrorKind::Throttled(None)))),
+            Weather::LoseAnswer => (true, Err(error(ProviderErrorKind::Lost))),
+            Weather::LoseWrite => (false, Err(error(ProviderErrorKind::Lost))),
+        };
+        if carried_out || matches!(result, Err(ProviderError { kind: ProviderErrorKind::Lost, .. })) {
+            self.sent.push(self.now);
+        }
+        if carried_out {
+            let before = std::mem::replace(&mut self.zone.values, values);
+            self.written.push(Written { at: self.now, before, after: self.zone.values.clone() });
+        }
+        result
+    }
+
+    pub(crate) fn liveness(&self, place: usize) -> Liveness {
+        let status = self.core.service_status(&self.service.name, self.now).unwrap();
+        status.regions[place].liveness
+    }
+
+    /// The places of the regions whose address the zone holds.
+    pub(crate) fn published(&self) -> Vec<usize> {
+        (0..self.service.regions.len()).filter(|place| self.zone.values.contains(&address(*place))).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_published(&mut self, places: &[usize]) -> &mut Self {
+        assert_eq!(self.published(), places, "at {}: {:?}", self.now, self.zone.values);
+        assert!(self.zone.values.contains(&foreign()), "ONLY-OURS");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_writes(&mut self, count: usize) -> &mut Self {
+        assert_eq!(self.written.len(), count, "{:#?}", self.written);
+        self
+    }
+}
+
+fn reconciler(service: &Service, now: Moment) -> Reconciler {
+    let rules = WriteRules { min_published: service.min_published, budget: service.write_budget };
+    let timing = Timing { resync: Duration::from_secs(60) };
+    Reconciler::new(service.record.clone(), rules, timing, service.dry_run, now)
+}
+
+fn error(kind: ProviderErrorKind) -> ProviderError {
+    ProviderError { kind, message: format!("{kind:?}") }
+}
