@@ -1,6 +1,8 @@
 //! The invariants, each over arbitrary sequences of looks, faults, edits, restarts and time. Each is checked by
 //! a rule far simpler than the code that upholds it.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+
 mod world;
 
 use std::collections::BTreeSet;

@@ -187,12 +187,12 @@ impl Reconciler {
             (Phase::SettleReading { write, polls }, Ok(found)) => (Some((write, polls)), found),
             (Phase::Reading, Ok(found)) => (None, found),
             (Phase::SettleReading { write, polls }, Err(error)) => {
-                let at = self.failed(now, &error);
+                let at = self.failed(now, &error, Alarm::ProviderAway);
                 self.phase = Phase::Settling { write, polls, at };
                 return;
             }
             (Phase::Reading, Err(error)) => {
-                let at = self.failed(now, &error);
+                let at = self.failed(now, &error, Alarm::ProviderAway);
                 self.phase = Phase::Due { at };
                 return;
             }
@@ -249,29 +249,30 @@ impl Reconciler {
             | ProviderErrorKind::Throttled(_) => {
                 self.writes.refused();
                 self.reports.push_back(told(WriteResult::Refused, error.message.clone()));
-                let at = self.failed(now, &error);
+                let at = self.failed(now, &error, Alarm::WriteRefused);
                 self.phase = Phase::Due { at };
             }
         }
     }
 
     /// Counts a failed call, alarms when it is no blip, and says when to try again.
-    fn failed(&mut self, now: Moment, error: &ProviderError) -> Moment {
+    fn failed(&mut self, now: Moment, error: &ProviderError, when_refused: Alarm) -> Moment {
         self.failures = self.failures.saturating_add(1);
-        let (at, at_once) = match error.kind {
+        let is_no_blip = self.failures >= AWAY_AFTER;
+        let (at, alarm) = match error.kind {
             ProviderErrorKind::Throttled(after) => {
                 let at = now + after.unwrap_or_default().max(self.backoff(BACKOFF_MOST));
                 self.throttled_until = at;
-                (at, false)
+                (at, is_no_blip.then_some(Alarm::ProviderAway))
             }
-            ProviderErrorKind::Refused => (now + self.backoff(REFUSED_MOST), true),
-            ProviderErrorKind::Unclear => (now + self.backoff(BACKOFF_MOST), true),
+            ProviderErrorKind::Refused => (now + self.backoff(REFUSED_MOST), Some(when_refused)),
+            ProviderErrorKind::Unclear => (now + self.backoff(BACKOFF_MOST), Some(Alarm::ProviderAway)),
             ProviderErrorKind::Away | ProviderErrorKind::Lost | ProviderErrorKind::Conflict => {
-                (now + self.backoff(BACKOFF_MOST), false)
+                (now + self.backoff(BACKOFF_MOST), is_no_blip.then_some(Alarm::ProviderAway))
             }
         };
-        if at_once || self.failures >= AWAY_AFTER {
-            self.alarm(Alarm::ProviderAway, error.message.clone());
+        if let Some(alarm) = alarm {
+            self.alarm(alarm, error.message.clone());
         }
         at
     }

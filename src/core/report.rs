@@ -60,7 +60,7 @@ pub enum Report {
 }
 
 impl Report {
-    /// What can stand in `Alarmed`, or follows from a refused write.
+    /// What can stand in `Alarmed`.
     pub(super) const ALARMS: &'static [Alarm] =
         &[Alarm::ProviderAway, Alarm::WriteRefused, Alarm::NotInForce, Alarm::Withheld, Alarm::Drift];
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::plan::{Generation, Held, Plan, RegionPlan};
 use super::region::{RegionState, Step};
-use super::report::{Report, WriteResult};
+use super::report::Report;
 use super::{Effect, Pace, Raised, Transition, guard, policy};
 use crate::model::{Alarm, Found, Liveness, Moment, Observation, RegionName, Service, WhenAllDown};
 
@@ -168,15 +168,7 @@ impl ServiceState {
             Report::Sent { .. } => self.write_held = None,
             Report::Held(held) => self.write_held = Some(held.clone()),
             Report::Alarmed { alarm, message } => self.write_alarm = Some((*alarm, message.clone())),
-            Report::Written { result: WriteResult::Refused, message, .. } => {
-                self.write_alarm = Some((Alarm::WriteRefused, message.clone()));
-            }
-            Report::Written {
-                result: WriteResult::Applied | WriteResult::Lost | WriteResult::Superseded,
-                ..
-            }
-            | Report::InForce { .. }
-            | Report::DryRun { .. } => {}
+            Report::Written { .. } | Report::InForce { .. } | Report::DryRun { .. } => {}
         }
         self.advance(now, effects);
     }

@@ -3,6 +3,8 @@
 //! A [`Provider`] knows record sets, not regions: it reads one, it replaces one as a whole, and it says
 //! plainly what it does not know. It never decides. Start at [`Provider`].
 
+pub mod driver;
+
 use std::fmt;
 
 use futures_util::future::BoxFuture;

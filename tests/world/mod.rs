@@ -1,6 +1,12 @@
 //! A small world in virtual time for the core and the reconciler: one service, a zone that can misbehave, and
 //! a history of what was written. What must hold is checked here, outside of the code that upholds it.
-#![expect(dead_code, reason = "each test file uses its part of it")]
+#![expect(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code; each file uses its part of it"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
