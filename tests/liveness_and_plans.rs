@@ -144,7 +144,7 @@ fn a_dead_standby_does_not_use_up_max_removed() {
 
 #[test]
 fn all_down_can_publish_everybody_or_a_fallback() {
-    let sorry = foreign_fallback();
+    let sorry = "203.0.113.250".parse().unwrap();
     let mut all = service(2);
     all.when_all_down = WhenAllDown::PublishAll;
     let mut world = World::new(all, &[0, 1]);
@@ -158,10 +158,6 @@ fn all_down_can_publish_everybody_or_a_fallback() {
     assert!(world.zone.values.contains(&sorry));
     world.run(RECOVER_AFTER.as_secs() + 2, &[Pass, Fail]).assert_published(&[0]);
     assert!(!world.zone.values.contains(&sorry));
-}
-
-fn foreign_fallback() -> std::net::IpAddr {
-    "203.0.113.250".parse().unwrap()
 }
 
 #[test]

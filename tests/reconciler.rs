@@ -18,9 +18,8 @@ fn dying(weather: Weather) -> World {
 }
 
 fn results(world: &World) -> Vec<WriteResult> {
-    let result = |report: &Report| match report {
-        Report::Written { result, .. } => Some(*result),
-        _ => None,
+    let result = |report: &Report| {
+        if let Report::Written { result, .. } = report { Some(*result) } else { None }
     };
     world.reports.iter().filter_map(result).collect()
 }
@@ -142,9 +141,8 @@ fn a_ttl_that_differs_is_set_with_the_next_change_and_alone_never_causes_a_write
     let mut world = World::new(short, &[0, 1]);
     world.run(120, &[Pass, Pass]).assert_writes(0);
     world.run(3, &[Fail, Pass]).assert_published(&[1]);
-    let set = world.reports.iter().find_map(|report| match report {
-        Report::Sent { set, .. } => Some(set.ttl().as_seconds()),
-        _ => None,
+    let set = world.reports.iter().find_map(|report| {
+        if let Report::Sent { set, .. } = report { Some(set.ttl().as_seconds()) } else { None }
     });
     assert_eq!(set, Some(5));
 }

@@ -59,21 +59,17 @@ impl Driver {
             if self.tell().await.is_err() {
                 return;
             }
-            match call {
-                Some(call) => {
-                    if !self.make(call, &stop).await {
-                        return;
-                    }
+            if let Some(call) = call {
+                if !self.make(call, &stop).await {
+                    return;
                 }
-                None => {
-                    let due = self.reconciler.next_wake().map(|at| self.clock.instant(at));
-                    let Some(due) = due else { return };
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        changed = self.plans.changed() => if changed.is_err() { return },
-                        () = tokio::time::sleep_until(due) => {}
-                    }
-                }
+                continue;
+            }
+            let Some(due) = self.reconciler.next_wake().map(|at| self.clock.instant(at)) else { return };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = self.plans.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep_until(due) => {}
             }
         }
     }

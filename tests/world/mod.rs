@@ -146,7 +146,7 @@ impl World {
         let values = published.iter().map(|place| address(*place)).chain([foreign()]).collect();
         let mut world = Self {
             now: Moment::START,
-            core: Core::new(&[service.clone()], Moment::START),
+            core: Core::new(std::slice::from_ref(&service), Moment::START),
             reconciler: reconciler(&service, Moment::START),
             service,
             zone: Found {
@@ -170,7 +170,7 @@ impl World {
 
     /// The daemon is killed and started anew; the zone stays.
     pub(crate) fn restart(&mut self) {
-        self.core = Core::new(&[self.service.clone()], self.now);
+        self.core = Core::new(std::slice::from_ref(&self.service), self.now);
         self.reconciler = reconciler(&self.service, self.now);
         self.alarms.clear();
         self.turn();
