@@ -6,6 +6,7 @@
 //! share are in [`model`].
 //!
 //! [`core`]: mod@crate::core
+pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod dns;
