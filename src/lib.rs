@@ -11,5 +11,6 @@ pub mod clock;
 pub mod config;
 pub mod dns;
 pub mod huawei;
+pub mod log;
 pub mod model;
 pub mod probe;
