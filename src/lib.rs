@@ -7,6 +7,7 @@
 //!
 //! [`core`]: mod@crate::core
 pub mod admin;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dns;
