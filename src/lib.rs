@@ -6,10 +6,13 @@
 //! share are in [`model`].
 //!
 //! [`core`]: mod@crate::core
+pub mod admin;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
 pub mod dns;
 pub mod huawei;
+pub mod log;
 pub mod model;
 pub mod probe;

@@ -1,0 +1,192 @@
+//! The read-only side over TCP: what it answers, and how little one client can take.
+//!
+//! One request a connection, and one deadline for all of it, so that a client that sends slowly, reads
+//! slowly or does nothing is gone when it passes. GET and HEAD alone get past the door (READ-ONLY-OUTSIDE).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::Metrics;
+use super::status::{NoAnswer, StatusHandle};
+use crate::model::{Liveness, Status};
+
+/// Connections open at once; the next waits in the kernel's queue until one ends. Bounds memory to
+/// `CONNECTIONS_MAX` × `HEAD_BYTES_MAX` = 4 MiB for reading, and leaves file descriptors for looks.
+pub const CONNECTIONS_MAX: usize = 256;
+
+/// How long a connection may last, whatever it does. Below the 10 s that Prometheus gives a scrape, so that
+/// one which had to wait for idle connections to end still gets its answer.
+pub const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
+
+/// The longest request line and headers together. A browser sends about 1 KiB.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How long answers under way may take once the stop is asked for; the whole process has 5 s.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+/// Rest after a failed accept: out of file descriptors, it would fail again at once.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// The version of Prometheus' text format that is written.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const INDEX: &str = "\
+pointsman keeps a DNS name pointing at the regions that are alive.
+
+/healthz                   does the process work
+/readyz                    is there a verdict on every region
+/metrics                   for Prometheus
+/api/v1/status             everything, as JSON
+/api/v1/services/{name}    one service, as JSON
+
+Read only: GET and HEAD.
+";
+
+/// Answers on `listener` until `stop` is cancelled, then ends within 1 s.
+pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics, stop: CancellationToken) {
+    let router = router(Site { status, metrics });
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = connections.join_next() => {
+                if let Err(panic) = ended {
+                    tracing::error!(%panic, "an answer of the admin side broke off");
+                }
+            }
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, router.clone(), stop.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the admin side could not accept a connection");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    tokio::time::timeout(STOP_WITHIN, all_ended).await.ok();
+}
+
+/// One connection, from accept to close. What goes wrong on it is the client's matter and not logged.
+async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let exchange = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut exchange = std::pin::pin!(exchange);
+    let until_stopped = async {
+        tokio::select! {
+            _ = exchange.as_mut() => return,
+            () = stop.cancelled() => {}
+        }
+        exchange.as_mut().graceful_shutdown();
+        exchange.await.ok();
+    };
+    tokio::time::timeout(CONNECTION_WITHIN, until_stopped).await.ok();
+}
+
+#[derive(Clone)]
+struct Site {
+    status: StatusHandle,
+    metrics: Metrics,
+}
+
+fn router(site: Site) -> Router {
+    Router::new()
+        .route("/", get(async || INDEX))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/services/{name}", get(service))
+        .fallback(unknown_path)
+        .layer(middleware::from_fn(door))
+        .with_state(site)
+}
+
+/// Lets GET and HEAD in, whatever the path, and nothing else.
+async fn door(request: Request, next: Next) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let allow = [(ALLOW, HeaderValue::from_static("GET, HEAD"))];
+        let refusal = problem(StatusCode::METHOD_NOT_ALLOWED, "read only: GET and HEAD");
+        return (allow, refusal).into_response();
+    }
+    let mut response = next.run(request).await;
+    // All of it is true for a moment only.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn healthz(State(site): State<Site>) -> Result<&'static str, NoAnswer> {
+    site.status.ask().await.map(|_| "ok\n")
+}
+
+async fn readyz(State(site): State<Site>) -> Result<Response, NoAnswer> {
+    let status = site.status.ask().await?;
+    let waiting = without_verdict(&status);
+    let code = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let answer = json!({ "ready": waiting.is_empty(), "without_verdict": waiting });
+    Ok((code, Json(answer)).into_response())
+}
+
+/// The regions that nothing is known of yet, as `SERVICE/REGION`.
+fn without_verdict(status: &Status) -> Vec<String> {
+    let regions = status.services.iter().flat_map(|s| s.regions.iter().map(move |r| (s, r)));
+    regions
+        .filter(|(_, region)| region.liveness == Liveness::Unknown)
+        .map(|(service, region)| format!("{}/{}", service.name, region.name))
+        .collect()
+}
+
+async fn metrics(State(site): State<Site>) -> Result<Response, NoAnswer> {
+    let status = site.status.ask().await?;
+    Ok(match site.metrics.render(&status) {
+        Ok(text) => ([(CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    })
+}
+
+async fn status(State(site): State<Site>) -> Result<Json<Arc<Status>>, NoAnswer> {
+    site.status.ask().await.map(Json)
+}
+
+async fn service(State(site): State<Site>, Path(name): Path<String>) -> Result<Response, NoAnswer> {
+    let status = site.status.ask().await?;
+    Ok(match status.services.iter().find(|service| service.name.as_str() == name) {
+        Some(service) => Json(service).into_response(),
+        None => problem(StatusCode::NOT_FOUND, "no service of that name is configured"),
+    })
+}
+
+async fn unknown_path() -> Response {
+    problem(StatusCode::NOT_FOUND, "no such page; / lists them")
+}
+
+/// An error as JSON: `{"error": "…"}`.
+fn problem(code: StatusCode, error: &str) -> Response {
+    (code, Json(json!({ "error": error }))).into_response()
+}
+
+impl IntoResponse for NoAnswer {
+    fn into_response(self) -> Response {
+        problem(StatusCode::SERVICE_UNAVAILABLE, &self.to_string())
+    }
+}

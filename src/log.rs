@@ -1,0 +1,89 @@
+//! Where log lines go: to stderr, one sentence or one JSON object a line.
+//!
+//! Called once, by the command that runs; the rest of the program only says what happened, through tracing.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::config::{Log, LogFormat};
+
+/// Why log lines have nowhere to go.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The configured level is neither a level nor a filter directive.
+    #[error(
+        "cannot log at level {level:?}: it is neither error, warn, info, debug, trace nor a filter directive"
+    )]
+    Level {
+        /// As it was given.
+        level: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// `RUST_LOG` is set to something that is not a filter directive.
+    #[error("cannot log as RUST_LOG={value:?} says; correct or unset it")]
+    Environment {
+        /// As it was given.
+        value: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// Logging was started before.
+    #[error("cannot start logging a second time")]
+    Started(#[from] TryInitError),
+}
+
+/// Sends log lines to stderr from now on, as configured; `RUST_LOG`, when set, decides the level instead.
+///
+/// # Errors
+/// When the level cannot be understood, or this was called before.
+pub fn start(log: &Log) -> Result<(), LogError> {
+    let overriding = std::env::var("RUST_LOG").ok().filter(|value| !value.is_empty());
+    let filter = filter(&log.level, overriding.as_deref())?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    match log.format {
+        LogFormat::Text => {
+            let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+            lines.with_ansi(colour).finish().try_init()?;
+        }
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).finish().try_init()?,
+    }
+    Ok(())
+}
+
+/// A bare level is ours alone: libraries speak at `warn`, or `debug` would drown us in their frames.
+fn filter(level: &str, overriding: Option<&str>) -> Result<EnvFilter, LogError> {
+    if let Some(value) = overriding {
+        return EnvFilter::try_new(value)
+            .map_err(|source| LogError::Environment { value: value.to_owned(), source });
+    }
+    let bare = ["error", "warn", "info", "debug", "trace"].contains(&level);
+    let directives = if bare { format!("warn,pointsman={level}") } else { level.to_owned() };
+    EnvFilter::try_new(directives).map_err(|source| LogError::Level { level: level.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_level_is_ours_and_libraries_only_warn() {
+        assert_eq!(filter("debug", None).unwrap().to_string(), "pointsman=debug,warn");
+        assert_eq!(filter("pointsman::core=trace", None).unwrap().to_string(), "pointsman::core=trace");
+    }
+
+    #[test]
+    fn rust_log_overrides_the_configuration() {
+        assert_eq!(filter("info", Some("trace")).unwrap().to_string(), "trace");
+    }
+
+    #[test]
+    fn what_is_no_level_is_refused_by_name() {
+        let refused = filter("=loud=", None).unwrap_err();
+        assert!(refused.to_string().contains(r#""=loud=""#), "{refused}");
+        assert!(matches!(filter("info", Some("a=b=c")), Err(LogError::Environment { .. })));
+    }
+}

@@ -1,0 +1,277 @@
+//! READ-ONLY-OUTSIDE, and KEEP-WATCHING as far as readers go: over real sockets.
+
+#![cfg(test)] // makes clippy take the helpers below for tests too
+
+mod admin_samples;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use admin_samples::status;
+use pointsman::admin::{
+    CONNECTION_WITHIN, CONNECTIONS_MAX, Metrics, Questions, StatusHandle, serve, status_channel,
+};
+use pointsman::model::Liveness;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+const PATHS: [&str; 6] = ["/", "/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/services/demo"];
+
+/// Far above what anything here takes, so that a hang fails rather than hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn every_page_answers_and_a_head_request_gets_no_body() {
+    let site = Site::serving(Liveness::Down).await;
+    for path in PATHS {
+        let got = site.ask("GET", path).await;
+        assert_eq!(got.code, 200, "{path}: {}", got.body);
+        assert!(!got.body.is_empty(), "{path} is empty");
+        let head = site.ask("HEAD", path).await;
+        assert_eq!((head.code, head.body.as_str()), (200, ""), "HEAD {path}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_get_and_head_gets_in_on_any_path() {
+    let site = Site::serving(Liveness::Down).await;
+    for path in PATHS.into_iter().chain(["/nowhere", "/api/v1/services/nobody"]) {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "INVENTED"] {
+            let got = site.ask(method, path).await;
+            assert_eq!(got.code, 405, "{method} {path}");
+            assert!(got.head.contains("allow: GET, HEAD"), "{method} {path}: {}", got.head);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_said_in_json() {
+    let site = Site::serving(Liveness::Down).await;
+    for path in ["/nowhere", "/api/v1/services/nobody", "/api/v1/services/", "/api/v2/status"] {
+        let got = site.ask("GET", path).await;
+        assert_eq!(got.code, 404, "{path}");
+        assert!(got.json()["error"].is_string(), "{path}: {}", got.body);
+    }
+}
+
+#[tokio::test]
+async fn it_is_not_ready_until_every_region_has_a_verdict() {
+    let site = Site::serving(Liveness::Unknown).await;
+    let got = site.ask("GET", "/readyz").await;
+    assert_eq!(got.code, 503);
+    assert_eq!(got.json(), json!({ "ready": false, "without_verdict": ["demo/region2"] }));
+
+    let site = Site::serving(Liveness::Suspect).await;
+    let got = site.ask("GET", "/readyz").await;
+    assert_eq!((got.code, got.json()), (200, json!({ "ready": true, "without_verdict": [] })));
+}
+
+#[tokio::test]
+async fn the_status_has_the_shape_that_programs_rely_on() {
+    let site = Site::serving(Liveness::Down).await;
+    let service = json!({
+        "name": "demo", "domain": "demo.localdev.me.", "type": "A",
+        "record_set": {
+            "values": ["198.51.100.10", "203.0.113.9"], "foreign": ["203.0.113.9"], "wanted": ["198.51.100.10"],
+            "ttl": 30, "in_sync": true, "generation": 4, "read_age_s": 1.5, "phase": "idle",
+        },
+        "regions": [{
+            "name": "region1", "liveness": "up", "since_s": 60.0, "published": true,
+            "addresses": ["198.51.100.10"], "because": "it is what it is", "recovers_in_s": null,
+            "checks": [{
+                "name": "web", "kind": "http", "signal": "passing", "votes": true, "last": "pass",
+                "reason": null, "saw": "status 200", "latency_ms": 2.5, "run": 3, "age_s": 0.25,
+            }],
+        }, {
+            "name": "region2", "liveness": "down", "since_s": 60.0, "published": false,
+            "addresses": [], "because": "it is what it is", "recovers_in_s": null,
+            "checks": [{
+                "name": "web", "kind": "http", "signal": "unknown", "votes": true, "last": "unknown",
+                "reason": "no_address", "saw": "status 200", "latency_ms": 2.5, "run": 3, "age_s": null,
+            }],
+        }],
+        "held": [{
+            "rule": "bounded_blast", "because": "2 of 2 regions fail, more than 50%",
+            "lifts_when": "one of them passes",
+        }],
+        "alarms": [{ "alarm": "no_address", "region": "region2", "message": "region2 has no EIP" }],
+    });
+    let all = json!({ "version": "0.0.0", "dry_run": false, "uptime_s": 61, "services": [service.clone()] });
+    assert_eq!(site.ask("GET", "/api/v1/status").await.json(), all);
+    assert_eq!(site.ask("GET", "/api/v1/services/demo").await.json(), service);
+}
+
+#[tokio::test]
+async fn a_core_loop_that_does_not_answer_is_said_and_does_not_hang_the_page() {
+    let (handle, _never_answered) = status_channel();
+    let site = Site::over(handle, JoinSet::new()).await;
+    let mut asked = Vec::new();
+    for path in PATHS {
+        asked.push((path, site.send("GET", path).await));
+    }
+    for (path, stream) in asked {
+        let got = Answer::read(stream).await;
+        assert_eq!(got.code, if path == "/" { 200 } else { 503 }, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_core_loop_that_has_ended_is_said_too() {
+    let (handle, questions) = status_channel();
+    drop(questions);
+    let site = Site::over(handle, JoinSet::new()).await;
+    assert_eq!(site.ask("GET", "/healthz").await.code, 503);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_byte_at_a_time_is_cut_off() {
+    let site = Site::serving(Liveness::Down).await;
+    let (mut reading, mut writing) = site.connect().await.into_split();
+    let mut dripping = JoinSet::new();
+    dripping.spawn(async move {
+        writing.write_all(b"GET /metrics HTTP/1.1\r\nx: ").await.ok();
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(CONNECTION_WITHIN / 50).await;
+        }
+    });
+    let mut got = Vec::new();
+    let ended = timeout(PATIENCE, reading.read_to_end(&mut got)).await;
+    assert!(ended.is_ok(), "the connection is still open");
+    assert_eq!(String::from_utf8_lossy(&got), "");
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused_and_the_next_one_served() {
+    let site = Site::serving(Liveness::Down).await;
+    let mut stream = site.connect().await;
+    let huge = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
+    stream.write_all(huge.as_bytes()).await.ok();
+    let mut got = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut got)).await.expect("the connection ends").ok();
+    assert!(!String::from_utf8_lossy(&got).contains("200 OK"));
+    assert_eq!(site.ask("GET", "/healthz").await.code, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_does_not_hold_the_answer_back() {
+    let site = Site::serving(Liveness::Down).await;
+    let mut stream = site.connect().await;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+    assert_eq!(Answer::read(stream).await.code, 200);
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_block_a_scrape_not_even_a_full_house() {
+    let site = Site::serving(Liveness::Down).await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(site.connect().await);
+    }
+    assert_eq!(site.ask("GET", "/metrics").await.code, 200);
+    for _ in 200..CONNECTIONS_MAX + 20 {
+        idle.push(site.connect().await);
+    }
+    assert_eq!(site.ask("GET", "/metrics").await.code, 200);
+    drop(idle);
+}
+
+#[tokio::test]
+async fn it_stops_within_its_bound_whatever_clients_do() {
+    let mut site = Site::serving(Liveness::Down).await;
+    let _idle = site.connect().await;
+    let mut half_way = site.connect().await;
+    half_way.write_all(b"GET /metrics HT").await.unwrap();
+    assert_eq!(site.ask("GET", "/healthz").await.code, 200);
+
+    site.stop.cancel();
+    // Below the deadline of a connection: it must not be that which ends it.
+    let stopped = timeout(CONNECTION_WITHIN / 2, site.server.join_next()).await;
+    assert!(stopped.is_ok(), "it still serves");
+    assert!(TcpStream::connect(site.address).await.is_err(), "it still listens");
+}
+
+#[tokio::test]
+async fn all_who_wait_get_one_answer_of_one_turn() {
+    let (handle, mut questions) = status_channel();
+    let (one, other) = (handle.clone(), handle);
+    let mut waiting = JoinSet::new();
+    waiting.spawn(async move { one.ask().await });
+    waiting.spawn(async move { other.ask().await });
+    tokio::task::yield_now().await;
+    questions.asked().await.answer(status(Liveness::Down));
+    drop(questions);
+    for answer in waiting.join_all().await {
+        assert_eq!(answer.unwrap().uptime_s, 61);
+    }
+}
+
+/// A running admin side, what feeds it, and a plain client of it.
+struct Site {
+    address: SocketAddr,
+    stop: CancellationToken,
+    server: JoinSet<()>,
+    _core: JoinSet<()>,
+}
+
+impl Site {
+    async fn serving(region2: Liveness) -> Self {
+        let (handle, questions) = status_channel();
+        let mut core = JoinSet::new();
+        core.spawn(answering(questions, region2));
+        Self::over(handle, core).await
+    }
+
+    async fn over(handle: StatusHandle, core: JoinSet<()>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener, handle, Metrics::new("0.0.0").unwrap().0, stop.clone()));
+        Self { address, stop, server, _core: core }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        timeout(PATIENCE, TcpStream::connect(self.address)).await.expect("in time").expect("it listens")
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        Answer::read(self.send(method, path).await).await
+    }
+
+    async fn send(&self, method: &str, path: &str) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+    }
+}
+
+async fn answering(mut questions: Questions, region2: Liveness) {
+    loop {
+        questions.asked().await.answer(status(region2));
+    }
+}
+
+struct Answer {
+    code: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    async fn read(mut stream: TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an answer in time").unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let code = head.split(' ').nth(1).expect("a status line").parse().unwrap();
+        Self { code, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}

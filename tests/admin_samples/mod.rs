@@ -1,0 +1,80 @@
+//! A status to show.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use pointsman::model::{
+    Alarm, AlarmStatus, CheckName, CheckStatus, Fqdn, HeldStatus, Liveness, Reason, RecordStatus, RecordType,
+    RegionName, RegionStatus, ServiceName, ServiceStatus, Status, Ttl,
+};
+
+/// Service `demo`: region1 is up and published, region2 is as told and is not.
+pub(crate) fn status(region2: Liveness) -> Status {
+    let all: BTreeSet<IpAddr> = ["198.51.100.10", "203.0.113.9"].map(|a| a.parse().unwrap()).into();
+    let ours: BTreeSet<IpAddr> = ["198.51.100.10".parse().unwrap()].into();
+    Status {
+        version: "0.0.0",
+        dry_run: false,
+        uptime_s: 61,
+        services: vec![ServiceStatus {
+            name: ServiceName::parse("demo").unwrap(),
+            domain: Fqdn::parse("demo.localdev.me.").unwrap(),
+            record_type: RecordType::A,
+            record_set: RecordStatus {
+                values: Some(all),
+                foreign: ["203.0.113.9".parse().unwrap()].into(),
+                wanted: Some(ours.clone()),
+                ttl: Ttl::from_seconds(30),
+                in_sync: true,
+                generation: 4,
+                read_age_s: Some(1.5),
+                phase: "idle",
+            },
+            regions: vec![
+                region_status("region1", Liveness::Up, true, "passing", ours),
+                region_status("region2", region2, false, "unknown", BTreeSet::new()),
+            ],
+            held: vec![HeldStatus {
+                rule: "bounded_blast",
+                because: "2 of 2 regions fail, more than 50%".into(),
+                lifts_when: "one of them passes".into(),
+            }],
+            alarms: vec![AlarmStatus {
+                alarm: Alarm::NoAddress,
+                region: Some(RegionName::parse("region2").unwrap()),
+                message: "region2 has no EIP".into(),
+            }],
+        }],
+    }
+}
+
+fn region_status(
+    name: &str,
+    liveness: Liveness,
+    published: bool,
+    signal: &'static str,
+    addresses: BTreeSet<IpAddr>,
+) -> RegionStatus {
+    let known = signal == "passing";
+    RegionStatus {
+        name: RegionName::parse(name).unwrap(),
+        liveness,
+        since_s: 60.0,
+        published,
+        addresses,
+        because: "it is what it is".into(),
+        recovers_in_s: None,
+        checks: vec![CheckStatus {
+            name: CheckName::parse("web").unwrap(),
+            kind: "http",
+            signal,
+            votes: true,
+            last: Some(if known { "pass" } else { "unknown" }),
+            reason: (!known).then_some(Reason::NoAddress),
+            saw: "status 200".into(),
+            latency_ms: Some(2.5),
+            run: 3,
+            age_s: known.then_some(0.25),
+        }],
+    }
+}
