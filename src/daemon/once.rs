@@ -1,0 +1,191 @@
+//! Looks once and decides, without a daemon: what `pointsman plan` shows.
+//!
+//! The same core, guard and reconciler as ever, the latter on a dry run. At a region that fails it looks as often
+//! as `fall` asks for, at its fast interval, since a plan after a single failing look would say nothing. What
+//! waits for `recover_after` is shown as wanted: nobody can wait for that here. Start at [`look`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::wiring::{RegionWiring, Wiring, WiringError};
+use crate::clock::{Clock, instant_now};
+use crate::core::{Call, Core, Input, Plan, Reconciler, Report, Timing, WriteRules};
+use crate::dns::Provider;
+use crate::model::{Liveness, Observation, Region, Service, ServiceStatus};
+use crate::probe::{AddressesSeen, Trace};
+
+/// Deadline of a read of the record set.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// Deadline of asking for a region's addresses.
+const ADDRESS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What was found out about one service.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    /// Evidence, region by region and check by check.
+    pub status: ServiceStatus,
+    /// The plan, if there is one.
+    pub plan: Option<Arc<Plan>>,
+    /// What would be done about the record set.
+    pub change: Change,
+}
+
+/// What would be done about a record set.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// It holds what is wanted.
+    None,
+    /// It would be written: what the report says.
+    Due(Report),
+    /// It cannot be told, or a rule holds the write back: why.
+    Unclear(String),
+}
+
+/// Looks at one service's regions and record set.
+///
+/// # Errors
+/// When something that is configured cannot be set up.
+pub async fn look(wiring: &Wiring, service: &Service, clock: Clock) -> Result<Outlook, WiringError> {
+    let impatient = Arc::new(without_waiting(service));
+    let name = &impatient.name;
+    let provider = wiring.provider(&impatient.record.provider)?;
+    let mut core = Core::new(std::slice::from_ref(&impatient), clock.now());
+    let rules = WriteRules { min_published: impatient.min_published, budget: impatient.write_budget };
+    let timing = Timing { resync: Duration::from_secs(60) };
+    let mut reconciler = Reconciler::new(impatient.record.clone(), rules, timing, true, clock.now());
+    let mut told = Told { core: &mut core, clock, reports: Vec::new() };
+
+    told.follow(&mut reconciler, provider.as_ref(), name).await;
+    let (seen, mut addresses) = tokio::sync::mpsc::channel(1.max(impatient.regions.len()));
+    let mut regions = Vec::new();
+    for region in &impatient.regions {
+        regions.push(wiring.region(&impatient, region, &seen)?);
+    }
+    join_all(regions.iter_mut().map(find_addresses)).await;
+    while let Ok(AddressesSeen { service, region, addresses }) = addresses.try_recv() {
+        told.tell(&Input::Bound { service, region, addresses: addresses.into_iter().collect() });
+    }
+    for round in 0..rounds(&impatient) {
+        if round > 0 {
+            tokio::time::sleep(pause(&impatient)).await;
+        }
+        for observation in look_around(&mut regions, clock).await {
+            told.tell(&Input::Observed(observation));
+        }
+        if told.is_settled(name) {
+            break;
+        }
+    }
+    if let Some(plan) = told.core.plan(name) {
+        reconciler.handle_plan(clock.now(), Arc::clone(plan));
+    }
+    told.reports.clear();
+    told.follow(&mut reconciler, provider.as_ref(), name).await;
+    let change = change(told.reports, told.core.plan(name).is_some());
+    let plan = core.plan(name).cloned();
+    core.service_status(name, clock.now())
+        .map(|status| Outlook { status, plan, change })
+        .ok_or_else(|| WiringError::Dangling { who: "plan".to_owned(), what: format!("service {name}") })
+}
+
+/// The core, told things in order.
+struct Told<'a> {
+    core: &'a mut Core,
+    clock: Clock,
+    reports: Vec<Report>,
+}
+
+impl Told<'_> {
+    fn tell(&mut self, input: &Input) {
+        // What the core asks for is read off it at the end; there is nobody here to carry it out.
+        self.core.step(self.clock.now(), input, &mut Vec::new());
+    }
+
+    /// Reads the record set once, and lets the reconciler say what it makes of it.
+    async fn follow(&mut self, reconciler: &mut Reconciler, provider: &dyn Provider, name: &crate::model::ServiceName) {
+        let key = self.core.service_status(name, self.clock.now()).map(|status| crate::model::RecordKey {
+            name: status.domain,
+            record_type: status.record_type,
+        });
+        let Some(key) = key else { return };
+        if let Some(Call::Read) = reconciler.poll_call(self.clock.now()) {
+            let answer = provider.read(&key, instant_now() + READ_DEADLINE).await;
+            reconciler.handle_read(self.clock.now(), answer);
+            // On a dry run this makes no call; it says what it would have called.
+            let _none = reconciler.poll_call(self.clock.now());
+        }
+        while let Some(report) = reconciler.poll_report() {
+            self.reports.push(report.clone());
+            self.tell(&Input::Reported { service: name.clone(), report });
+        }
+    }
+
+    fn is_settled(&self, name: &crate::model::ServiceName) -> bool {
+        let status = self.core.service_status(name, self.clock.now());
+        status.is_some_and(|status| {
+            status.regions.iter().all(|region| matches!(region.liveness, Liveness::Up | Liveness::Down))
+        })
+    }
+}
+
+/// The service with nothing to wait for.
+fn without_waiting(service: &Service) -> Service {
+    let hurry = |region: &Arc<Region>| Arc::new(Region { recover_after: Duration::ZERO, ..Region::clone(region) });
+    Service { regions: service.regions.iter().map(hurry).collect(), ..service.clone() }
+}
+
+fn checks(service: &Service) -> impl Iterator<Item = &crate::model::Check> {
+    service.regions.iter().flat_map(|region| &region.checks)
+}
+
+/// As many looks as it can take to settle a signal.
+fn rounds(service: &Service) -> u32 {
+    checks(service).map(|check| check.fall.window().max(check.rise.window())).max().unwrap_or(1)
+}
+
+fn pause(service: &Service) -> Duration {
+    checks(service).map(|check| check.fast_interval).max().unwrap_or_default()
+}
+
+async fn find_addresses(region: &mut RegionWiring) {
+    if let Some(follower) = &mut region.follower {
+        follower.look(instant_now() + ADDRESS_DEADLINE, &mut Trace::off()).await;
+    }
+}
+
+async fn look_around(regions: &mut [RegionWiring], clock: Clock) -> Vec<Observation> {
+    let looks = regions.iter_mut().flat_map(|region| &mut region.lookers).map(|(key, check, looker)| async move {
+        let started = clock.now();
+        let look = looker.look(check.fast_interval, clock.instant(started + check.timeout), &mut Trace::off()).await;
+        Observation {
+            check: Arc::clone(key),
+            started,
+            late: Duration::ZERO,
+            latency: clock.now().since(started),
+            outcome: look.outcome,
+            saw: look.saw,
+            certificate: look.certificate,
+        }
+    });
+    join_all(looks).await
+}
+
+fn change(reports: Vec<Report>, planned: bool) -> Change {
+    let mut change = None;
+    for report in reports {
+        match report {
+            Report::DryRun { .. } => return Change::Due(report),
+            Report::InSync => change = Some(Change::None),
+            Report::Held(held) => change = Some(Change::Unclear(held.to_string())),
+            Report::Alarmed { alarm, message } => change = Some(Change::Unclear(format!("{alarm}: {message}"))),
+            Report::Seen { found: None } => {
+                change = Some(Change::Unclear("the record set does not exist, and create is false".to_owned()));
+            }
+            Report::Seen { found: Some(_) } | Report::Sent { .. } | Report::Written { .. } | Report::InForce { .. } => {}
+        }
+    }
+    let nothing = if planned { "the record set could not be read" } else { "there is nothing to plan: no region can be wanted" };
+    change.unwrap_or_else(|| Change::Unclear(nothing.to_owned()))
+}
