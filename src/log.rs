@@ -49,7 +49,13 @@ pub fn start(log: &Log) -> Result<(), LogError> {
             let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
             lines.with_ansi(colour).finish().try_init()?;
         }
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).finish().try_init()?,
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .finish()
+            .try_init()?,
     }
     Ok(())
 }

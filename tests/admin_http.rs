@@ -4,6 +4,7 @@
 
 mod admin_samples;
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -176,7 +177,8 @@ async fn idle_connections_do_not_block_a_scrape_not_even_a_full_house() {
         idle.push(site.connect().await);
     }
     assert_eq!(site.ask("GET", "/metrics").await.code, 200);
-    drop(idle);
+    let closed = idle.into_iter().any(|c| c.into_std().unwrap().read(&mut [0]).is_ok_and(|bytes| bytes == 0));
+    assert!(closed, "more connections than {CONNECTIONS_MAX} were served at once");
 }
 
 #[tokio::test]

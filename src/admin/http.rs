@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics
             }
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone(), stop.clone()));
+                    connections.spawn(connection(stream, router.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin side could not accept a connection");
@@ -86,21 +86,12 @@ pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics
 }
 
 /// One connection, from accept to close. What goes wrong on it is the client's matter and not logged.
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, router: Router) {
     let exchange = http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut exchange = std::pin::pin!(exchange);
-    let until_stopped = async {
-        tokio::select! {
-            _ = exchange.as_mut() => return,
-            () = stop.cancelled() => {}
-        }
-        exchange.as_mut().graceful_shutdown();
-        exchange.await.ok();
-    };
-    tokio::time::timeout(CONNECTION_WITHIN, until_stopped).await.ok();
+    tokio::time::timeout(CONNECTION_WITHIN, exchange).await.ok();
 }
 
 #[derive(Clone)]

@@ -1,8 +1,10 @@
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::ConfigFile;
+use crate::config;
 
 /// Tell whether a configuration is right
 ///
@@ -17,6 +19,15 @@ pub(super) struct Arguments {
     config: ConfigFile,
 }
 
+/// The problems are what was asked for, so they go to stdout: `pointsman check | less`.
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("check is not built in this binary (config {})", arguments.config.path.display())
+    let path = &arguments.config.path;
+    let loaded = config::load(path);
+    // The verdict holds even when nobody reads on: `check | head` must not turn a bad one into success.
+    let printed = write!(anstream::stdout(), "{}", config::report(path, &loaded));
+    if loaded.is_err() {
+        return Ok(ExitCode::FAILURE);
+    }
+    printed?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,32 @@
 //! The configuration: TOML in, checked types out, every problem at once with its line.
+//!
+//! Text becomes [`raw`] keys, each value good in itself; those become a [`Config`] once defaults are
+//! inherited and the rules between keys hold (`check`, `region`, `service`, `account`). What is not good
+//! is refused whole (RELOAD-OR-KEEP), and no line is shown with a secret on it (SECRETS-STAY). What is
+//! promised and not built yet is refused or warned of, never ignored. Asks no network, reads no other
+//! file, looks at no clock. Start at [`parse`].
+
+mod account;
+mod check;
 mod cloud;
+mod daemon;
+mod duration;
+mod endpoint;
+mod expression;
+mod http;
+mod http_value;
+mod load;
 mod problem;
+mod raw;
+mod region;
+mod report;
+mod secrets;
+mod service;
+mod suggest;
+mod table;
+mod timing;
+mod value;
+mod words;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +35,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cloud::{Cloud, CredentialsFrom, Endpoints};
-pub use problem::{Problem, Problems};
+pub use load::{LoadError, Loaded, load, parse, report};
+pub use problem::{Problem, Problems, Severity};
 
 use crate::model::{CloudName, Fqdn, ProviderName, Service};
 

@@ -2,15 +2,19 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// One thing that is wrong with a configuration, or worth a warning.
+///
+/// Prints as people read it: where and what, the line itself with a marker, what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// Whether the configuration cannot be used because of it.
+    pub severity: Severity,
     /// The file it is in.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// The line's own text.
+    /// The line's own text, fit for a terminal: secrets are masked, control characters replaced.
     pub text: String,
-    /// Where in the line it starts, in characters from 0, and how many characters it spans.
+    /// Where in `text` it starts, in characters from 0, and how many characters it spans, at least 1.
     pub span: (usize, usize),
     /// What is wrong: `service "demo": timeout = "6s" is longer than interval = "5s"`.
     pub message: String,
@@ -18,20 +22,54 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
-/// Everything that is wrong with a configuration, in the order of its lines. Not empty.
+/// What a problem means for the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It is refused whole (RELOAD-OR-KEEP).
+    Error,
+    /// It is used, and somebody should look at this.
+    Warning,
+}
+
+/// Everything that is wrong with a configuration, in the order of its lines, with its warnings among
+/// them. At least one is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+/// The longest part of a line that is shown, in characters; a screen's width.
+const SHOWN_MAX: usize = 100;
+
+impl Problem {
+    /// The part of the line worth showing: its start as a column, its text.
+    fn shown(&self) -> (usize, String) {
+        let indent = self.text.chars().take_while(|c| *c == ' ').count().min(self.span.0);
+        let from = if self.span.0 - indent + self.span.1.min(40) > SHOWN_MAX { self.span.0 } else { indent };
+        (from, self.text.chars().skip(from).take(SHOWN_MAX).collect())
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file.display(), self.line, self.message)
+        let warning = if self.severity == Severity::Warning { "warning: " } else { "" };
+        write!(f, "{}:{}: {warning}{}", self.file.display(), self.line, self.message)?;
+        let (from, text) = self.shown();
+        if !text.trim().is_empty() {
+            let before = self.span.0 - from;
+            let marked = self.span.1.clamp(1, SHOWN_MAX - before.min(SHOWN_MAX - 1));
+            write!(f, "\n    {}\n    {:before$}{:^<marked$}", text.trim_end(), "", "")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  {hint}")?;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.0 {
-            writeln!(f, "{problem}")?;
+        for (place, problem) in self.0.iter().enumerate() {
+            let gap = if place == 0 { "" } else { "\n" };
+            write!(f, "{gap}{problem}")?;
         }
         Ok(())
     }

@@ -1,0 +1,338 @@
+//! One service: its record set, its regions, and the rules between them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::account::{Named, resolve};
+use super::check::{RawCheck, read_list};
+use super::raw::{ServiceKeys, TimingKeys};
+use super::region::{self, Read, Within, fits};
+use super::report::{At, Mark, Place, Rank, Report};
+use super::table::Table;
+use super::words::{Failback, Labels, Mode, WhenAllDownWord};
+use super::{Cloud, Provider};
+use crate::model::{
+    CloudName, Expression, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Service, Share,
+    WhenAllDown, WriteBudget,
+};
+
+const MAX_REMOVED: u32 = 1;
+const PANIC_PERCENT: u8 = 50;
+const WRITES: u32 = 6;
+const WRITE_WINDOW: Duration = Duration::from_secs(600);
+
+/// What services refer to.
+pub(super) struct Sections<'a> {
+    /// `[defaults]`.
+    pub(super) defaults: TimingKeys,
+    /// `[cloud.NAME]`.
+    pub(super) clouds: &'a Named<CloudName, Cloud>,
+    /// `[dns.NAME]`.
+    pub(super) providers: &'a Named<ProviderName, Provider>,
+}
+
+/// All services, in the order written; each that is good.
+pub(super) fn services(
+    root: &mut Table<'_>,
+    sections: &Sections<'_>,
+    report: &mut Report<'_>,
+) -> Vec<Arc<Service>> {
+    let mut services = Vec::new();
+    let mut names: Vec<At<crate::model::ServiceName>> = Vec::new();
+    let mut records: Vec<(Record, Mark)> = Vec::new();
+    let tables = root.take_list("service", report);
+    if tables.is_empty() {
+        report.missing(&root.place, "service", "add a [[service]]: there is nothing to keep alive");
+    }
+    for (number, (head, entries)) in (1..).zip(tables) {
+        let mut table = Table::new(entries, Place { name: "".into(), rank: Rank::Service, head });
+        let name = table.peek("name").map_or_else(|| number.to_string(), |name| format!("{name:?}"));
+        table.place.name = format!("service {name}").into();
+        let place = table.place.clone();
+        let keys = ServiceKeys::take(&mut table, report);
+        let record = record(&keys, &place, sections, report);
+        if let Some(name) = &keys.name {
+            taken(name, names.iter(), report);
+            names.push(name.clone());
+        } else {
+            report.missing(&place, "name", "give it a name: name = \"demo\"");
+        }
+        if let (Some(record), Some(domain)) = (&record, &keys.domain) {
+            fights(record, &domain.mark, &records, sections, report);
+            records.push((record.clone(), domain.mark.clone()));
+        }
+        services.extend(service(table, keys, record, sections, report).map(Arc::new));
+    }
+    services
+}
+
+/// The same name twice.
+fn taken<'a, N: PartialEq + 'a>(
+    name: &At<N>,
+    mut others: impl Iterator<Item = &'a At<N>>,
+    report: &mut Report<'_>,
+) {
+    if let Some(other) = others.find(|other| other.value == name.value) {
+        let line = report.line(other.mark.span.start);
+        let message = format!("{} is taken (line {line})", report.shown(&name.mark));
+        report.value(&name.mark, message, "give each a name of its own");
+    }
+}
+
+/// Two services that keep the same record set would undo each other's work.
+fn fights(
+    record: &Record,
+    mark: &Mark,
+    others: &[(Record, Mark)],
+    sections: &Sections<'_>,
+    report: &mut Report<'_>,
+) {
+    let zone = |record: &Record| sections.providers.get(&record.provider).and_then(Option::as_ref);
+    let same_zone = |other: &Record| match (zone(record), zone(other)) {
+        (Some(Provider::Huawei(a)), Some(Provider::Huawei(b))) => {
+            (&a.cloud, &a.zone, a.zone_type) == (&b.cloud, &b.zone, b.zone_type)
+        }
+        (None, _) | (_, None) => record.provider == other.provider,
+    };
+    if let Some((_, other)) = others.iter().find(|(other, _)| other.key == record.key && same_zone(other)) {
+        let line = report.line(other.span.start);
+        let message =
+            format!("the record set {} is kept by {} already (line {line})", record.key, other.place.name);
+        report.value(mark, message, "let one service keep it, and give that one all the regions");
+    }
+}
+
+fn record(
+    keys: &ServiceKeys,
+    place: &Place,
+    sections: &Sections<'_>,
+    report: &mut Report<'_>,
+) -> Option<Record> {
+    if keys.domain.is_none() {
+        report.missing(place, "domain", "write the name to keep: domain = \"demo.localdev.me.\"");
+    }
+    let (provider, zone) =
+        resolve(keys.dns.as_ref(), ("dns", "dns"), place, sections.providers, ProviderName::as_str, report)?;
+    let domain = keys.domain.as_ref()?;
+    if let Some(Provider::Huawei(zone)) = zone
+        && !domain.value.is_within(&zone.zone)
+    {
+        let message = format!(
+            "{} is not within {}, the zone of dns \"{provider}\"",
+            report.shown(&domain.mark),
+            zone.zone
+        );
+        report.value(
+            &domain.mark,
+            message,
+            format!("write a name that ends in {}, or another dns", zone.zone),
+        );
+    }
+    Some(Record {
+        key: RecordKey { name: domain.value.clone(), record_type: record_type(keys) },
+        provider,
+        ttl: keys.ttl.as_ref().map(|at| at.value),
+        create: keys.create.as_ref().is_some_and(|at| at.value),
+        on_drift: keys.on_drift.as_ref().map_or(OnDrift::Mend, |at| at.value),
+    })
+}
+
+fn record_type(keys: &ServiceKeys) -> RecordType {
+    keys.record_type.as_ref().map_or(RecordType::A, |at| at.value)
+}
+
+fn service(
+    mut table: Table<'_>,
+    keys: ServiceKeys,
+    record: Option<Record>,
+    sections: &Sections<'_>,
+    report: &mut Report<'_>,
+) -> Option<Service> {
+    let place = table.place.clone();
+    let timing = TimingKeys::take(&mut table, report).over(&sections.defaults);
+    let checks = table.take_list("check", report);
+    let checks = read_list(checks, &place, Rank::Check, report);
+    let region_tables = table.take_list("region", report);
+    // Nothing uses these yet; what is written there must be right all the same.
+    table.take::<Labels>("labels", report);
+    table.take::<Failback>("failback", report);
+    if let Some(mark) = table.take_mark("record") {
+        let hint = "write domain, type, dns and ttl in the service; a service for each further record set";
+        report.key(&mark, "[[service.record]] is not available in this version", hint);
+    }
+    table.finish(report);
+
+    let within = Within {
+        service: keys.name.as_ref().map(|at| &at.value),
+        domain: keys.domain.as_ref().map(|at| &at.value),
+        record_type: record_type(&keys),
+        checks: &checks,
+        up_when: keys.up_when.as_ref(),
+        timing: &timing,
+        clouds: sections.clouds,
+    };
+    let mut regions: Vec<Read> = Vec::with_capacity(region_tables.len());
+    for (number, (head, entries)) in (1..).zip(region_tables) {
+        let mut table = Table::new(entries, Place { name: "".into(), rank: Rank::Region, head });
+        let name = table.peek("name").map_or_else(|| number.to_string(), |name| format!("{name:?}"));
+        table.place.name = format!("{}, region {name}", place.name).into();
+        let read = region::read(table, &within, report);
+        if let Some(name) = &read.name {
+            taken(name, regions.iter().filter_map(|region| region.name.as_ref()), report);
+        }
+        regions.push(read);
+    }
+    if regions.is_empty() {
+        report.missing(&place, "region", "add at least one [[service.region]]");
+    }
+    voiceless(&checks, keys.up_when.as_ref(), report);
+    shared_addresses(&regions, report);
+    different_ports(&regions, &place, report);
+    let bounds = Bounds::of(&keys, &regions, report);
+    let when_all_down = when_all_down(&keys, report);
+    Some(Service {
+        name: keys.name?.value,
+        record: record?,
+        policy: keys.policy.map_or(PolicyKind::All, |at| at.value),
+        min_published: bounds.min_published,
+        when_all_down: when_all_down?,
+        max_removed: bounds.max_removed,
+        panic_threshold: bounds.panic_threshold?,
+        write_budget: WriteBudget {
+            writes: keys.writes.map_or(WRITES, |at| at.value.get()),
+            window: keys.write_window.map_or(WRITE_WINDOW, |at| at.value.0),
+        },
+        dry_run: keys.mode.is_some_and(|at| at.value == Mode::Observe),
+        regions: regions.into_iter().map(|read| read.region.map(Arc::new)).collect::<Option<_>>()?,
+    })
+    .filter(|service| !service.regions.is_empty())
+}
+
+/// The numbers that bound what checks may do.
+struct Bounds {
+    min_published: u32,
+    max_removed: u32,
+    panic_threshold: Option<Share>,
+}
+
+impl Bounds {
+    fn of(keys: &ServiceKeys, regions: &[Read], report: &mut Report<'_>) -> Self {
+        if let Some(least) = &keys.min_published {
+            // A region that follows its EIPs has at least one while it serves.
+            let addresses: usize = regions.iter().map(|region| region.addresses.len().max(1)).sum();
+            let addresses = u32::try_from(addresses).unwrap_or(u32::MAX);
+            if addresses > 0 && least.value.get() > addresses {
+                let message =
+                    format!("{} is more than its regions have: {addresses}", report.shown(&least.mark));
+                report.value(&least.mark, message, format!("write at most {addresses}"));
+            }
+        }
+        if let Some(removed) = keys.max_removed.as_ref().filter(|at| at.value == 0) {
+            let message =
+                format!("{} would keep every region published, dead or alive", report.shown(&removed.mark));
+            report.value(
+                &removed.mark,
+                message,
+                "write 1 or more; to write nothing at all, mode = \"observe\"",
+            );
+        }
+        let panic_threshold = keys.panic_threshold.as_ref().map(|at| at.value);
+        let count = u32::try_from(regions.len()).unwrap_or(u32::MAX);
+        if let Some(at) =
+            keys.panic_threshold.as_ref().filter(|at| count > 1 && at.value.is_exceeded_by(1, count))
+        {
+            let message = format!(
+                "{} is less than one region of {count}: no region would ever leave",
+                report.shown(&at.mark)
+            );
+            let hint = format!("write at least \"{}%\"", 100_u32.div_ceil(count));
+            report.warning(&at.mark.place, at.mark.span.clone(), message, hint);
+        }
+        Self {
+            min_published: keys.min_published.as_ref().map_or(1, |at| at.value.get()),
+            max_removed: keys.max_removed.as_ref().map_or(MAX_REMOVED, |at| at.value),
+            panic_threshold: panic_threshold.or_else(|| Share::from_percent(PANIC_PERCENT)),
+        }
+    }
+}
+
+fn when_all_down(keys: &ServiceKeys, report: &mut Report<'_>) -> Option<WhenAllDown> {
+    let word = keys.when_all_down.as_ref();
+    if let Some(fallback) = &keys.fallback {
+        fits(&fallback.value, &fallback.mark, record_type(keys), report);
+        if word.is_none_or(|at| at.value != WhenAllDownWord::Fallback) && !report.is_bad("when_all_down") {
+            let message = "fallback has no effect: when_all_down is not \"fallback\"";
+            report.key(&fallback.mark, message, "write when_all_down = \"fallback\", or remove it");
+        }
+    }
+    match word.map_or(WhenAllDownWord::KeepLast, |at| at.value) {
+        WhenAllDownWord::KeepLast => Some(WhenAllDown::KeepLast),
+        WhenAllDownWord::PublishAll => Some(WhenAllDown::PublishAll),
+        WhenAllDownWord::Fallback => {
+            if let (Some(at), None) = (word, &keys.fallback) {
+                report.lacks(&at.mark, "fallback", "write which addresses: fallback = [\"203.0.113.9\"]");
+            }
+            let list = keys.fallback.as_ref()?;
+            Some(WhenAllDown::Fallback(list.value.iter().map(|at| *at.get_ref()).collect()))
+        }
+    }
+}
+
+/// Checks that mean to vote, where an expression decides without them.
+fn voiceless(checks: &[RawCheck], up_when: Option<&At<Expression>>, report: &mut Report<'_>) {
+    let Some(up_when) = up_when else { return };
+    for check in checks.iter().filter(|check| check.votes()) {
+        let mut named = false;
+        up_when.value.for_each_check(&mut |name| named |= check.name() == Some(name));
+        if !named && check.name().is_some() {
+            let message = "up_when does not name it, so that it decides nothing";
+            let hint = "add it to up_when, or write vote = false here";
+            report.warning(&check.place, check.place.head.clone(), message, hint);
+        }
+    }
+}
+
+/// Two regions with one address cannot leave or return one without the other.
+fn shared_addresses(regions: &[Read], report: &mut Report<'_>) {
+    for (place, region) in regions.iter().enumerate() {
+        let others = || regions.iter().take(place);
+        for address in &region.addresses {
+            let holds = |other: &&Read| other.addresses.iter().any(|held| held == address);
+            if let Some(other) = others().find(holds) {
+                let address_text: IpAddr = *address.get_ref();
+                let message = format!("address: {address_text} is {}'s too", other.place.name);
+                report.error(&region.place, address.span(), message, "give each region addresses of its own");
+            }
+        }
+        let followed = |read: &&Read| read.addresses.is_empty() && read.elb_ref.is_some();
+        let same = |other: &&Read| match (&region.elb_ref, &other.elb_ref) {
+            (Some(a), Some(b)) => (&a.cloud, &a.cloud_region, &a.id) == (&b.cloud, &b.cloud_region, &b.id),
+            (None, _) | (_, None) => false,
+        };
+        if followed(&region)
+            && let Some(mark) = &region.elb
+            && let Some(other) = others().find(|other| followed(other) && same(other))
+        {
+            let message = format!("elb is {}'s too, so that both have the same EIPs", other.place.name);
+            report.value(mark, message, "give each region a load balancer or addresses of its own");
+        }
+    }
+}
+
+/// A name carries no port.
+fn different_ports(regions: &[Read], place: &Place, report: &mut Report<'_>) {
+    let listening: Vec<(&Read, u16)> =
+        regions.iter().filter_map(|read| Some((read, read.elb_ref.as_ref()?.listener_port))).collect();
+    let Some((first, port)) = listening.first() else { return };
+    let Some((other, other_port)) = listening.iter().find(|(_, other)| other != port) else { return };
+    let marked = other.port_mark.as_ref().or(first.port_mark.as_ref());
+    let name = |read: &Read| read.name.as_ref().map_or_else(String::new, |at| at.value.to_string());
+    let message = format!(
+        "its regions listen on different ports ({} on {port}, {} on {other_port})",
+        name(first),
+        name(other)
+    );
+    let hint = "a name carries no port, so clients reach all regions on one; use one port";
+    report.warning(place, marked.map_or_else(|| place.head.clone(), |mark| mark.span.clone()), message, hint);
+}
