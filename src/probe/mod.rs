@@ -3,7 +3,8 @@
 //! A look has one deadline for everything, ends in a [`Look`], and never fails in any other way. What
 //! could not be looked at is unknown, never failing (BLIND-IS-NOT-DOWN): a failing look means that the
 //! region, or the network on the way to it, answered wrongly or not at all. Nothing here decides or touches
-//! DNS. A look spawns no task, and allocates next to nothing while it passes. Start at [`Looker`].
+//! DNS. A look spawns no task, and allocates next to nothing while it passes. Start at [`Looker`], then
+//! [`schedule::run`].
 
 mod answer;
 mod connect;
@@ -11,6 +12,7 @@ mod endpoint;
 mod framing;
 mod http;
 mod request;
+pub mod schedule;
 mod tcp;
 mod tls;
 mod trace;
