@@ -1,13 +1,34 @@
 //! Looks at regions, one file a check; when to look is `schedule`'s business.
 //!
 //! A look has one deadline for everything, ends in a [`Look`], and never fails in any other way. What
-//! could not be looked at is unknown, never failing (BLIND-IS-NOT-DOWN). Nothing here decides or touches DNS.
+//! could not be looked at is unknown, never failing (BLIND-IS-NOT-DOWN): a failing look means that the
+//! region, or the network on the way to it, answered wrongly or not at all. Nothing here decides or touches
+//! DNS. A look spawns no task, and allocates next to nothing while it passes. Start at [`Looker`], then
+//! [`schedule::run`].
+
+mod answer;
+mod connect;
+mod endpoint;
+mod framing;
+mod http;
+mod request;
+pub mod schedule;
+mod tcp;
+mod tls;
+mod trace;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::model::{Certificate, Outcome};
+
+pub use http::HttpLooker;
+pub use tcp::TcpLooker;
+pub use trace::{Phase, Stage, Trace};
 
 /// What one look came to. Who looked, when and how long is added by the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,4 +49,68 @@ pub enum Addresses {
     NotKnown,
     /// Configured, or told by the cloud. Empty: nothing is bound, so a look at it fails (`unbound`).
     Known(Arc<[IpAddr]>),
+}
+
+/// Whatever makes one check's looks, with all that it keeps from one look to the next.
+#[derive(Debug)]
+pub enum Looker {
+    /// An HTTP request.
+    Http(HttpLooker),
+    /// A TCP connection.
+    Tcp(TcpLooker),
+}
+
+impl Looker {
+    /// One look, over at `deadline` at the latest. May be dropped half-way; the next one starts afresh.
+    pub async fn look(&mut self, deadline: Instant, trace: &mut Trace) -> Look {
+        match self {
+            Self::Http(http) => http.look(deadline, trace).await,
+            Self::Tcp(tcp) => tcp.look(deadline, trace).await,
+        }
+    }
+}
+
+/// Why a check cannot be looked at as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum LookerError {
+    /// A part of the request would break its syntax.
+    #[error("{what} {value:?} cannot be sent in an HTTP request; {hint}")]
+    Request {
+        /// Which part of the check.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// What to write instead.
+        hint: &'static str,
+    },
+    /// The expected text is too large to search for.
+    #[error("cannot search for expect_body; write a shorter text")]
+    ExpectBody {
+        /// What went wrong.
+        source: regex::Error,
+    },
+    /// The name to verify is none.
+    #[error("{name:?} is not a name a certificate can be for; write the right one as tls.server_name")]
+    ServerName {
+        /// The name.
+        name: String,
+    },
+    /// A PEM file could not be read.
+    #[error("cannot read {what} from {path}; write the path of a PEM file that pointsman may read")]
+    Pem {
+        /// What was looked for in it.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// TLS cannot be set up with what the files hold, or the system has no certificate authorities.
+    #[error("cannot set up TLS with {what}; see the cause, or name other files under tls")]
+    Tls {
+        /// What was being set up.
+        what: String,
+        /// What went wrong.
+        source: rustls::Error,
+    },
 }

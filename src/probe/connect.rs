@@ -1,0 +1,61 @@
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::endpoint::Fault;
+use super::tls;
+use crate::model::Reason;
+
+/// Opens a connection to `at`, from `source` when one is configured.
+pub(super) async fn connect(at: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, Fault> {
+    let socket = socket(at, source)?;
+    let mut connecting = pin!(socket.connect(at));
+    // What the first poll says, our own kernel said before any answer could come: no route, no free port,
+    // a local filter. That is blindness, except for a refusal, which loopback gives at once.
+    let at_once = poll_fn(|context| Poll::Ready(connecting.as_mut().poll(context))).await;
+    match at_once {
+        Poll::Ready(Ok(stream)) => Ok(stream),
+        Poll::Ready(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Err(broken(&error, at)),
+        Poll::Ready(Err(error)) => Err(Fault::local(format!("this machine cannot send to {at}: {error}"))),
+        Poll::Pending => connecting.await.map_err(|error| broken(&error, at)),
+    }
+}
+
+fn socket(at: SocketAddr, source: Option<IpAddr>) -> Result<TcpSocket, Fault> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(|error| Fault::local(format!("this machine has no socket left: {error}")))?;
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0)).map_err(|error| {
+            Fault::local(format!("this machine cannot look at {at} from {source}: {error}"))
+        })?;
+    }
+    Ok(socket)
+}
+
+/// What an error on the way to or from `at` says about it. An error of an unexpected kind says nothing.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an open list; what is not known to be the region's fault is not held against it"
+)]
+pub(super) fn broken(error: &io::Error, at: SocketAddr) -> Fault {
+    if let Some(tls) = tls::error_within(error) {
+        return tls::fault(tls, at);
+    }
+    let kind = error.kind();
+    match kind {
+        ErrorKind::ConnectionRefused => Fault::fail(Reason::Refused, format!("connection refused by {at}")),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            Fault::fail(Reason::Closed, format!("{at} reset the connection"))
+        }
+        ErrorKind::UnexpectedEof => Fault::fail(Reason::Closed, format!("{at} closed the connection")),
+        ErrorKind::TimedOut => Fault::fail(Reason::Timeout, format!("{at} stopped answering")),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            Fault::fail(Reason::Unreachable, format!("{at} cannot be reached: {error}"))
+        }
+        _ => Fault::local(format!("the connection to {at} broke in an unexpected way: {error}")),
+    }
+}

@@ -1,0 +1,101 @@
+use super::LookerError;
+use crate::model::HttpCheck;
+
+/// The request of a check, byte for byte as every look sends it.
+pub(super) fn build(check: &HttpCheck) -> Result<Box<[u8]>, LookerError> {
+    let HttpCheck { method, path, host, user_agent, .. } = check;
+    require("method", method, is_token, "write a method such as GET")?;
+    require("path", path, is_target, "write an absolute path, anything but visible ASCII as %XX")?;
+    require("host", host, is_target, "write a host name")?;
+    require("user_agent", user_agent, is_header_value, "write one line of text")?;
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {user_agent}\r\n");
+    for (name, value) in &check.headers {
+        require("header name", name, is_token, "write letters, digits and '-'")?;
+        require("header value", value, is_header_value, "write one line of text")?;
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    // Methods that usually carry a body must say that this one has none (RFC 9110, 8.6).
+    if matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
+        request.push_str("Content-Length: 0\r\n");
+    }
+    if !check.keep_alive {
+        request.push_str("Connection: close\r\n");
+    }
+    request.push_str("\r\n");
+    Ok(request.into_bytes().into_boxed_slice())
+}
+
+fn require(
+    what: &'static str,
+    value: &str,
+    fits: fn(&str) -> bool,
+    hint: &'static str,
+) -> Result<(), LookerError> {
+    if fits(value) { Ok(()) } else { Err(LookerError::Request { what, value: value.to_owned(), hint }) }
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(fits)
+}
+
+fn is_target(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn is_header_value(text: &str) -> bool {
+    !text.bytes().any(|b| b.is_ascii_control() && b != b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::http::tests::check;
+
+    fn built(check: &HttpCheck) -> String {
+        String::from_utf8(build(check).unwrap().into_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_request_says_host_and_who_looks_and_asks_to_close() {
+        assert_eq!(
+            built(&check()),
+            "GET / HTTP/1.1\r\nHost: demo.localdev.me\r\nUser-Agent: pointsman/0 (demo)\r\n\
+             Connection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn configured_headers_keep_their_order_and_an_empty_post_says_so() {
+        let headers = vec![("X-B".to_owned(), "2 3".to_owned()), ("X-A".to_owned(), "ä".to_owned())];
+        let post = HttpCheck {
+            method: "POST".to_owned(),
+            path: "/p?q=%20".to_owned(),
+            headers,
+            keep_alive: true,
+            ..check()
+        };
+        assert_eq!(
+            built(&post),
+            "POST /p?q=%20 HTTP/1.1\r\nHost: demo.localdev.me\r\nUser-Agent: pointsman/0 (demo)\r\n\
+             X-B: 2 3\r\nX-A: ä\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn what_would_smuggle_a_second_request_is_refused() {
+        let smuggled = "x\r\nX: y".to_owned();
+        for (bad, named) in [
+            (HttpCheck { path: "/a b".to_owned(), ..check() }, "path"),
+            (HttpCheck { method: "GE T".to_owned(), ..check() }, "method"),
+            (HttpCheck { host: smuggled.clone(), ..check() }, "host"),
+            (HttpCheck { user_agent: smuggled.clone(), ..check() }, "user_agent"),
+            (HttpCheck { headers: vec![("A".to_owned(), smuggled)], ..check() }, "header value"),
+            (HttpCheck { headers: vec![("A:".to_owned(), String::new())], ..check() }, "header name"),
+        ] {
+            let error = build(&bad).unwrap_err().to_string();
+            assert!(error.starts_with(named), "{error}");
+        }
+    }
+}
