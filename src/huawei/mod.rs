@@ -5,6 +5,7 @@
 //! request id. An answer that cannot be understood is an error, never an empty answer (BLIND-IS-NOT-DOWN).
 //! Start at [`Account`].
 mod error;
+pub mod sign;
 
 pub use error::{ApiError, ApiErrorKind};
 
