@@ -1,39 +1,294 @@
+//! Why a call has no usable answer, and what that means for what comes next.
+
+use std::fmt;
 use std::time::Duration;
 
+use super::Api;
+
 /// Why a call to the cloud's API has no usable answer.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{kind:?}")]
-pub struct ApiError {
-    /// What happened.
-    pub kind: ApiErrorKind,
+///
+/// The message carries the root cause as text, as the HTTP client's errors neither show theirs nor can be
+/// cloned. It never holds a key or token (SECRETS-STAY).
+#[derive(Clone, Debug)]
+pub struct ApiError(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    api: Api,
+    what: &'static str,
+    region: String,
+    effect: Effect,
+    kind: ApiErrorKind,
+    details: Details,
+}
+
+/// What an error knows beside its kind; empty by default.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Details {
+    pub(super) code: Option<String>,
+    pub(super) message: String,
+    pub(super) request_id: Option<String>,
+    pub(super) from_service: bool,
+    pub(super) retry_after: Option<Duration>,
+    /// A likely cause and what to do about it, for people.
+    pub(super) hint: Option<String>,
+}
+
+/// Whether a request only reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    Read,
+    Write,
 }
 
 /// What happened to a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiErrorKind {
     /// An answer with a status other than 2xx.
     Status(u16),
+    /// Our own budget, or the pause after a throttle, lasts beyond the deadline: nothing was sent.
+    Budget,
+    /// No keys were found or they cannot be read: nothing was sent.
+    Credentials,
+    /// There is no project, or not exactly one, for the region: the call itself was not sent.
+    Project,
+    /// The endpoint or the request cannot be put into a URL or a header: nothing was sent.
+    Request,
+    /// No connection came about: nothing was sent.
+    Connect,
+    /// No answer before the deadline; the request may have been sent.
+    Timeout,
+    /// The connection broke before the whole answer had come.
+    Broken,
+    /// A 2xx whose body is not the object it must be: truncated, HTML, a key or list missing, too large.
+    Malformed,
 }
 
 impl ApiError {
-    /// The API says that the object does not exist: a real 404 of the service, not of a gateway.
+    pub(super) fn new(
+        api: Api,
+        what: &'static str,
+        region: &str,
+        effect: Effect,
+        kind: ApiErrorKind,
+        details: Details,
+    ) -> Self {
+        Self(Box::new(Parts { api, what, region: region.to_owned(), effect, kind, details }))
+    }
+
+    /// Which service was asked.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.0.api
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn kind(&self) -> &ApiErrorKind {
+        &self.0.kind
+    }
+
+    /// The answer's status, when there was an answer with a status other than 2xx.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.0.kind {
+            ApiErrorKind::Status(status) => Some(status),
+            ApiErrorKind::Budget
+            | ApiErrorKind::Credentials
+            | ApiErrorKind::Project
+            | ApiErrorKind::Request
+            | ApiErrorKind::Connect
+            | ApiErrorKind::Timeout
+            | ApiErrorKind::Broken
+            | ApiErrorKind::Malformed => None,
+        }
+    }
+
+    /// The service's own code: `ELB.8904`, `401`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.details.code.as_deref()
+    }
+
+    /// What the service said, or what went wrong on the way; on one line, may be empty.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.details.message
+    }
+
+    /// What the vendor's support asks for.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.details.request_id.as_deref()
+    }
+
+    /// The service itself says that the object does not exist. A 404 of a gateway (HTML, an empty body, a
+    /// code of `APIGW.…`) says nothing about the object.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        false
+        self.status() == Some(404) && self.0.details.from_service && !self.code_starts("APIGW.")
     }
-    /// A throttle, or our own budget.
+
+    /// 429, `APIGW.0308` under any other status, or our own budget. Nothing was changed.
     #[must_use]
     pub fn is_throttle(&self) -> bool {
-        false
+        self.0.kind == ApiErrorKind::Budget
+            || self.status() == Some(429)
+            || self.status().is_some() && self.code() == Some("APIGW.0308")
     }
-    /// How long it asks us to wait.
+
+    /// Any other 4xx, a missing object and bad keys among them: the request was refused, nothing was
+    /// changed. 408 is none: it says that the server gave up waiting, not what it did.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_some_and(|status| (400..500).contains(&status) && status != 408)
+            && !self.is_throttle()
+    }
+
+    /// No keys were found, or the keys were not taken: 401, or `APIGW.0301` under any other status.
+    #[must_use]
+    pub fn is_credentials(&self) -> bool {
+        self.0.kind == ApiErrorKind::Credentials
+            || self.status() == Some(401)
+            || self.status().is_some() && self.code() == Some("APIGW.0301")
+    }
+
+    /// How long to wait before asking again, when the service said so or our budget knows.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        None
+        self.0.details.retry_after
     }
-    /// The request may have been carried out although no clear answer came.
+
+    /// A write was sent, or may have been, and no clear answer came: only a read can tell what it did.
+    /// Never for a read. Exactly one of this, [`Self::is_throttle`], [`Self::is_refusal`] and "nothing was
+    /// sent" holds for a write.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
-        false
+        if self.0.effect == Effect::Read {
+            return false;
+        }
+        match self.0.kind {
+            ApiErrorKind::Status(_) => !self.is_refusal() && !self.is_throttle(),
+            ApiErrorKind::Timeout | ApiErrorKind::Broken | ApiErrorKind::Malformed => true,
+            ApiErrorKind::Budget
+            | ApiErrorKind::Credentials
+            | ApiErrorKind::Project
+            | ApiErrorKind::Request
+            | ApiErrorKind::Connect => false,
+        }
+    }
+
+    /// Asking again may help, and does no harm: a read answered 429, 500, 502, 503 or 504, or not at all
+    /// because the connection broke or never came about.
+    pub(super) fn is_worth_another_try(&self) -> bool {
+        self.0.effect == Effect::Read
+            && match self.0.kind {
+                ApiErrorKind::Status(status) => matches!(status, 429 | 500 | 502 | 503 | 504),
+                ApiErrorKind::Connect | ApiErrorKind::Broken => true,
+                ApiErrorKind::Budget
+                | ApiErrorKind::Credentials
+                | ApiErrorKind::Project
+                | ApiErrorKind::Request
+                | ApiErrorKind::Timeout
+                | ApiErrorKind::Malformed => false,
+            }
+    }
+
+    fn code_starts(&self, prefix: &str) -> bool {
+        self.code().is_some_and(|code| code.starts_with(prefix))
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { api, what, region, kind, details, .. } = &*self.0;
+        write!(f, "{api} {what} in {region}: ")?;
+        if let ApiErrorKind::Status(status) = kind {
+            write!(f, "{status}")?;
+            if let Some(code) = &details.code {
+                write!(f, " {code}")?;
+            }
+            if !details.message.is_empty() {
+                write!(f, " \"{}\"", details.message)?;
+            }
+        } else {
+            f.write_str(&details.message)?;
+        }
+        if let Some(id) = &details.request_id {
+            write!(f, " (request id {id})")?;
+        }
+        if let Some(hint) = &details.hint {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(effect: Effect, kind: ApiErrorKind, body: &str) -> ApiError {
+        let body = super::super::error_body::ErrorBody::read(body.as_bytes());
+        let details = Details {
+            code: body.code,
+            message: body.message,
+            request_id: body.request_id,
+            from_service: body.from_service,
+            ..Details::default()
+        };
+        ApiError::new(Api::Elb, "list members", "cn-north-4", effect, kind, details)
+    }
+
+    #[test]
+    fn it_reads_as_what_where_and_why() {
+        let body = r#"{"error_code": "ELB.8902", "error_msg": "busy", "request_id": "r1"}"#;
+        assert_eq!(
+            error(Effect::Read, ApiErrorKind::Status(503), body).to_string(),
+            "ELB list members in cn-north-4: 503 ELB.8902 \"busy\" (request id r1)"
+        );
+        assert_eq!(
+            error(Effect::Read, ApiErrorKind::Status(502), "").to_string(),
+            "ELB list members in cn-north-4: 502"
+        );
+    }
+
+    #[test]
+    fn only_the_service_itself_can_say_that_an_object_is_not_there() {
+        let not_found = |body| error(Effect::Read, ApiErrorKind::Status(404), body).is_not_found();
+        assert!(not_found(r#"{"error_code": "ELB.8904", "error_msg": "could not be found"}"#));
+        assert!(!not_found(""));
+        assert!(!not_found("<html><title>404 Not Found</title></html>"));
+        assert!(!not_found(r#"{"path": "/v3/x"}"#));
+        assert!(!not_found(r#"{"error_code": "APIGW.0101", "error_msg": "The API does not exist"}"#));
+    }
+
+    #[test]
+    fn a_write_without_a_clear_answer_is_unknown_and_never_a_refusal() {
+        for status in 300..600 {
+            let error = error(Effect::Write, ApiErrorKind::Status(status), "");
+            let clear = u8::from(error.is_refusal()) + u8::from(error.is_throttle());
+            assert_eq!(clear + u8::from(error.outcome_unknown()), 1, "{status}");
+            assert_eq!(clear == 1, (400..500).contains(&status) && status != 408, "{status}");
+        }
+        for kind in [ApiErrorKind::Timeout, ApiErrorKind::Broken, ApiErrorKind::Malformed] {
+            assert!(error(Effect::Write, kind, "").outcome_unknown());
+            assert!(!error(Effect::Read, kind, "").outcome_unknown());
+        }
+        for kind in [ApiErrorKind::Connect, ApiErrorKind::Budget, ApiErrorKind::Credentials] {
+            assert!(!error(Effect::Write, kind, "").outcome_unknown());
+        }
+    }
+
+    #[test]
+    fn writes_are_never_worth_another_try() {
+        for status in [429, 500, 502, 503, 504] {
+            assert!(error(Effect::Read, ApiErrorKind::Status(status), "").is_worth_another_try());
+            assert!(!error(Effect::Write, ApiErrorKind::Status(status), "").is_worth_another_try());
+        }
+        assert!(!error(Effect::Read, ApiErrorKind::Status(501), "").is_worth_another_try());
+        assert!(!error(Effect::Write, ApiErrorKind::Broken, "").is_worth_another_try());
     }
 }

@@ -1,0 +1,152 @@
+use std::fmt;
+use std::sync::Arc;
+
+use reqwest::{Client, Url};
+
+use super::budget::Budget;
+use super::credentials::{Credentials, Keys};
+use super::project::Projects;
+use super::{Api, Finished, Observe, client};
+use crate::config::Cloud;
+use crate::model::CloudName;
+
+/// One account: keys, project ids, request budget and connections, shared by all who use it. Cheap to clone.
+#[derive(Clone)]
+pub struct Account {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: CloudName,
+    settings: Cloud,
+    observe: Observe,
+    http: Client,
+    keys: Keys,
+    budget: Budget,
+    projects: Projects,
+}
+
+/// Why an account cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// An endpoint of the configuration is no URL that can be asked.
+    #[error("[cloud.{cloud}] endpoints.{api} = {url:?} is not a URL: {problem}", api = api.as_str())]
+    Endpoint {
+        /// The account.
+        cloud: CloudName,
+        /// The endpoint's service.
+        api: Api,
+        /// As configured, `{region}` filled in.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The HTTP client cannot be built.
+    #[error("[cloud.{cloud}] cannot set up its HTTP client")]
+    Http {
+        /// The account.
+        cloud: CloudName,
+        /// Why.
+        source: reqwest::Error,
+    },
+}
+
+impl Account {
+    /// The account of a `[cloud.NAME]` section. No I/O here: keys are read when first needed and looked for
+    /// again while they are missing; `observe` is told of every HTTP exchange.
+    ///
+    /// # Errors
+    /// When an endpoint is no URL or the HTTP client cannot be built.
+    pub fn new(name: CloudName, settings: &Cloud, observe: Observe) -> Result<Self, AccountError> {
+        let http = client::build().map_err(|source| AccountError::Http { cloud: name.clone(), source })?;
+        let environment = Box::new(|name: &str| std::env::var(name).ok());
+        let account = Self {
+            shared: Arc::new(Shared {
+                name,
+                settings: settings.clone(),
+                observe,
+                http,
+                keys: Keys::new(settings.credentials.clone(), environment),
+                budget: Budget::new(),
+                projects: Projects::default(),
+            }),
+        };
+        for api in [Api::Iam, Api::Elb, Api::Eip, Api::Dns] {
+            account.base(api, &settings.region, None)?;
+        }
+        Ok(account)
+    }
+
+    /// Where `api` is asked for things of a region.
+    pub(super) fn endpoint(&self, api: Api, region: &str, keys: &Credentials) -> Result<Url, AccountError> {
+        self.base(api, region, keys.iam_endpoint.as_deref())
+    }
+
+    fn base(&self, api: Api, region: &str, iam_of_keys: Option<&str>) -> Result<Url, AccountError> {
+        let endpoints = &self.shared.settings.endpoints;
+        let (configured, host) = match api {
+            Api::Iam => (endpoints.iam.as_deref().or(iam_of_keys), "iam"),
+            Api::Elb => (endpoints.elb.as_deref(), "elb"),
+            Api::Eip => (endpoints.eip.as_deref(), "vpc"),
+            Api::Dns => (endpoints.dns.as_deref(), "dns"),
+        };
+        let url = match configured {
+            Some(url) => url.replace("{region}", region),
+            None => format!("https://{host}.{region}.myhuaweicloud.com"),
+        };
+        let problem = match Url::parse(&url) {
+            Ok(parsed) if !matches!(parsed.scheme(), "http" | "https") => {
+                "it is neither http nor https".to_owned()
+            }
+            Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+                "it has a user name in it".to_owned()
+            }
+            Ok(parsed) if parsed.query().is_some() || parsed.fragment().is_some() => {
+                "it has more than a host and a path".to_owned()
+            }
+            Ok(parsed) => return Ok(parsed),
+            Err(error) => error.to_string(),
+        };
+        Err(AccountError::Endpoint { cloud: self.shared.name.clone(), api, url, problem })
+    }
+
+    pub(super) fn name(&self) -> &CloudName {
+        &self.shared.name
+    }
+
+    pub(super) fn settings(&self) -> &Cloud {
+        &self.shared.settings
+    }
+
+    pub(super) fn http(&self) -> &Client {
+        &self.shared.http
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.shared.keys
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    pub(super) fn projects(&self) -> &Projects {
+        &self.shared.projects
+    }
+
+    /// The account's own id, as configured or as it came with the keys.
+    pub(super) fn domain_id<'a>(&'a self, keys: &'a Credentials) -> Option<&'a str> {
+        self.settings().domain_id.as_deref().or(keys.domain_id.as_deref())
+    }
+
+    pub(super) fn observed(&self, finished: &Finished) {
+        (self.shared.observe)(finished);
+    }
+}
+
+impl fmt::Debug for Account {
+    /// Its name; what else it holds is nobody's business (SECRETS-STAY).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Account").field(&self.shared.name).finish()
+    }
+}

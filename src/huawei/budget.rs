@@ -1,0 +1,353 @@
+//! How many requests an account may send, and when.
+//!
+//! All regions of an account share one [`Budget`], since the cloud counts by account. It has three
+//! shares that cannot take from each other, so that no number of looks keeps a record set from being
+//! written. A throttle pauses the API that sent it, in its region alone. [`State`] is pure; [`Budget`]
+//! asks it and sleeps.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::Api;
+use super::error::Effect;
+use super::retry::{doubled, spread};
+use crate::clock::instant_now;
+
+/// The first pause after a throttle that names no time; doubles for each one in a row.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest pause that we choose ourselves.
+const PAUSE_LONGEST: Duration = Duration::from_secs(30);
+
+/// The longest pause that an answer can impose: past this a `Retry-After` is taken for a mistake.
+const PAUSE_OBEYED: Duration = Duration::from_secs(600);
+
+/// Who a request is sent for. The cloud's own limits are not published; these are far below what is
+/// heard of (some 100 a second), and far above what a few hundred regions at 5 s need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Looks: ELB, EIP and IAM. 20 requests/s, 40 at once.
+    Looks,
+    /// Reads of zones and record sets, before and after a write. 5 requests/s, 10 at once.
+    RecordReads,
+    /// Writes of record sets. 5 requests/s, 10 at once.
+    RecordWrites,
+}
+
+impl Share {
+    pub(super) fn of(api: Api, effect: Effect) -> Self {
+        match (api, effect) {
+            (Api::Iam | Api::Elb | Api::Eip, Effect::Read | Effect::Write) => Self::Looks,
+            (Api::Dns, Effect::Read) => Self::RecordReads,
+            (Api::Dns, Effect::Write) => Self::RecordWrites,
+        }
+    }
+
+    /// From one request to the next, in the long run.
+    fn interval(self) -> Duration {
+        match self {
+            Self::Looks => Duration::from_millis(50),
+            Self::RecordReads | Self::RecordWrites => Duration::from_millis(200),
+        }
+    }
+
+    /// How many may go at once after a rest.
+    fn burst(self) -> u32 {
+        match self {
+            Self::Looks => 40,
+            Self::RecordReads | Self::RecordWrites => 10,
+        }
+    }
+}
+
+/// The budget as a value: who may go when. Never waits.
+#[derive(Debug)]
+struct State {
+    looks: Bucket,
+    record_reads: Bucket,
+    record_writes: Bucket,
+    pauses: BTreeMap<(Api, String), Pause>,
+}
+
+/// A token bucket, kept as the one moment at which it will be full again. Tokens are given out in the
+/// order that they are asked for, also those that it will have only later.
+#[derive(Debug)]
+struct Bucket {
+    full_at: Instant,
+}
+
+/// An API that throttled us, in one region.
+#[derive(Debug)]
+struct Pause {
+    until: Instant,
+    /// Throttles without an answer in between.
+    in_a_row: u32,
+}
+
+impl State {
+    fn new(now: Instant) -> Self {
+        let full = || Bucket { full_at: now };
+        Self { looks: full(), record_reads: full(), record_writes: full(), pauses: BTreeMap::new() }
+    }
+
+    /// Takes a token and says when it is good; or takes none and says when it would have been, because that
+    /// is after `deadline`.
+    fn take(
+        &mut self,
+        share: Share,
+        api: Api,
+        region: &str,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<Instant, Instant> {
+        let paused_until = self.paused_until(api, region, now);
+        let bucket = match share {
+            Share::Looks => &mut self.looks,
+            Share::RecordReads => &mut self.record_reads,
+            Share::RecordWrites => &mut self.record_writes,
+        };
+        let full_at = bucket.full_at.max(now) + share.interval();
+        let full = share.interval() * share.burst();
+        let turn = full_at.checked_sub(full).map_or(now, |turn| turn.max(now));
+        let turn = paused_until.map_or(turn, |until| turn.max(until));
+        if turn > deadline {
+            return Err(turn);
+        }
+        bucket.full_at = full_at;
+        Ok(turn)
+    }
+
+    /// Until when an API is paused, when it is.
+    fn paused_until(&self, api: Api, region: &str, now: Instant) -> Option<Instant> {
+        self.pauses.get(&(api, region.to_owned())).map(|pause| pause.until).filter(|until| *until > now)
+    }
+
+    /// The API said that we ask too much: nothing is sent to it for as long as it says, or, when it does not
+    /// say, for a while that grows with each throttle in a row. `chance` (0 to 1) spreads that while.
+    fn throttled(
+        &mut self,
+        api: Api,
+        region: &str,
+        now: Instant,
+        retry_after: Option<Duration>,
+        chance: f64,
+    ) {
+        let pause = self.pauses.entry((api, region.to_owned())).or_insert(Pause { until: now, in_a_row: 0 });
+        let own = match retry_after {
+            Some(after) => after.min(PAUSE_OBEYED),
+            // Answers to requests that were under way together are one throttle, not many.
+            None if pause.until > now => return,
+            None => spread(doubled(PAUSE_FIRST, pause.in_a_row, PAUSE_LONGEST), chance),
+        };
+        if pause.until <= now {
+            pause.in_a_row = pause.in_a_row.saturating_add(1);
+        }
+        pause.until = pause.until.max(now + own);
+    }
+
+    /// The API answered something else: the next throttle is the first one again.
+    fn answered(&mut self, api: Api, region: &str, now: Instant) {
+        let key = (api, region.to_owned());
+        if self.pauses.get(&key).is_some_and(|pause| pause.until <= now) {
+            self.pauses.remove(&key);
+        }
+    }
+}
+
+/// The budget of one account.
+#[derive(Debug)]
+pub(super) struct Budget(Mutex<State>);
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State::new(instant_now())))
+    }
+
+    /// Waits until a request may be sent.
+    ///
+    /// # Errors
+    /// At once, with how long it would take, when that is past the deadline; nothing is used up then.
+    pub(super) async fn admit(
+        &self,
+        share: Share,
+        api: Api,
+        region: &str,
+        deadline: Instant,
+    ) -> Result<(), Duration> {
+        let now = instant_now();
+        let mut turn =
+            self.state(|state| state.take(share, api, region, now, deadline)).map_err(|turn| turn - now)?;
+        loop {
+            if turn > instant_now() {
+                sleep_until(turn).await;
+            }
+            let now = instant_now();
+            // A throttle that came while we waited holds for us too.
+            match self.state(|state| state.paused_until(api, region, now)) {
+                None => return Ok(()),
+                Some(until) if until > deadline => return Err(until - now),
+                Some(until) => turn = until,
+            }
+        }
+    }
+
+    /// The API throttled us.
+    pub(super) fn throttled(&self, api: Api, region: &str, retry_after: Option<Duration>) {
+        let chance = rand::random();
+        self.state(|state| state.throttled(api, region, instant_now(), retry_after, chance));
+    }
+
+    /// The API answered something other than a throttle.
+    pub(super) fn answered(&self, api: Api, region: &str) {
+        self.state(|state| state.answered(api, region, instant_now()));
+    }
+
+    fn state<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
+        // No code that holds the lock can leave the state half changed, so a panic elsewhere spoils nothing.
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAR: Duration = Duration::from_secs(3600);
+
+    struct World {
+        state: State,
+        start: Instant,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let start = instant_now();
+            Self { state: State::new(start), start }
+        }
+
+        /// When a request asked for at `at` may go, in milliseconds after the start.
+        fn take(&mut self, share: Share, region: &str, at: u64) -> u128 {
+            let now = self.start + Duration::from_millis(at);
+            let api = if share == Share::Looks { Api::Elb } else { Api::Dns };
+            let turn = self.state.take(share, api, region, now, now + FAR).unwrap();
+            (turn - self.start).as_millis()
+        }
+    }
+
+    #[test]
+    fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let mut world = World::new();
+        for _ in 0..40 {
+            assert_eq!(world.take(Share::Looks, "a", 0), 0);
+        }
+        assert_eq!(world.take(Share::Looks, "a", 0), 50);
+        assert_eq!(world.take(Share::Looks, "a", 0), 100);
+        assert_eq!(
+            world.take(Share::Looks, "a", 150),
+            150,
+            "the tokens of 150 ms are two taken and one left"
+        );
+        for _ in 0..40 {
+            assert_eq!(world.take(Share::Looks, "a", 10_000), 10_000, "full again, and no fuller than full");
+        }
+        assert_eq!(world.take(Share::Looks, "a", 10_000), 10_050);
+    }
+
+    #[test]
+    fn all_regions_of_an_account_share_the_budget() {
+        let mut world = World::new();
+        for turn in 0..40 {
+            world.take(Share::Looks, if turn % 2 == 0 { "a" } else { "b" }, 0);
+        }
+        assert_eq!(world.take(Share::Looks, "a", 0), 50);
+        assert_eq!(world.take(Share::Looks, "b", 0), 100);
+    }
+
+    #[test]
+    fn looks_never_keep_a_write_or_its_reads_waiting() {
+        let mut world = World::new();
+        for _ in 0..1000 {
+            world.take(Share::Looks, "a", 0);
+        }
+        assert_eq!(world.take(Share::RecordReads, "a", 0), 0);
+        for _ in 0..100 {
+            world.take(Share::RecordReads, "a", 0);
+        }
+        assert_eq!(world.take(Share::RecordWrites, "a", 0), 0);
+    }
+
+    #[test]
+    fn a_turn_past_the_deadline_is_refused_and_uses_nothing_up() {
+        let mut world = World::new();
+        for _ in 0..40 {
+            world.take(Share::Looks, "a", 0);
+        }
+        let deadline = world.start + Duration::from_millis(49);
+        for _ in 0..100 {
+            let refused = world.state.take(Share::Looks, Api::Elb, "a", world.start, deadline);
+            assert_eq!(refused, Err(world.start + Duration::from_millis(50)));
+        }
+        assert_eq!(world.take(Share::Looks, "a", 0), 50);
+    }
+
+    #[test]
+    fn a_throttle_pauses_that_api_in_that_region_alone() {
+        let mut world = World::new();
+        world.state.throttled(Api::Elb, "a", world.start, Some(Duration::from_secs(7)), 0.0);
+        assert_eq!(world.take(Share::Looks, "a", 0), 7000);
+        assert_eq!(world.take(Share::Looks, "b", 0), 0);
+        assert_eq!(world.take(Share::RecordWrites, "a", 0), 0);
+        assert_eq!(world.take(Share::Looks, "a", 7001), 7001);
+    }
+
+    #[test]
+    fn a_throttle_without_a_time_pauses_longer_each_time_in_a_row() {
+        let mut world = World::new();
+        let mut at = 0;
+        for expected in [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000] {
+            let now = world.start + Duration::from_millis(at);
+            for _ in 0..5 {
+                world.state.throttled(Api::Elb, "a", now, None, 1.0);
+            }
+            let until = u64::try_from(world.take(Share::Looks, "a", at)).unwrap();
+            assert_eq!(until - at, expected);
+            at = until;
+        }
+        world.state.answered(Api::Elb, "a", world.start + Duration::from_millis(at));
+        world.state.throttled(Api::Elb, "a", world.start + Duration::from_millis(at), None, 1.0);
+        assert_eq!(
+            world.take(Share::Looks, "a", at),
+            u128::from(at) + 1000,
+            "an answer makes it the first again"
+        );
+    }
+
+    #[test]
+    fn an_absurd_retry_after_is_not_obeyed_for_ever() {
+        let mut world = World::new();
+        world.state.throttled(Api::Elb, "a", world.start, Some(Duration::from_secs(u64::MAX)), 0.0);
+        assert_eq!(world.take(Share::Looks, "a", 0), PAUSE_OBEYED.as_millis());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_begins_while_a_request_waits_holds_it_too() {
+        let budget = Budget::new();
+        let deadline = instant_now() + Duration::from_secs(60);
+        for _ in 0..40 {
+            budget.admit(Share::Looks, Api::Elb, "a", deadline).await.unwrap();
+        }
+        let start = instant_now();
+        let waits = budget.admit(Share::Looks, Api::Elb, "a", deadline);
+        let throttles = async { budget.throttled(Api::Elb, "a", Some(Duration::from_secs(9))) };
+        let (admitted, ()) = tokio::join!(waits, throttles);
+        admitted.unwrap();
+        assert_eq!((instant_now() - start).as_secs(), 9);
+        let soon = instant_now() + Duration::from_secs(1);
+        budget.throttled(Api::Elb, "a", Some(Duration::from_secs(5)));
+        let refused = budget.admit(Share::Looks, Api::Elb, "a", soon).await.unwrap_err();
+        assert_eq!(refused.as_secs(), 5);
+    }
+}

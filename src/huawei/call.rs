@@ -1,0 +1,346 @@
+//! One call of the API: signed, within the budget, retried when that is safe, its answer understood.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
+
+use super::account::Account;
+use super::budget::Share;
+use super::client::{Failure, Incoming, Outgoing, exchange};
+use super::credentials::Credentials;
+use super::error::{Details, Effect};
+use super::error_body::ErrorBody;
+use super::retry::{TRIES_MAX, backoff};
+use super::{Api, ApiError, ApiErrorKind, Finished, sign};
+use crate::clock::{instant_now, wall_time};
+
+/// How far the cloud lets a signature's date be off.
+const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// A call, not yet sent.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) query: Vec<(&'static str, String)>,
+    api: Api,
+    region: String,
+    what: &'static str,
+    method: Method,
+    path: String,
+    body: Option<Vec<u8>>,
+    project: Option<Arc<str>>,
+}
+
+/// A text as one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    sign::encode(text)
+}
+
+impl Call {
+    /// A read. `what` it does is said as in "ELB list members"; the `path` is encoded by [`segment`].
+    pub(super) fn get(
+        api: Api,
+        region: &str,
+        what: &'static str,
+        path: String,
+        query: Vec<(&'static str, String)>,
+    ) -> Self {
+        let region = region.to_owned();
+        Self { query, api, region, what, method: Method::GET, path, body: None, project: None }
+    }
+
+    /// A write that makes something.
+    pub(super) fn post(
+        api: Api,
+        region: &str,
+        what: &'static str,
+        path: String,
+        body: &impl Serialize,
+    ) -> Result<Self, ApiError> {
+        Self::write(Method::POST, Self::get(api, region, what, path, Vec::new()), body)
+    }
+
+    /// A write that replaces something.
+    pub(super) fn put(
+        api: Api,
+        region: &str,
+        what: &'static str,
+        path: String,
+        body: &impl Serialize,
+    ) -> Result<Self, ApiError> {
+        Self::write(Method::PUT, Self::get(api, region, what, path, Vec::new()), body)
+    }
+
+    fn write(method: Method, call: Self, body: &impl Serialize) -> Result<Self, ApiError> {
+        let call = Self { method, ..call };
+        match serde_json::to_vec(body) {
+            Ok(body) => Ok(Self { body: Some(body), ..call }),
+            Err(error) => {
+                Err(call.failed(ApiErrorKind::Request, format!("cannot write its body as JSON: {error}")))
+            }
+        }
+    }
+
+    /// In this project, as every call of a regional service.
+    pub(super) fn in_project(self, project: Arc<str>) -> Self {
+        Self { project: Some(project), ..self }
+    }
+
+    /// The object that came must be the one asked for.
+    pub(super) fn must_be(&self, asked: &str, came: &str) -> Result<(), ApiError> {
+        if asked == came {
+            Ok(())
+        } else {
+            Err(self.malformed(format!("asked for {asked}, but the answer is about {came}")))
+        }
+    }
+
+    /// An answer that said 2xx and cannot be understood.
+    pub(super) fn malformed(&self, why: impl Into<String>) -> ApiError {
+        self.failed(ApiErrorKind::Malformed, format!("the answer cannot be understood: {}", why.into()))
+    }
+
+    /// This call failed so.
+    pub(super) fn failed(&self, kind: ApiErrorKind, message: String) -> ApiError {
+        self.error(kind, Details { message, ..Details::default() })
+    }
+
+    fn error(&self, kind: ApiErrorKind, details: Details) -> ApiError {
+        ApiError::new(self.api, self.what, &self.region, self.effect(), kind, details)
+    }
+
+    fn effect(&self) -> Effect {
+        if self.method == Method::GET { Effect::Read } else { Effect::Write }
+    }
+}
+
+impl Account {
+    /// Makes a call. A read is sent again while that may help and its deadline allows; a write is sent once.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<T, ApiError> {
+        let mut tries = 1;
+        loop {
+            let error = match self.attempt(call, deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let wait = error.retry_after().unwrap_or_else(|| backoff(tries, rand::random()));
+            let fits = deadline.saturating_duration_since(instant_now()) > wait;
+            if tries >= TRIES_MAX || !fits || !error.is_worth_another_try() {
+                return Err(error);
+            }
+            tracing::debug!(%error, tries, ?wait, "asks again");
+            sleep(wait).await;
+            tries += 1;
+        }
+    }
+
+    async fn attempt<T: DeserializeOwned>(&self, call: &Call, deadline: Instant) -> Result<T, ApiError> {
+        let Call { api, region, .. } = call;
+        let keys =
+            self.keys().get().map_err(|error| call.failed(ApiErrorKind::Credentials, error.to_string()))?;
+        let share = Share::of(*api, call.effect());
+        self.budget().admit(share, *api, region, deadline).await.map_err(|wait| {
+            let message = format!(
+                "not sent: our own request budget has no room for it for another {:.1} s, past its deadline",
+                wait.as_secs_f64()
+            );
+            call.error(
+                ApiErrorKind::Budget,
+                Details { message, retry_after: Some(wait), ..Details::default() },
+            )
+        })?;
+        let outgoing = self.prepare(call, &keys)?;
+        let host = outgoing.url.authority().to_owned();
+
+        let started = instant_now();
+        let outcome = exchange(self.http(), outgoing, deadline).await;
+        self.observed(&Finished {
+            cloud: self.name().clone(),
+            api: *api,
+            code: match &outcome {
+                Ok(answer) => answer.status.to_string(),
+                Err(failure) => failure.code().to_owned(),
+            },
+            duration: instant_now() - started,
+        });
+
+        let answer = outcome.map_err(|failure| match failure {
+            Failure::Connect { cause, .. } => {
+                call.failed(ApiErrorKind::Connect, format!("cannot connect to {host}: {cause}"))
+            }
+            Failure::Timeout => {
+                call.failed(ApiErrorKind::Timeout, format!("no answer of {host} before the deadline"))
+            }
+            Failure::Broken { cause } => {
+                call.failed(ApiErrorKind::Broken, format!("the connection to {host} broke: {cause}"))
+            }
+            Failure::TooLarge { limit } => call.malformed(format!("it is longer than {limit} bytes")),
+        })?;
+        let outcome = read(call, &answer, &keys);
+        match &outcome {
+            Err(error) if error.is_throttle() => self.budget().throttled(*api, region, error.retry_after()),
+            Err(error) if error.is_credentials() => self.keys().forget(&keys),
+            Ok(_) | Err(_) => self.budget().answered(*api, region),
+        }
+        outcome
+    }
+
+    /// The request as it goes out, signed as of now.
+    fn prepare(&self, call: &Call, keys: &Credentials) -> Result<Outgoing, ApiError> {
+        let unusable = |why: String| call.failed(ApiErrorKind::Request, why);
+        let base =
+            self.endpoint(call.api, &call.region, keys).map_err(|error| unusable(error.to_string()))?;
+        let prefix = base.path().trim_end_matches('/');
+        let path = format!("{prefix}{}", call.path);
+        let query: Vec<(&str, &str)> = call.query.iter().map(|(key, value)| (*key, value.as_str())).collect();
+
+        let mut headers: Vec<(&str, &str)> = Vec::new();
+        if call.body.is_some() {
+            headers.push(("Content-Type", "application/json"));
+        }
+        if let Some(project) = &call.project {
+            headers.push(("X-Project-Id", project));
+        } else if let Some(domain) = self.domain_id(keys) {
+            headers.push(("X-Domain-Id", domain));
+        }
+        if let Some(token) = &keys.security_token {
+            headers.push(("X-Security-Token", token.expose()));
+        }
+        let request = sign::Request {
+            method: call.method.as_str(),
+            host: base.authority(),
+            path: &path,
+            query: &query,
+            headers: &headers,
+            body: call.body.as_deref().unwrap_or_default(),
+        };
+        let signed = sign::sign(&request, &keys.access_key, &keys.secret_key, &date(wall_time()));
+
+        let mut url = format!("{}://{}{path}", base.scheme(), base.authority());
+        if !signed.query.is_empty() {
+            url.extend(["?", &signed.query]);
+        }
+        let url = Url::parse(&url).map_err(|error| unusable(format!("cannot ask {url}: {error}")))?;
+        let added = signed.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let authorization = [(AUTHORIZATION.as_str(), signed.authorization.as_str())];
+        let headers = headers
+            .into_iter()
+            .chain(added)
+            .chain(authorization)
+            .map(|(name, value)| header(name, value))
+            .collect::<Option<_>>()
+            // Which one is not said: it may be the token.
+            .ok_or_else(|| {
+                unusable("a key, token or id has characters that no header can hold".to_owned())
+            })?;
+        Ok(Outgoing { method: call.method.clone(), url, headers, body: call.body.clone() })
+    }
+}
+
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true); // its Debug shows nothing, whoever prints the request
+    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+}
+
+/// Wall time as a signature's date.
+fn date(wall: Duration) -> String {
+    timestamp(wall).strftime(sign::DATE_FORMAT).to_string()
+}
+
+fn timestamp(wall: Duration) -> Timestamp {
+    i64::try_from(wall.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// What an answer says: the object, or the error.
+fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials) -> Result<T, ApiError> {
+    let request_id =
+        answer.header("x-request-id").or_else(|| answer.header("x-iam-trace-id")).map(str::to_owned);
+    if (200..300).contains(&answer.status) {
+        return serde_json::from_slice(&answer.body).map_err(|error| {
+            let message =
+                keys.redact(format!("{} with a body that is not what it must be: {error}", answer.status));
+            call.error(ApiErrorKind::Malformed, Details { message, request_id, ..Details::default() })
+        });
+    }
+    let body = ErrorBody::read(&answer.body);
+    let server_time = answer.header("date").and_then(http_date);
+    let details = Details {
+        code: body.code.map(|code| keys.redact(code)),
+        message: keys.redact(body.message),
+        request_id: request_id.or(body.request_id),
+        from_service: body.from_service,
+        retry_after: answer.header("retry-after").and_then(|value| retry_after(value, server_time)),
+        hint: match (answer.status, server_time) {
+            (401 | 403, Some(server)) => skew(server, wall_time()),
+            _ => None,
+        },
+    };
+    Err(call.error(ApiErrorKind::Status(answer.status), details))
+}
+
+/// An HTTP date, as time since 1970.
+fn http_date(text: &str) -> Option<Duration> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    u64::try_from(PARSER.parse_timestamp(text).ok()?.as_second()).ok().map(Duration::from_secs)
+}
+
+/// A `Retry-After`: seconds, or a date, which is held against the server's own clock where it is told.
+fn retry_after(value: &str, server_time: Option<Duration>) -> Option<Duration> {
+    match value.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(http_date(value)?.saturating_sub(server_time.unwrap_or_else(wall_time))),
+    }
+}
+
+/// What to say when the clocks are so far apart that no signature can be good.
+fn skew(server: Duration, ours: Duration) -> Option<String> {
+    let apart = server.abs_diff(ours);
+    (apart > SKEW_MAX).then(|| {
+        format!(
+            "likely because this machine's clock is {} {} the server's, and signatures are good for 15 min \
+             only: set the clock",
+            humantime::format_duration(apart),
+            if ours > server { "ahead of" } else { "behind" }
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signatures_date_is_in_utc() {
+        assert_eq!(date(Duration::from_secs(1_795_508_100)), "20261124T081500Z");
+    }
+
+    #[test]
+    fn retry_after_may_be_seconds_or_a_date() {
+        let server = http_date("Mon, 23 Nov 2026 08:41:17 GMT");
+        assert_eq!(server, Some(Duration::from_secs(1_795_423_277)));
+        assert_eq!(retry_after("7", server), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Mon, 23 Nov 2026 08:41:29 GMT", server), Some(Duration::from_secs(12)));
+        assert_eq!(retry_after("Mon, 23 Nov 2026 08:41:00 GMT", server), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", server), None);
+    }
+
+    #[test]
+    fn clock_skew_is_named_past_a_quarter_of_an_hour() {
+        let noon = Duration::from_secs(1_795_500_000);
+        assert_eq!(skew(noon, noon + SKEW_MAX), None);
+        let hint = skew(noon, noon + SKEW_MAX + Duration::from_secs(1)).unwrap();
+        assert!(hint.contains("15m 1s ahead of the server's"), "{hint}");
+        assert!(skew(noon + Duration::from_secs(3600), noon).unwrap().contains("1h behind"));
+    }
+}

@@ -1,0 +1,188 @@
+//! ELB v3: load balancers, and what stands behind their listeners.
+//!
+//! Calls and their answers as types; what a state means for a region is not said here. Start at
+//! [`Account::members`](super::Account::members) and [`Member::state_for`].
+mod backend;
+mod load_balancer;
+mod status_tree;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+pub use backend::{HealthMonitor, Listener, ListenerEntry, Member, MemberState, Pool};
+pub use load_balancer::LoadBalancer;
+pub use status_tree::{StatusListener, StatusMember, StatusPool, StatusTree};
+
+use super::account::Account;
+use super::call::{Call, segment};
+use super::page::marker_list;
+use super::{Api, ApiError};
+
+/// How many ids one GET carries: some 40 bytes each, so that its URL stays below the 8 KiB that
+/// gateways commonly take.
+const IDS_A_CALL: usize = 100;
+
+marker_list!(LoadBalancers { loadbalancers: LoadBalancer });
+marker_list!(Listeners { listeners: Listener });
+marker_list!(Pools { pools: Pool });
+marker_list!(Members { members: Member });
+
+#[derive(Deserialize)]
+struct LoadBalancerAnswer {
+    loadbalancer: LoadBalancer,
+}
+
+#[derive(Deserialize)]
+struct StatusesAnswer {
+    statuses: Statuses,
+}
+
+#[derive(Deserialize)]
+struct Statuses {
+    loadbalancer: StatusTree,
+}
+
+#[derive(Deserialize)]
+struct HealthMonitorAnswer {
+    healthmonitor: HealthMonitor,
+}
+
+impl Account {
+    /// The load balancer `id`.
+    ///
+    /// # Errors
+    /// As every call; [`ApiError::is_not_found`] when the service itself says that there is none.
+    pub async fn load_balancer(
+        &self,
+        region: &str,
+        id: &str,
+        deadline: Instant,
+    ) -> Result<LoadBalancer, ApiError> {
+        let call =
+            self.elb_get(region, "show load balancer", &["loadbalancers", id], Vec::new(), deadline).await?;
+        let answer: LoadBalancerAnswer = self.call(&call, deadline).await?;
+        call.must_be(id, &answer.loadbalancer.id)?;
+        Ok(answer.loadbalancer)
+    }
+
+    /// Those of the load balancers `ids` that are there, in one request for each hundred and all its
+    /// pages. Asking for none is answered without a request.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn load_balancers(
+        &self,
+        region: &str,
+        ids: &[String],
+        deadline: Instant,
+    ) -> Result<Vec<LoadBalancer>, ApiError> {
+        let mut found = Vec::new();
+        for ids in ids.chunks(IDS_A_CALL) {
+            let query = ids.iter().map(|id| ("id", id.clone())).collect();
+            let call =
+                self.elb_get(region, "list load balancers", &["loadbalancers"], query, deadline).await?;
+            let listed = self.pages::<LoadBalancers>(call, deadline).await?;
+            found.extend(listed.into_iter().filter(|one| ids.contains(&one.id)));
+        }
+        Ok(found)
+    }
+
+    /// The load balancer's tree of states: its listeners, their pools, their members.
+    ///
+    /// # Errors
+    /// As every call; a tree with a list missing is an error, since an absent list is not an empty one.
+    pub async fn load_balancer_statuses(
+        &self,
+        region: &str,
+        id: &str,
+        deadline: Instant,
+    ) -> Result<StatusTree, ApiError> {
+        let path = ["loadbalancers", id, "statuses"];
+        let call = self.elb_get(region, "show load balancer statuses", &path, Vec::new(), deadline).await?;
+        let answer: StatusesAnswer = self.call(&call, deadline).await?;
+        Ok(answer.statuses.loadbalancer)
+    }
+
+    /// The load balancer's listeners on exactly this port; several when they differ in protocol.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn listeners(
+        &self,
+        region: &str,
+        load_balancer: &str,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<Vec<Listener>, ApiError> {
+        let query = vec![("loadbalancer_id", load_balancer.to_owned()), ("protocol_port", port.to_string())];
+        let call = self.elb_get(region, "list listeners", &["listeners"], query, deadline).await?;
+        let listed = self.pages::<Listeners>(call, deadline).await?;
+        Ok(listed.into_iter().filter(|listener| listener.protocol_port == port).collect())
+    }
+
+    /// The pools behind a listener: its default one, and those that its forwarding policies name.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn pools(
+        &self,
+        region: &str,
+        listener: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Pool>, ApiError> {
+        let query = vec![("listener_id", listener.to_owned())];
+        let call = self.elb_get(region, "list pools", &["pools"], query, deadline).await?;
+        self.pages::<Pools>(call, deadline).await
+    }
+
+    /// All members of these pools, in one request for each hundred pools and all its pages. Asking for
+    /// none is answered without a request.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn members(
+        &self,
+        region: &str,
+        pools: &[String],
+        deadline: Instant,
+    ) -> Result<Vec<Member>, ApiError> {
+        let mut found = Vec::new();
+        for pools in pools.chunks(IDS_A_CALL) {
+            let query = pools.iter().map(|id| ("pool_id", id.clone())).collect();
+            let call = self.elb_get(region, "list members", &["members"], query, deadline).await?;
+            found.extend(self.pages::<Members>(call, deadline).await?);
+        }
+        Ok(found)
+    }
+
+    /// How the load balancer itself checks a pool's members.
+    ///
+    /// # Errors
+    /// As every call; [`ApiError::is_not_found`] when the service itself says that there is none.
+    pub async fn health_monitor(
+        &self,
+        region: &str,
+        id: &str,
+        deadline: Instant,
+    ) -> Result<HealthMonitor, ApiError> {
+        let path = ["healthmonitors", id];
+        let call = self.elb_get(region, "show health monitor", &path, Vec::new(), deadline).await?;
+        let answer: HealthMonitorAnswer = self.call(&call, deadline).await?;
+        call.must_be(id, &answer.healthmonitor.id)?;
+        Ok(answer.healthmonitor)
+    }
+
+    async fn elb_get(
+        &self,
+        region: &str,
+        what: &'static str,
+        path: &[&str],
+        query: Vec<(&'static str, String)>,
+        deadline: Instant,
+    ) -> Result<Call, ApiError> {
+        let project = self.project_id(region, deadline).await?;
+        let path: Vec<String> = path.iter().map(|part| segment(part)).collect();
+        let path = format!("/v3/{}/elb/{}", segment(&project), path.join("/"));
+        Ok(Call::get(Api::Elb, region, what, path, query).in_project(project))
+    }
+}
