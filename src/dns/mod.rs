@@ -3,10 +3,14 @@
 //! A [`Provider`] knows record sets, not regions: it reads one, it replaces one as a whole, and it says
 //! plainly what it does not know. It never decides. Start at [`Provider`].
 
+mod huawei;
+
 use std::fmt;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
+
+pub use huawei::HuaweiProvider;
 
 use crate::model::{Answer, Found, ProviderError, RecordKey, RecordSet};
 
