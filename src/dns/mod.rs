@@ -4,11 +4,14 @@
 //! plainly what it does not know. It never decides. Start at [`Provider`].
 
 pub mod driver;
+mod huawei;
 
 use std::fmt;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
+
+pub use huawei::HuaweiProvider;
 
 use crate::model::{Answer, Found, ProviderError, RecordKey, RecordSet};
 

@@ -6,13 +6,19 @@
 //! DNS. A look spawns no task, and allocates next to nothing while it passes. Start at [`Looker`], then
 //! [`schedule::run`].
 
+mod addresses;
 mod answer;
+mod backends;
+mod cloud_view;
 mod connect;
+mod eip;
+mod elb;
 mod endpoint;
 mod framing;
 mod http;
 mod request;
 pub mod schedule;
+mod shared_answer;
 mod tcp;
 mod tls;
 mod trace;
@@ -26,6 +32,10 @@ use tokio::time::Instant;
 
 use crate::model::{Certificate, Outcome};
 
+pub use addresses::{AddressFollower, AddressesSeen};
+pub use cloud_view::CloudView;
+pub use eip::EipLooker;
+pub use elb::ElbLooker;
 pub use http::HttpLooker;
 pub use tcp::TcpLooker;
 pub use trace::{Phase, Stage, Trace};

@@ -1,0 +1,256 @@
+//! Record sets in a zone of Huawei Cloud DNS.
+//!
+//! Finds the zone and the record set by exact name and type, refuses what is ambiguous, replaces a set as
+//! a whole, and says which way a write failed. A write is sent once and never repeated here: there is no
+//! version to compare, so what a lost one did is found out by reading. Foreign text stays: the description
+//! is sent as it was read, tags are not sent (ONLY-OURS); no empty list can be sent, as a [`RecordSet`]
+//! has none (NEVER-EMPTY). Start at [`HuaweiProvider`].
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use super::Provider;
+use crate::config::{HuaweiZone, ZoneType};
+use crate::huawei::{Account, ApiError, ApiErrorKind, DnsRecordSet, NewRecordSet, Zone};
+use crate::model::{Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, Ttl};
+
+/// One zone of Huawei Cloud DNS, through one account.
+#[derive(Debug)]
+pub struct HuaweiProvider {
+    account: Account,
+    zone: HuaweiZone,
+    /// The zone's id once it was found; held while it is looked for, so that services of one zone look
+    /// once.
+    zone_id: Mutex<Option<Arc<str>>>,
+}
+
+impl HuaweiProvider {
+    /// The zone, through its account. No I/O here.
+    #[must_use]
+    pub fn new(account: Account, zone: HuaweiZone) -> Self {
+        Self { account, zone, zone_id: Mutex::new(None) }
+    }
+
+    async fn find(&self, key: &RecordKey, deadline: Instant) -> Answer {
+        let zone_id = self.zone_id(deadline).await?;
+        let mut listed = self.list(key, &zone_id, deadline).await;
+        if listed.as_ref().is_err_and(ApiError::is_not_found) {
+            // The zone was deleted; perhaps it was made anew under another id.
+            self.forget(&zone_id);
+            let other = self.zone_id(deadline).await?;
+            if other != zone_id {
+                listed = self.list(key, &other, deadline).await;
+            }
+        }
+        self.only_one(key, listed)
+    }
+
+    async fn list(
+        &self,
+        key: &RecordKey,
+        zone_id: &str,
+        deadline: Instant,
+    ) -> Result<Vec<DnsRecordSet>, ApiError> {
+        // By name, not by the id of an earlier answer: a set made anew under another id is found too.
+        self.account.record_sets(&self.zone.cloud_region, zone_id, key, deadline).await
+    }
+
+    /// The set out of the list of its name and type, of which a zone with lines or weights has several.
+    fn only_one(&self, key: &RecordKey, listed: Result<Vec<DnsRecordSet>, ApiError>) -> Answer {
+        let sets = listed.map_err(|error| read_error(format_args!("read {key} in {self}"), &error))?;
+        match sets.as_slice() {
+            [] => Ok(None),
+            [one] => self.understand(key, one).map(Some),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|set| set.id.as_str()).collect();
+                Err(ProviderError {
+                    kind: ProviderErrorKind::Refused,
+                    message: format!(
+                        "{key} in {self} is {} record sets, by lines or weights ({}); \
+                         pointsman keeps a name that has one",
+                        several.len(),
+                        ids.join(", ")
+                    ),
+                })
+            }
+        }
+    }
+
+    fn understand(&self, key: &RecordKey, set: &DnsRecordSet) -> Result<Found, ProviderError> {
+        let unclear = |what: fmt::Arguments<'_>| ProviderError {
+            kind: ProviderErrorKind::Unclear,
+            message: format!("{key} in {self} (id {}) {what}", set.id),
+        };
+        let mut values = BTreeSet::new();
+        for text in &set.records {
+            let value: Option<IpAddr> = text.parse().ok().filter(|value| key.record_type.holds(*value));
+            values.insert(
+                value.ok_or_else(|| unclear(format_args!("has a value that is no address: {text:?}")))?,
+            );
+        }
+        if values.is_empty() {
+            return Err(unclear(format_args!("has no values, so it is none that pointsman can keep")));
+        }
+        let ttl = Ttl::from_seconds(set.ttl).ok_or_else(|| {
+            unclear(format_args!("has a TTL of {} s, outside of the cloud's own range", set.ttl))
+        })?;
+        Ok(Found {
+            id: set.id.clone(),
+            values,
+            ttl,
+            in_force: in_force(&set.status),
+            description: set.description.clone(),
+        })
+    }
+
+    /// The id of the zone, found by name and type when it is not known.
+    async fn zone_id(&self, deadline: Instant) -> Result<Arc<str>, ProviderError> {
+        let mut known = timeout_at(deadline, self.zone_id.lock()).await.map_err(|_| ProviderError {
+            kind: ProviderErrorKind::Away,
+            message: format!("cannot find {self}: the deadline passed while another call looked for it"),
+        })?;
+        if let Some(id) = &*known {
+            return Ok(Arc::clone(id));
+        }
+        let HuaweiZone { cloud_region, zone, zone_type, .. } = &self.zone;
+        let zones = self
+            .account
+            .zones(cloud_region, *zone_type, zone, deadline)
+            .await
+            .map_err(|error| read_error(format_args!("find {self}"), &error))?;
+        let refused = |message| ProviderError { kind: ProviderErrorKind::Refused, message };
+        match zones.as_slice() {
+            [Zone { id, .. }] => Ok(Arc::clone(known.insert(id.as_str().into()))),
+            [] => Err(refused(format!(
+                "there is no {self}; check zone, zone_type and cloud_region, \
+                 and whether the account may list zones"
+            ))),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|zone| zone.id.as_str()).collect();
+                Err(refused(format!(
+                    "{self} is ambiguous: {} zones of different VPCs bear the name ({})",
+                    several.len(),
+                    ids.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Drops that id, unless another was found meanwhile.
+    fn forget(&self, zone_id: &str) {
+        if let Ok(mut known) = self.zone_id.try_lock() {
+            known.take_if(|id| **id == *zone_id);
+        } // else another call looks for it anew already
+    }
+
+    async fn write(
+        &self,
+        key: &RecordKey,
+        found: Option<&Found>,
+        set: &RecordSet,
+        deadline: Instant,
+    ) -> Result<(), ProviderError> {
+        let body = NewRecordSet {
+            name: key.name.to_string(),
+            record_type: key.record_type.to_string(),
+            ttl: set.ttl().as_seconds(),
+            records: set.values().iter().map(ToString::to_string).collect(),
+            description: found.and_then(|found| found.description.clone()),
+        };
+        let zone_id = self.zone_id(deadline).await?;
+        let region = &self.zone.cloud_region;
+        let written = match found {
+            Some(found) => self.account.update_record_set(region, &zone_id, &found.id, &body, deadline).await,
+            None => self.account.create_record_set(region, &zone_id, &body, deadline).await,
+        };
+        let Err(error) = written else { return Ok(()) };
+        if error.is_not_found() {
+            self.forget(&zone_id); // The zone, or the set: the read that follows will tell.
+        }
+        Err(write_error(format_args!("write {key} in {self}"), &error))
+    }
+}
+
+impl fmt::Display for HuaweiProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone_type = match self.zone.zone_type {
+            ZoneType::Private => "private",
+            ZoneType::Public => "public",
+        };
+        let HuaweiZone { cloud, cloud_region, zone, .. } = &self.zone;
+        write!(f, "{zone_type} zone {zone} in {cloud_region} of cloud {cloud}")
+    }
+}
+
+impl Provider for HuaweiProvider {
+    fn read<'a>(&'a self, key: &'a RecordKey, deadline: Instant) -> BoxFuture<'a, Answer> {
+        self.find(key, deadline).boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        found: &'a Found,
+        set: &'a RecordSet,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.write(key, Some(found), set, deadline).boxed()
+    }
+
+    fn create<'a>(
+        &'a self,
+        key: &'a RecordKey,
+        set: &'a RecordSet,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        self.write(key, None, set, deadline).boxed()
+    }
+}
+
+/// What a status says of being served. One that is not known counts as on its way: neither believed to be
+/// served nor taken for a person's doing, and alarmed when it stays.
+fn in_force(status: &str) -> InForce {
+    match status {
+        "ACTIVE" => InForce::Yes,
+        "ERROR" => InForce::Failed,
+        "DISABLE" | "FREEZE" | "ILLEGAL" | "POLICE" | "PENDING_DISABLE" | "PENDING_FREEZE"
+        | "PENDING_DELETE" => InForce::Withheld,
+        _ => InForce::Pending, // PENDING_CREATE and PENDING_UPDATE among them
+    }
+}
+
+fn read_error(what: fmt::Arguments<'_>, error: &ApiError) -> ProviderError {
+    let kind = if error.is_throttle() {
+        ProviderErrorKind::Throttled(error.retry_after())
+    } else if error.is_refusal() {
+        ProviderErrorKind::Refused
+    } else if *error.kind() == ApiErrorKind::Malformed {
+        ProviderErrorKind::Unclear
+    } else {
+        ProviderErrorKind::Away
+    };
+    ProviderError { kind, message: format!("cannot {what}: {error}") }
+}
+
+fn write_error(what: fmt::Arguments<'_>, error: &ApiError) -> ProviderError {
+    let kind = if error.outcome_unknown() {
+        ProviderErrorKind::Lost
+    } else if error.is_throttle() {
+        ProviderErrorKind::Throttled(error.retry_after())
+    } else if matches!(error.status(), Some(404 | 409)) {
+        // Gone, being changed, or made by another: what was read before is not what is there.
+        ProviderErrorKind::Conflict
+    } else if error.is_refusal() {
+        ProviderErrorKind::Refused
+    } else {
+        ProviderErrorKind::Away
+    };
+    ProviderError { kind, message: format!("cannot {what}: {error}") }
+}

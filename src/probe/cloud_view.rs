@@ -1,0 +1,357 @@
+//! What the checks of one account and cloud region see of it, each thing asked once for all of them.
+//!
+//! A [`CloudView`] knows the load balancers that are watched, asks for all of them in one call, and keeps
+//! for each listener what is behind it. It judges nothing: `elb`, `eip` and `addresses` do. An answer is
+//! shared under the rules of `shared_answer`; an error is an answer too, so that an API in trouble is not
+//! asked by each check in turn. A [`Sight`] is one look's way of asking. Start at [`CloudView::new`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Look;
+use super::shared_answer::{Answered, DeadlinePassed, History, SharedAnswer, Window};
+use super::trace::{Stage, Trace};
+use crate::clock::instant_now;
+use crate::huawei::{Account, ApiError, Listener, LoadBalancer, Member, Pool, StatusTree};
+use crate::model::{Outcome, Reason};
+
+/// What is watched in one account and cloud region.
+#[derive(Debug)]
+pub struct CloudView {
+    account: Account,
+    cloud_region: String,
+    /// By id. What nobody holds any more leaves when the list is next asked for.
+    watched: Mutex<BTreeMap<String, Weak<WatchedElb>>>,
+    /// The question is the ids.
+    listed: SharedAnswer<Vec<String>, BTreeMap<String, Arc<LoadBalancer>>>,
+}
+
+impl CloudView {
+    /// The view of a cloud region through an account. One for each pair of them, shared by its lookers. No
+    /// I/O here.
+    #[must_use]
+    pub fn new(account: Account, cloud_region: &str) -> Arc<Self> {
+        Arc::new(Self {
+            account,
+            cloud_region: cloud_region.to_owned(),
+            watched: Mutex::default(),
+            listed: SharedAnswer::new(),
+        })
+    }
+
+    /// Watches the load balancer for as long as what is returned is held.
+    pub(super) fn watch(self: &Arc<Self>, id: &str) -> Arc<WatchedElb> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(elb) = watched.get(id).and_then(Weak::upgrade) {
+            return elb;
+        }
+        let elb = Arc::new(WatchedElb {
+            view: Arc::clone(self),
+            id: id.to_owned(),
+            listeners: Mutex::default(),
+            shown: SharedAnswer::new(),
+            statuses: SharedAnswer::new(),
+        });
+        watched.insert(id.to_owned(), Arc::downgrade(&elb));
+        elb
+    }
+
+    fn watched_ids(&self) -> Vec<String> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|_, elb| elb.strong_count() > 0);
+        watched.keys().cloned().collect()
+    }
+
+    async fn list(
+        &self,
+        ids: &[String],
+        deadline: Instant,
+    ) -> Result<BTreeMap<String, Arc<LoadBalancer>>, ApiError> {
+        let listed = self.account.load_balancers(&self.cloud_region, ids, deadline).await?;
+        Ok(listed.into_iter().map(|elb| (elb.id.clone(), Arc::new(elb))).collect())
+    }
+}
+
+/// A load balancer that is watched.
+#[derive(Debug)]
+pub(super) struct WatchedElb {
+    view: Arc<CloudView>,
+    id: String,
+    listeners: Mutex<BTreeMap<u16, Weak<WatchedListener>>>,
+    shown: SharedAnswer<(), LoadBalancer>,
+    statuses: SharedAnswer<(), StatusTree>,
+}
+
+impl WatchedElb {
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Watches its listener on that port for as long as what is returned is held.
+    pub(super) fn watch(self: &Arc<Self>, port: u16) -> Arc<WatchedListener> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listener) = listeners.get(&port).and_then(Weak::upgrade) {
+            return listener;
+        }
+        let listener = Arc::new(WatchedListener {
+            elb: Arc::clone(self),
+            port,
+            topology: SharedAnswer::new(),
+            members: SharedAnswer::new(),
+        });
+        listeners.insert(port, Arc::downgrade(&listener));
+        listener
+    }
+
+    /// It, out of the list of all that are watched. `None`: the list was answered without it, which
+    /// alone does not mean that it is gone.
+    pub(super) async fn listed(&self, sight: &mut Sight<'_>) -> Result<Option<Arc<LoadBalancer>>, Unseen> {
+        let (view, deadline) = (&self.view, sight.deadline);
+        let call = async {
+            let ids = view.watched_ids();
+            let listed = view.list(&ids, deadline).await;
+            (ids, listed)
+        };
+        let usable = |window: &Window, answered: &Answered<Vec<String>, _>| {
+            window.admits(answered.started) && answered.question.binary_search(&self.id).is_ok()
+        };
+        let listed = sight.ask("list load balancers", &view.listed, usable, call).await?;
+        Ok(listed.get(&self.id).cloned())
+    }
+
+    /// It, by its own call.
+    pub(super) async fn shown(&self, sight: &mut Sight<'_>) -> Result<Arc<LoadBalancer>, Unseen> {
+        let (view, deadline) = (&self.view, sight.deadline);
+        let call = async { ((), view.account.load_balancer(&view.cloud_region, &self.id, deadline).await) };
+        sight.ask("show load balancer", &self.shown, is_admitted, call).await
+    }
+
+    /// The look that finds it gone, after two different calls said so.
+    pub(super) fn gone(&self) -> Look {
+        let saw = format!("load balancer {} does not exist: two different calls agree", self.id);
+        Look::new(Outcome::Fail(Reason::Gone), saw)
+    }
+
+    /// Its status tree: a second opinion, by a call that lists and members have no part in. `None`: it is
+    /// gone, by two calls that agree, as neither the tree nor the list has it.
+    pub(super) async fn status_tree(&self, sight: &mut Sight<'_>) -> Result<Option<Arc<StatusTree>>, Unseen> {
+        let (view, deadline) = (&self.view, sight.deadline);
+        let call =
+            async { ((), view.account.load_balancer_statuses(&view.cloud_region, &self.id, deadline).await) };
+        match sight.ask("show status tree", &self.statuses, is_admitted, call).await {
+            Ok(tree) => Ok(Some(tree)),
+            Err(unseen) if unseen.is_not_found() => match self.listed(sight).await? {
+                None => Ok(None),
+                Some(_) => Err(Unseen::Contradiction(format!(
+                    "load balancer {} is listed, and yet its status tree is not found",
+                    self.id
+                ))),
+            },
+            Err(unseen) => Err(unseen),
+        }
+    }
+}
+
+/// A listener that is watched.
+#[derive(Debug)]
+pub(super) struct WatchedListener {
+    elb: Arc<WatchedElb>,
+    port: u16,
+    topology: SharedAnswer<(), Option<Arc<Topology>>>,
+    /// The question is the ids of the pools.
+    members: SharedAnswer<Vec<String>, Vec<Member>>,
+}
+
+/// What is behind a port of a load balancer.
+#[derive(Debug)]
+pub(super) struct Topology {
+    /// The listener on that port.
+    pub(super) listener: Listener,
+    /// Its default pool and those that its policies forward to.
+    pub(super) pools: Vec<Pool>,
+    /// The ids of the pools, that of the default pool included even when `pools` lacks it.
+    pub(super) pool_ids: Vec<String>,
+}
+
+impl Topology {
+    /// Whether every pool that the listener is known to have was described. If not, an answer lacked
+    /// something, or a pool was switched between two calls.
+    pub(super) fn is_whole(&self) -> bool {
+        self.pools.len() == self.pool_ids.len()
+    }
+}
+
+impl WatchedListener {
+    /// Its load balancer.
+    pub(super) fn elb(&self) -> &WatchedElb {
+        &self.elb
+    }
+
+    /// Its port.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What is behind it, as it was at most `age_max` before the look; `None` when there is no listener on
+    /// the port. That, or an answer that is not whole, is never taken from what an earlier look counted.
+    pub(super) async fn topology(
+        &self,
+        sight: &mut Sight<'_>,
+        age_max: Duration,
+    ) -> Result<Option<Arc<Topology>>, Unseen> {
+        let deadline = sight.deadline;
+        let usable = |window: &Window, answered: &Answered<(), Option<Arc<Topology>>>| {
+            let found = answered
+                .result
+                .as_deref()
+                .ok()
+                .and_then(Option::as_ref)
+                .is_some_and(|found| found.is_whole());
+            window.admits(answered.started) || (found && window.is_younger(answered.started, age_max))
+        };
+        let call = async { ((), self.resolve(deadline).await) };
+        let topology = sight.ask("find listener and pools", &self.topology, usable, call).await?;
+        Ok(topology.as_ref().clone())
+    }
+
+    async fn resolve(&self, deadline: Instant) -> Result<Option<Arc<Topology>>, ApiError> {
+        let WatchedElb { view, id, .. } = &*self.elb;
+        let listeners = view.account.listeners(&view.cloud_region, id, self.port, deadline).await?;
+        // A port can have a TCP and a UDP listener (QUIC beside HTTPS); the other checks talk TCP.
+        let listener = listeners
+            .into_iter()
+            .filter(|listener| listener.protocol_port == self.port)
+            .min_by_key(|listener| matches!(listener.protocol.as_str(), "UDP" | "QUIC"));
+        let Some(listener) = listener else { return Ok(None) };
+        let pools = view.account.pools(&view.cloud_region, &listener.id, deadline).await?;
+        let mut pool_ids: Vec<String> = pools.iter().map(|pool| pool.id.clone()).collect();
+        pool_ids.extend(listener.default_pool_id.clone());
+        pool_ids.sort_unstable();
+        pool_ids.dedup();
+        Ok(Some(Arc::new(Topology { listener, pools, pool_ids })))
+    }
+
+    /// The members of those pools, by one call.
+    pub(super) async fn members(
+        &self,
+        sight: &mut Sight<'_>,
+        topology: &Topology,
+    ) -> Result<Arc<Vec<Member>>, Unseen> {
+        let (view, deadline) = (&self.elb.view, sight.deadline);
+        let call = async {
+            let members = view.account.members(&view.cloud_region, &topology.pool_ids, deadline).await;
+            (topology.pool_ids.clone(), members)
+        };
+        let usable = |window: &Window, answered: &Answered<Vec<String>, _>| {
+            window.admits(answered.started) && answered.question == topology.pool_ids
+        };
+        sight.ask("list members", &self.members, usable, call).await
+    }
+}
+
+fn is_admitted<T>(window: &Window, answered: &Answered<(), T>) -> bool {
+    window.admits(answered.started)
+}
+
+/// One look's way of asking: until when, which answers it may count, and which it did.
+#[derive(Debug)]
+pub(super) struct Sight<'a> {
+    deadline: Instant,
+    window: Window,
+    history: &'a mut History,
+    trace: &'a mut Trace,
+}
+
+impl<'a> Sight<'a> {
+    /// The sight of a look that starts now, of a check that looks every `interval` at present.
+    pub(super) fn begin(
+        history: &'a mut History,
+        interval: Duration,
+        deadline: Instant,
+        trace: &'a mut Trace,
+    ) -> Self {
+        let now = instant_now();
+        let window = history.window(now, interval);
+        history.note(now);
+        Self { deadline, window, history, trace }
+    }
+
+    async fn ask<Q, T>(
+        &mut self,
+        what: &'static str,
+        shared: &SharedAnswer<Q, T>,
+        usable: impl Fn(&Window, &Answered<Q, T>) -> bool,
+        call: impl Future<Output = (Q, Result<T, ApiError>)>,
+    ) -> Result<Arc<T>, Unseen> {
+        let window = self.window;
+        self.trace.enter(Stage::Api);
+        let answered = shared.get(self.deadline, |answered| usable(&window, answered), call).await;
+        let result = answered.map_err(|DeadlinePassed| Unseen::Deadline).and_then(|answered| {
+            self.history.note(answered.started);
+            answered.result.clone().map_err(Unseen::Api)
+        });
+        match &result {
+            Ok(_) => self.trace.leave(format_args!("{what}: answered")),
+            Err(unseen) => self.trace.leave(format_args!("{what}: {unseen}")),
+        }
+        result
+    }
+}
+
+/// Why a look saw nothing. Always unknown, never a failure (BLIND-IS-NOT-DOWN).
+#[derive(Clone, Debug)]
+pub(super) enum Unseen {
+    /// The API has no usable answer.
+    Api(Arc<ApiError>),
+    /// The look's deadline passed while it waited for a call of another look.
+    Deadline,
+    /// Two calls do not agree, or an answer does not tell: what was seen, as a sentence.
+    Contradiction(String),
+}
+
+impl Unseen {
+    /// Whether the API says that what was asked for does not exist.
+    pub(super) fn is_not_found(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_not_found(),
+            Self::Deadline | Self::Contradiction(_) => false,
+        }
+    }
+
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Api(error) if error.is_throttle() => Reason::Throttled,
+            Self::Api(error) if error.is_credentials() => Reason::Credentials,
+            Self::Api(_) | Self::Deadline | Self::Contradiction(_) => Reason::Api,
+        }
+    }
+}
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(error) => error.fmt(f),
+            Self::Deadline => f.write_str("the deadline passed while another look's call was under way"),
+            Self::Contradiction(saw) => f.write_str(saw),
+        }
+    }
+}
+
+impl Look {
+    /// What a look at the cloud came to; it never meets a certificate.
+    pub(super) fn new(outcome: Outcome, saw: String) -> Self {
+        Self { outcome, saw: saw.into(), certificate: None }
+    }
+}
+
+impl From<Unseen> for Look {
+    fn from(unseen: Unseen) -> Self {
+        Self::new(Outcome::Unknown(unseen.reason()), unseen.to_string())
+    }
+}

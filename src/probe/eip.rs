@@ -1,0 +1,95 @@
+//! The `eip` check: whether the region's load balancer still has an EIP.
+//!
+//! One call a look, shared by all load balancers of the account and cloud region. Only lists that are
+//! there and empty mean unbound; an answer that does not tell, or lacks the load balancer, is unknown, and
+//! what the list lacks fails only when the load balancer's own call says that it does not exist
+//! (BLIND-IS-NOT-DOWN).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Look;
+use super::cloud_view::{CloudView, Sight, Unseen, WatchedElb};
+use super::shared_answer::History;
+use super::trace::Trace;
+use crate::huawei::LoadBalancer;
+use crate::model::{EipCheck, Outcome, Reason};
+
+/// Looks at the EIPs of one region's load balancer for one check.
+#[derive(Debug)]
+pub struct EipLooker {
+    elb: Arc<WatchedElb>,
+    history: History,
+}
+
+impl EipLooker {
+    /// A looker for `check`, whose load balancer must be of the view's account and cloud region. The view
+    /// watches it from now until the looker is dropped.
+    #[must_use]
+    pub fn new(view: &Arc<CloudView>, check: &EipCheck) -> Self {
+        Self { elb: view.watch(&check.elb.id), history: History::default() }
+    }
+
+    /// One look, for a check that looks every `interval` at present. Ends by `deadline`.
+    pub async fn look(&mut self, interval: Duration, deadline: Instant, trace: &mut Trace) -> Look {
+        let mut sight = Sight::begin(&mut self.history, interval, deadline, trace);
+        match bound(&self.elb, &mut sight).await {
+            Ok(bound) => verdict(&self.elb, &bound),
+            Err(unseen) => unseen.into(),
+        }
+    }
+}
+
+/// What is bound to a load balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// These addresses, in ascending order; perhaps none.
+    Addresses(Vec<IpAddr>),
+    /// The answer does not tell.
+    NotTold,
+    /// The load balancer does not exist.
+    Gone,
+}
+
+/// Asks what is bound to the load balancer.
+pub(super) async fn bound(elb: &WatchedElb, sight: &mut Sight<'_>) -> Result<Bound, Unseen> {
+    if let Some(listed) = elb.listed(sight).await? {
+        return Ok(of(&listed));
+    }
+    match elb.shown(sight).await {
+        Ok(shown) => Ok(of(&shown)),
+        Err(unseen) if unseen.is_not_found() => Ok(Bound::Gone),
+        Err(unseen) => Err(unseen),
+    }
+}
+
+fn of(elb: &LoadBalancer) -> Bound {
+    elb.eips.clone().map_or(Bound::NotTold, |mut addresses| {
+        addresses.sort_unstable();
+        addresses.dedup();
+        Bound::Addresses(addresses)
+    })
+}
+
+/// What that means for the check.
+pub(super) fn verdict(elb: &WatchedElb, bound: &Bound) -> Look {
+    let id = elb.id();
+    match bound {
+        Bound::Addresses(addresses) if addresses.is_empty() => {
+            Look::new(Outcome::Fail(Reason::Unbound), format!("no EIP is bound to load balancer {id}"))
+        }
+        Bound::Addresses(addresses) => {
+            let plural = if addresses.len() == 1 { "" } else { "s" };
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            Look::new(Outcome::Pass, format!("EIP{plural} {} bound", addresses.join(", ")))
+        }
+        Bound::NotTold => Look::new(
+            Outcome::Unknown(Reason::Api),
+            format!("the answer does not tell which EIPs load balancer {id} has"),
+        ),
+        Bound::Gone => elb.gone(),
+    }
+}

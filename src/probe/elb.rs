@@ -1,0 +1,149 @@
+//! The `elb` check: the health of the backends behind a listener, as the load balancer sees it.
+//!
+//! One call a look while it passes: the members of the listener's pools. What does not pass is not believed
+//! of pools that may have been switched since: what is behind the listener is then asked again. What seems
+//! not to be there (the members, the listener, the load balancer) fails only when a second, different call
+//! says so too (BLIND-IS-NOT-DOWN). The verdict itself is in `backends`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Look;
+use super::backends::{Verdict, verdict, verdict_on_none};
+use super::cloud_view::{CloudView, Sight, Topology, Unseen, WatchedListener};
+use super::shared_answer::History;
+use super::trace::Trace;
+use crate::huawei::StatusTree;
+use crate::model::{ElbCheck, MinHealthy, Outcome, Reason};
+
+/// How old what is known of a listener's pools may be while their backends make a look pass: ids change
+/// when people change them, seldom, and a backend that is new in a pool is seen at once.
+const TOPOLOGY_AGE_MAX: Duration = Duration::from_secs(300);
+
+/// The same for a look that does not pass, or that finds members gone from a pool. A blue-green deployment
+/// points the listener to other pools and then stops the backends in the old ones, which must not look
+/// like a failure, so the first failing look asks anew. It bounds the cost of a region that stays down:
+/// two further calls at most this often. A look that finds nothing where something was always asks anew.
+const TOPOLOGY_AGE_MAX_IN_DOUBT: Duration = Duration::from_secs(15);
+
+/// Looks at the backends of one region for one check.
+#[derive(Debug)]
+pub struct ElbLooker {
+    listener: Arc<WatchedListener>,
+    min_healthy: MinHealthy,
+    /// The listener's id when it was last seen, to be looked for in the status tree, which has no ports.
+    known: Option<String>,
+    history: History,
+}
+
+impl ElbLooker {
+    /// A looker for `check`, whose load balancer must be of the view's account and cloud region. The view
+    /// watches it from now until the looker is dropped.
+    #[must_use]
+    pub fn new(view: &Arc<CloudView>, check: &ElbCheck) -> Self {
+        Self {
+            listener: view.watch(&check.elb.id).watch(check.elb.listener_port),
+            min_healthy: check.min_healthy,
+            known: None,
+            history: History::default(),
+        }
+    }
+
+    /// One look, for a check that looks every `interval` at present. Ends by `deadline`.
+    pub async fn look(&mut self, interval: Duration, deadline: Instant, trace: &mut Trace) -> Look {
+        let mut history = self.history;
+        let mut sight = Sight::begin(&mut history, interval, deadline, trace);
+        let look = self.see(&mut sight).await.unwrap_or_else(Look::from);
+        self.history = history;
+        look
+    }
+
+    async fn see(&mut self, sight: &mut Sight<'_>) -> Result<Look, Unseen> {
+        let age_max = match self.judge(sight, TOPOLOGY_AGE_MAX).await {
+            Ok(Judged::Backends(Verdict { look, vanished: false })) if look.outcome == Outcome::Pass => {
+                return Ok(look);
+            }
+            Err(unseen) if !unseen.is_not_found() => return Err(unseen),
+            Ok(Judged::Backends(Verdict { look, .. })) if look.outcome != Outcome::Unknown(Reason::Api) => {
+                TOPOLOGY_AGE_MAX_IN_DOUBT
+            }
+            // Something was not where it was known to be.
+            Ok(_) | Err(_) => Duration::ZERO,
+        };
+        let judged = self.judge(sight, age_max).await?;
+        let elb = self.listener.elb();
+        Ok(match judged {
+            Judged::Backends(verdict) => verdict.look,
+            Judged::NoBackend(topology) => match elb.status_tree(sight).await? {
+                Some(tree) => verdict_on_none(&topology.listener, &topology.pools, &tree),
+                None => elb.gone(),
+            },
+            Judged::NoListener => match elb.status_tree(sight).await? {
+                Some(tree) => self.verdict_on_no_listener(&tree),
+                None => elb.gone(),
+            },
+        })
+    }
+
+    /// What the members come to, with what is behind the listener by an answer no older than that.
+    async fn judge(&mut self, sight: &mut Sight<'_>, age_max: Duration) -> Result<Judged, Unseen> {
+        let topology = match self.listener.topology(sight, age_max).await {
+            Err(unseen) if unseen.is_not_found() => return Ok(Judged::NoListener),
+            other => other?,
+        };
+        let Some(topology) = topology else { return Ok(Judged::NoListener) };
+        let Topology { listener, pools, pool_ids } = &*topology;
+        if self.known.as_ref() != Some(&listener.id) {
+            self.known = Some(listener.id.clone());
+        }
+        if pool_ids.is_empty() {
+            // It may redirect all requests, by intent; the API does not say to us whether it does.
+            let saw =
+                format!("listener {} has no pool, so there are no backends to judge", listener.protocol_port);
+            let look = Look::new(Outcome::Unknown(Reason::Unmonitored), saw);
+            return Ok(Judged::Backends(Verdict { look, vanished: false }));
+        }
+        let members = self.listener.members(sight, &topology).await?;
+        let verdict = verdict(listener, pools, &members, self.min_healthy);
+        if verdict.look.outcome == Outcome::Pass {
+            Ok(Judged::Backends(verdict))
+        } else if !topology.is_whole() {
+            let saw = format!("the pools of listener {} lack its default pool", listener.protocol_port);
+            Err(Unseen::Contradiction(saw))
+        } else if members.is_empty() {
+            Ok(Judged::NoBackend(topology))
+        } else {
+            Ok(Judged::Backends(verdict))
+        }
+    }
+
+    /// The list has no listener on the port. The status tree has no ports: it confirms that when it has no
+    /// listener at all, or lacks the one that was there before.
+    fn verdict_on_no_listener(&self, tree: &StatusTree) -> Look {
+        let (port, elb) = (self.listener.port(), self.listener.elb().id());
+        let gone = match &self.known {
+            Some(known) => tree.listeners.iter().all(|listener| listener.id != *known),
+            None => tree.listeners.is_empty(),
+        };
+        if gone {
+            let saw = format!("load balancer {elb} has no listener on port {port}: its status tree agrees");
+            Look::new(Outcome::Fail(Reason::Gone), saw)
+        } else {
+            let saw =
+                format!("load balancer {elb} answers no listener on port {port}, its status tree has some");
+            Look::new(Outcome::Unknown(Reason::Api), saw)
+        }
+    }
+}
+
+/// What one round of questions came to.
+enum Judged {
+    /// There are backends, and this is the verdict on them.
+    Backends(Verdict),
+    /// There are pools, and no member was answered for them.
+    NoBackend(Arc<Topology>),
+    /// No listener was answered for the port, or the load balancer was not found.
+    NoListener,
+}
