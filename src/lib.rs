@@ -12,3 +12,4 @@ pub mod dns;
 pub mod huawei;
 pub mod model;
 pub mod probe;
+pub mod sim;
