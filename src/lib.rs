@@ -16,3 +16,4 @@ pub mod huawei;
 pub mod log;
 pub mod model;
 pub mod probe;
+pub mod sim;
