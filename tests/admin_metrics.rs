@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin_samples::status;
-use pointsman::admin::{CloudCode, Metrics, Phase, Recorder, WriteResult};
+use pointsman::admin::{CloudCode, Metrics, Phase, Recorder};
+use pointsman::core::WriteResult;
 use pointsman::model::{
     Certificate, Check, CheckKey, CheckKind, CheckName, CloudName, Expression, Flap, Fqdn, Liveness, Moment,
     Observation, OnDrift, Outcome, PolicyKind, ProviderName, Reason, Record, RecordKey, RecordType, Region,

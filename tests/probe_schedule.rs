@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use pointsman::clock::Clock;
 use pointsman::model::{
-    Check, CheckKey, CheckKind, CheckName, Moment, Observation, Outcome, RegionName, ServiceName, TcpCheck,
-    Threshold, WhenUnknown,
+    Check, CheckKey, CheckKind, CheckName, Moment, Observation, Outcome, Pace, RegionName, ServiceName,
+    TcpCheck, Threshold, WhenUnknown,
 };
 use pointsman::probe::Look;
-use pointsman::probe::schedule::{self, CanLook, Pace, Scheduled, phase_of};
+use pointsman::probe::schedule::{self, CanLook, Scheduled, phase_of};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -24,7 +24,7 @@ const FAST: Duration = Duration::from_secs(1);
 struct Takes(Vec<u64>);
 
 impl CanLook for Takes {
-    async fn look(&mut self, deadline: Instant) -> Look {
+    async fn look(&mut self, _interval: Duration, deadline: Instant) -> Look {
         let took = if self.0.is_empty() { 0 } else { self.0.remove(0) };
         sleep(Duration::from_millis(took)).await;
         let saw = Cow::Owned(format!("{}ms left", (deadline.duration_since(now())).as_millis()));
@@ -200,7 +200,7 @@ async fn the_loop_ends_when_nobody_takes_observations() {
 async fn a_panic_in_a_look_is_seen_by_the_supervisor() {
     struct Panics;
     impl CanLook for Panics {
-        async fn look(&mut self, _deadline: Instant) -> Look {
+        async fn look(&mut self, _interval: Duration, _deadline: Instant) -> Look {
             panic!("a bug in a look");
         }
     }

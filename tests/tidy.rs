@@ -20,7 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("huawei", &["model", "clock", "config"]),
     ("probe", &["model", "clock", "config", "huawei"]),
     ("dns", &["model", "clock", "config", "core", "huawei"]),
-    ("admin", &["model", "clock", "config"]),
+    ("admin", &["model", "clock", "config", "core"]),
     ("daemon", &["model", "clock", "config", "core", "huawei", "probe", "dns", "admin", "log"]),
     ("sim", &["model", "clock", "config", "huawei"]),
     ("cli", &["model", "clock", "config", "core", "huawei", "probe", "dns", "admin", "log", "daemon", "sim"]),

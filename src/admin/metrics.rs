@@ -14,6 +14,7 @@ use prometheus::{
 };
 
 use super::{moment, series};
+use crate::core::WriteResult;
 use crate::model::{
     CheckKey, CloudName, Liveness, Observation, Outcome, RegionName, Service, ServiceName, Status,
 };
@@ -24,35 +25,6 @@ pub struct Metrics {
     registry: Registry,
     cloud_requests: IntCounterVec,
     cloud_request_duration: HistogramVec,
-}
-
-/// How a write of a record set ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteResult {
-    /// It is in force, or a read showed that it was done.
-    Applied,
-    /// The provider understood it and refused.
-    Refused,
-    /// No clear answer came, and a read showed that it was not done.
-    Lost,
-    /// A newer plan took its place before it was done.
-    Superseded,
-}
-
-impl WriteResult {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Applied, Self::Refused, Self::Lost, Self::Superseded];
-
-    /// As the label `result` spells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Refused => "refused",
-            Self::Lost => "lost",
-            Self::Superseded => "superseded",
-        }
-    }
 }
 
 /// A phase of a change of the record set.

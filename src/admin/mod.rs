@@ -11,5 +11,5 @@ mod series;
 mod status;
 
 pub use http::{CONNECTION_WITHIN, CONNECTIONS_MAX, serve};
-pub use metrics::{CloudCode, Metrics, Phase, Recorder, WriteResult};
+pub use metrics::{CloudCode, Metrics, Phase, Recorder};
 pub use status::{ANSWER_WITHIN, Asked, NoAnswer, Questions, StatusHandle, status_channel};

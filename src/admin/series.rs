@@ -255,7 +255,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::admin::metrics::{Phase, WriteResult};
+    use crate::admin::metrics::Phase;
+    use crate::core::WriteResult;
     use crate::model::{Alarm, Liveness, Outcome, Reason};
 
     const BEGIN: &str =

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::{self, Config};
 use style::{BAD, DIM};
 
 /// Keeps a DNS name pointing at the regions that are alive
@@ -58,6 +59,13 @@ struct ConfigFile {
         default_value = "/etc/pointsman/pointsman.toml"
     )]
     path: PathBuf,
+}
+
+impl ConfigFile {
+    /// The configuration and its warnings.
+    fn load(&self) -> Result<(Config, Vec<config::Problem>), config::LoadError> {
+        config::load(&self.path).map(|loaded| (loaded.config, loaded.warnings))
+    }
 }
 
 /// What was typed.

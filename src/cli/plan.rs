@@ -1,21 +1,132 @@
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anstyle::Style;
 use clap::Args;
+use futures_util::future::join_all;
 
 use super::ConfigFile;
+use super::style::{BAD, CARE, DIM, GOOD, STRONG};
+use super::table::{Cell, Table};
+use crate::clock::Clock;
+use crate::core::Report;
+use crate::daemon::Wiring;
+use crate::daemon::once::{self, Change, Outlook};
+use crate::huawei::Observe;
+use crate::model::Liveness;
 
 /// Look once, and print what would be written and why
 ///
-/// Looks at every region once, reads every record set, and prints each region's evidence, the record set
-/// now, the record set wanted, and the rules that hold the plan back, if any. Writes nothing.
+/// Looks at every region, reads every record set, and prints each region's evidence, the record set now, the
+/// record set wanted, and the rules that hold the plan back, if any. Where a look fails it looks as often as
+/// `fall` asks for; a region that is well and not in the set is wanted at once, though the daemon would wait
+/// for `recover_after`. Writes nothing.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 nothing to do, 2 a change is due, 1 an error.")]
+#[command(after_help = "Exit codes: 0 nothing to do, 2 a change is due, 1 an error, or it cannot be told.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigFile,
 }
 
-#[expect(clippy::unused_async, reason = "whatever is built here waits for answers")]
+/// A change is due: something between success and an error, for a script to tell.
+const CHANGE_IS_DUE: u8 = 2;
+
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("plan is not built in this binary (config {})", arguments.config.path.display())
+    let (config, _warnings) = arguments.config.load()?;
+    let quiet: Observe = Arc::new(|_| {});
+    let wiring = Wiring::new(&config, &quiet)?;
+    let clock = Clock::start();
+    let outlooks = join_all(config.services.iter().map(|service| once::look(&wiring, service, clock))).await;
+    let mut out = anstream::stdout().lock();
+    let (mut due, mut unclear) = (false, false);
+    for outlook in outlooks {
+        let outlook = outlook?;
+        show(&mut out, &outlook)?;
+        due |= matches!(outlook.change, Change::Due(_));
+        unclear |= matches!(outlook.change, Change::Unclear(_));
+    }
+    Ok(match (unclear, due) {
+        (true, _) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(CHANGE_IS_DUE),
+        (false, false) => ExitCode::SUCCESS,
+    })
+}
+
+fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
+    let Outlook { status, plan, change } = outlook;
+    writeln!(out, "{STRONG}{}{STRONG:#} ({} {})", status.name, status.domain, status.record_type)?;
+    for region in &status.regions {
+        let style = style_of(region.liveness);
+        let addresses = list(&region.addresses);
+        writeln!(
+            out,
+            "  {STRONG}{}{STRONG:#} is {style}{}{style:#} at {addresses}",
+            region.name, region.liveness
+        )?;
+        let mut table = Table::new(["    check", "kind", "look", "ms", "saw"]);
+        for check in &region.checks {
+            let look = Cell::new(style_of_look(check.last), check.last.unwrap_or("none"));
+            let ms = check.latency_ms.map(|ms| format!("{ms:.1}")).unwrap_or_default();
+            table.row([
+                format!("    {}", check.name).into(),
+                check.kind.into(),
+                look,
+                ms.into(),
+                check.saw.as_str().into(),
+            ]);
+        }
+        write!(out, "{table}")?;
+    }
+    let now = status.record_set.values.as_ref().map_or_else(|| "not known".to_owned(), list);
+    let ttl = status.record_set.ttl.map(|ttl| format!(", TTL {ttl}")).unwrap_or_default();
+    writeln!(out, "  now     {now}{ttl}")?;
+    if !status.record_set.foreign.is_empty() {
+        writeln!(out, "          of which not ours, and kept: {}", list(&status.record_set.foreign))?;
+    }
+    if let Some(plan) = plan {
+        writeln!(out, "  wanted  {}", list(&plan.wanted))?;
+        for region in plan.regions.iter().filter(|region| region.published != region.wanted) {
+            let verb = if region.wanted { "enters" } else { "leaves" };
+            writeln!(out, "          {} {verb}: {}", region.region, region.because)?;
+        }
+        for held in &plan.held {
+            writeln!(out, "          {CARE}held by {held}{CARE:#}")?;
+        }
+    }
+    match change {
+        Change::None => writeln!(out, "  {GOOD}nothing to do{GOOD:#}")?,
+        Change::Due(Report::DryRun { set, .. }) => {
+            writeln!(out, "  {CARE}a change is due{CARE:#}: the set would hold {}", list(set.values()))?;
+        }
+        Change::Due(_) => writeln!(out, "  {CARE}a change is due{CARE:#}")?,
+        Change::Unclear(why) => writeln!(out, "  {BAD}cannot tell{BAD:#}: {why}")?,
+    }
+    Ok(())
+}
+
+fn style_of(liveness: Liveness) -> Style {
+    match liveness {
+        Liveness::Up => GOOD,
+        Liveness::Suspect | Liveness::Recovering => CARE,
+        Liveness::Down => BAD,
+        Liveness::Unknown => DIM,
+    }
+}
+
+fn style_of_look(outcome: Option<&str>) -> Style {
+    match outcome {
+        Some("pass") => GOOD,
+        Some("fail") => BAD,
+        Some(_) | None => CARE,
+    }
+}
+
+fn list(addresses: &BTreeSet<IpAddr>) -> String {
+    if addresses.is_empty() {
+        return "no address".to_owned();
+    }
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -28,7 +28,7 @@ pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
 pub use reconcile::{Call, Reconciler, Timing};
 pub use report::{Report, WriteResult};
 
-use crate::model::{Alarm, Liveness, Moment, Observation, RegionName, Service, ServiceName};
+use crate::model::{Alarm, Liveness, Moment, Observation, Pace, RegionName, Service, ServiceName};
 use service::ServiceState;
 
 /// Everything the core can be told. Nothing else can move it.
@@ -81,16 +81,6 @@ pub enum Effect {
     },
     /// Something to know of begins or ends.
     Alarm(Raised),
-}
-
-/// How often a region is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Pace {
-    /// Every `interval`.
-    #[default]
-    Normal,
-    /// Every `fast_interval`.
-    Fast,
 }
 
 /// A change of a region's state.

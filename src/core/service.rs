@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::plan::{Generation, Held, Plan, RegionPlan};
 use super::region::{RegionState, Step};
 use super::report::Report;
-use super::{Effect, Pace, Raised, Transition, guard, policy};
-use crate::model::{Alarm, Found, Liveness, Moment, Observation, RegionName, Service, WhenAllDown};
+use super::{Effect, Raised, Transition, guard, policy};
+use crate::model::{Alarm, Found, Liveness, Moment, Observation, Pace, RegionName, Service, WhenAllDown};
 
 /// How one region stands, as policy and guard see it.
 #[derive(Clone, Debug)]

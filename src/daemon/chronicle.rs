@@ -36,8 +36,11 @@ impl Chronicle {
     }
 
     /// A look ended.
-    pub(super) fn observed(&mut self, observation: &Observation) {
+    pub(super) fn observed(&mut self, now: Moment, observation: &Observation) {
         self.recorder.observed(observation);
+        if self.events.receiver_count() > 0 {
+            self.publish(now, Event::Looked(observation.clone()));
+        }
         debug!(
             check = %observation.check,
             outcome = observation.outcome.as_str(),
@@ -56,7 +59,9 @@ impl Chronicle {
             }
             Effect::Held { service, held } => tell_held(service, held),
             Effect::Alarm(raised) => tell_alarm(raised),
-            Effect::Pace { service, region, pace } => debug!(%service, %region, ?pace, "changed the pace of looks"),
+            Effect::Pace { service, region, pace } => {
+                debug!(%service, %region, ?pace, "changed the pace of looks")
+            }
         }
         self.publish(now, Event::Effect(effect));
     }
@@ -115,7 +120,9 @@ impl Chronicle {
                 info!(%service, generation = generation.0, "dry run: would have written {to} in place of {from}");
             }
             Report::Held(held) => tell_held(service, std::slice::from_ref(held)),
-            Report::Alarmed { alarm, message } => debug!(%service, %alarm, "the reconciler alarmed: {message}"),
+            Report::Alarmed { alarm, message } => {
+                debug!(%service, %alarm, "the reconciler alarmed: {message}")
+            }
         }
         self.publish(now, Event::Reported(reported.clone()));
     }

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::chronicle::Chronicle;
 use crate::admin::Questions;
 use crate::clock::Clock;
-use crate::core::{Core, Effect, Input, Pace, Plan};
+use crate::core::{Core, Effect, Input, Plan};
 use crate::dns::driver::Reported;
-use crate::model::{Observation, RegionName, ServiceName, Status};
+use crate::model::{Observation, Pace, RegionName, ServiceName, Status};
 use crate::probe::AddressesSeen;
 
 /// Everything the loop listens to.
@@ -62,7 +62,7 @@ impl CoreLoop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(observation) = inbox.observed.recv() => {
-                    self.chronicle.observed(&observation);
+                    self.chronicle.observed(self.clock.now(), &observation);
                     self.step(&Input::Observed(observation));
                 }
                 Some(reported) = inbox.reported.recv() => {

@@ -7,6 +7,7 @@
 
 mod chronicle;
 mod core_loop;
+pub mod once;
 mod supervise;
 mod wiring;
 
@@ -19,14 +20,15 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use wiring::{Wiring, WiringError};
+pub use wiring::{RegionWiring, Wiring, WiringError};
 
-use crate::admin::{self, Metrics, Recorder, status_channel};
+use crate::admin::{self, CloudCode, Metrics, Recorder, status_channel};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::{Core, Effect, Pace, Reconciler, Timing, WriteRules};
+use crate::core::{Core, Effect, Reconciler, Timing, WriteRules};
 use crate::dns::driver::{Driver, Reported};
-use crate::model::Moment;
+use crate::huawei::{Finished, Observe};
+use crate::model::{Moment, Observation, Pace};
 use chronicle::Chronicle;
 use core_loop::{CoreLoop, Inbox, Levers};
 use supervise::supervised;
@@ -44,6 +46,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(4);
 /// Something that happened, for whoever listens.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// A look ended.
+    Looked(Observation),
     /// The core asked for this.
     Effect(Effect),
     /// A record set was read or written.
@@ -74,7 +78,7 @@ pub enum DaemonError {
 pub struct Daemon {
     config: Config,
     clock: Clock,
-    wiring: Wiring,
+    wiring: Arc<Wiring>,
     listener: TcpListener,
     metrics: Metrics,
     recorder: Recorder,
@@ -93,10 +97,8 @@ impl Daemon {
         let (metrics, mut recorder) = Metrics::new(env!("CARGO_PKG_VERSION"))?;
         recorder.configured(&config.services);
         let counted = metrics.clone();
-        let wiring = Wiring::new(
-            &config,
-            Arc::new(move |done| counted.cloud_request(&done.cloud, done.api.as_str(), &done.code, done.duration)),
-        )?;
+        let observe: Observe = Arc::new(move |done| count(&counted, done));
+        let wiring = Arc::new(Wiring::new(&config, &observe)?);
         let events = broadcast::Sender::new(EVENTS_MAX);
         Ok(Self { config, clock: Clock::start(), wiring, listener, metrics, recorder, events })
     }
@@ -109,14 +111,23 @@ impl Daemon {
         self.listener.local_addr()
     }
 
+    /// The clock that its times are on.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// What happens from now on, with the time on this daemon's clock.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<(Moment, Event)> {
         self.events.subscribe()
     }
 
-    /// Runs until stopped; then within 5 s.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Runs until stopped; then ends within 5 s.
+    ///
+    /// # Errors
+    /// When something configured cannot be set up; nothing was looked at then.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), DaemonError> {
         let mut tasks = JoinSet::new();
         // Tasks outlive the loop by what they need to end, and end when it ends for whatever reason.
         let ended = stop.child_token();
@@ -132,8 +143,9 @@ impl Daemon {
             let rules = WriteRules { min_published: service.min_published, budget: service.write_budget };
             let timing = Timing { resync: self.config.daemon.resync };
             let dry_run = self.config.daemon.dry_run || service.dry_run;
-            let provider = self.wiring.provider(&service.record.provider);
-            let (service_, reports, clock, stop) = (Arc::clone(service), reports.clone(), self.clock, ended.clone());
+            let provider = self.wiring.provider(&service.record.provider)?;
+            let (service_, reports, clock, stop) =
+                (Arc::clone(service), reports.clone(), self.clock, ended.clone());
             tasks.spawn(supervised(format!("record set of {}", service.name), ended.clone(), move || {
                 let record = service_.record.clone();
                 let driver = Driver {
@@ -161,7 +173,7 @@ impl Daemon {
                         clock: self.clock,
                         stop: ended.clone(),
                     },
-                );
+                )?;
             }
         }
         let (metrics, listener, status_) = (self.metrics.clone(), self.listener, status);
@@ -174,7 +186,21 @@ impl Daemon {
         ended.cancel();
         let all_ended = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_WITHIN, all_ended).await.is_err() {
-            tracing::warn!(left = tasks.len(), "stopped without waiting any longer for tasks that do not end");
+            tracing::warn!(
+                left = tasks.len(),
+                "stopped without waiting any longer for tasks that do not end"
+            );
         }
+        Ok(())
     }
+}
+
+fn count(metrics: &Metrics, done: &Finished) {
+    let code = match done.code.parse() {
+        Ok(status) => CloudCode::Status(status),
+        Err(_) if done.code == "timeout" => CloudCode::None("timeout"),
+        Err(_) if done.code == "refused" => CloudCode::None("refused"),
+        Err(_) => CloudCode::None("error"),
+    };
+    metrics.cloud_request(&done.cloud, done.api.as_str(), code, done.duration);
 }

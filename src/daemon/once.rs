@@ -104,11 +104,16 @@ impl Told<'_> {
     }
 
     /// Reads the record set once, and lets the reconciler say what it makes of it.
-    async fn follow(&mut self, reconciler: &mut Reconciler, provider: &dyn Provider, name: &crate::model::ServiceName) {
-        let key = self.core.service_status(name, self.clock.now()).map(|status| crate::model::RecordKey {
-            name: status.domain,
-            record_type: status.record_type,
-        });
+    async fn follow(
+        &mut self,
+        reconciler: &mut Reconciler,
+        provider: &dyn Provider,
+        name: &crate::model::ServiceName,
+    ) {
+        let key = self
+            .core
+            .service_status(name, self.clock.now())
+            .map(|status| crate::model::RecordKey { name: status.domain, record_type: status.record_type });
         let Some(key) = key else { return };
         if let Some(Call::Read) = reconciler.poll_call(self.clock.now()) {
             let answer = provider.read(&key, instant_now() + READ_DEADLINE).await;
@@ -132,7 +137,8 @@ impl Told<'_> {
 
 /// The service with nothing to wait for.
 fn without_waiting(service: &Service) -> Service {
-    let hurry = |region: &Arc<Region>| Arc::new(Region { recover_after: Duration::ZERO, ..Region::clone(region) });
+    let hurry =
+        |region: &Arc<Region>| Arc::new(Region { recover_after: Duration::ZERO, ..Region::clone(region) });
     Service { regions: service.regions.iter().map(hurry).collect(), ..service.clone() }
 }
 
@@ -156,19 +162,22 @@ async fn find_addresses(region: &mut RegionWiring) {
 }
 
 async fn look_around(regions: &mut [RegionWiring], clock: Clock) -> Vec<Observation> {
-    let looks = regions.iter_mut().flat_map(|region| &mut region.lookers).map(|(key, check, looker)| async move {
-        let started = clock.now();
-        let look = looker.look(check.fast_interval, clock.instant(started + check.timeout), &mut Trace::off()).await;
-        Observation {
-            check: Arc::clone(key),
-            started,
-            late: Duration::ZERO,
-            latency: clock.now().since(started),
-            outcome: look.outcome,
-            saw: look.saw,
-            certificate: look.certificate,
-        }
-    });
+    let looks =
+        regions.iter_mut().flat_map(|region| &mut region.lookers).map(|(key, check, looker)| async move {
+            let started = clock.now();
+            let look = looker
+                .look(check.fast_interval, clock.instant(started + check.timeout), &mut Trace::off())
+                .await;
+            Observation {
+                check: Arc::clone(key),
+                started,
+                late: Duration::ZERO,
+                latency: clock.now().since(started),
+                outcome: look.outcome,
+                saw: look.saw,
+                certificate: look.certificate,
+            }
+        });
     join_all(looks).await
 }
 
@@ -179,13 +188,23 @@ fn change(reports: Vec<Report>, planned: bool) -> Change {
             Report::DryRun { .. } => return Change::Due(report),
             Report::InSync => change = Some(Change::None),
             Report::Held(held) => change = Some(Change::Unclear(held.to_string())),
-            Report::Alarmed { alarm, message } => change = Some(Change::Unclear(format!("{alarm}: {message}"))),
-            Report::Seen { found: None } => {
-                change = Some(Change::Unclear("the record set does not exist, and create is false".to_owned()));
+            Report::Alarmed { alarm, message } => {
+                change = Some(Change::Unclear(format!("{alarm}: {message}")))
             }
-            Report::Seen { found: Some(_) } | Report::Sent { .. } | Report::Written { .. } | Report::InForce { .. } => {}
+            Report::Seen { found: None } => {
+                change =
+                    Some(Change::Unclear("the record set does not exist, and create is false".to_owned()));
+            }
+            Report::Seen { found: Some(_) }
+            | Report::Sent { .. }
+            | Report::Written { .. }
+            | Report::InForce { .. } => {}
         }
     }
-    let nothing = if planned { "the record set could not be read" } else { "there is nothing to plan: no region can be wanted" };
+    let nothing = if planned {
+        "the record set could not be read"
+    } else {
+        "there is nothing to plan: no region can be wanted"
+    };
     change.unwrap_or_else(|| Change::Unclear(nothing.to_owned()))
 }

@@ -32,6 +32,16 @@ pub struct Check {
     pub when_unknown: WhenUnknown,
 }
 
+/// How often a region is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pace {
+    /// Every `interval`.
+    #[default]
+    Normal,
+    /// Every `fast_interval`.
+    Fast,
+}
+
 /// What an unknown signal does to its region's `up_when`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenUnknown {

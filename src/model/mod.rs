@@ -20,7 +20,7 @@ mod time;
 
 pub use alarm::Alarm;
 pub use check::{
-    Check, CheckKind, ClientCertificate, EipCheck, ElbCheck, ElbRef, HttpCheck, MinHealthy, Scheme,
+    Check, CheckKind, ClientCertificate, EipCheck, ElbCheck, ElbRef, HttpCheck, MinHealthy, Pace, Scheme,
     StatusSet, TcpCheck, TlsSettings, WhenUnknown,
 };
 pub use expression::{Expression, Kleene};

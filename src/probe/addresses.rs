@@ -82,7 +82,7 @@ impl AddressFollower {
     }
 
     /// Looks at once, and then as often as the most frequent of the region's cloud checks. Never returns.
-    pub async fn run(mut self) {
+    pub async fn run(&mut self) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -27,6 +27,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -68,14 +69,21 @@ pub enum Looker {
     Http(HttpLooker),
     /// A TCP connection.
     Tcp(TcpLooker),
+    /// The backends behind a load balancer.
+    Elb(ElbLooker),
+    /// The EIP of a load balancer.
+    Eip(EipLooker),
 }
 
 impl Looker {
-    /// One look, over at `deadline` at the latest. May be dropped half-way; the next one starts afresh.
-    pub async fn look(&mut self, deadline: Instant, trace: &mut Trace) -> Look {
+    /// One look of a check that looks every `interval` at present, over at `deadline` at the latest. May be dropped
+    /// half-way; the next one starts afresh.
+    pub async fn look(&mut self, interval: Duration, deadline: Instant, trace: &mut Trace) -> Look {
         match self {
             Self::Http(http) => http.look(deadline, trace).await,
             Self::Tcp(tcp) => tcp.look(deadline, trace).await,
+            Self::Elb(elb) => elb.look(interval, deadline, trace).await,
+            Self::Eip(eip) => eip.look(interval, deadline, trace).await,
         }
     }
 }

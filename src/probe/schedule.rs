@@ -16,27 +16,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Look, Looker, Trace};
 use crate::clock::Clock;
-use crate::model::{Check, CheckKey, Moment, Observation};
-
-/// How often to look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
-    /// Every `interval`.
-    #[default]
-    Normal,
-    /// Every `fast_interval`: the region is suspect or recovering.
-    Fast,
-}
+use crate::model::{Check, CheckKey, Moment, Observation, Pace};
 
 /// Whatever can look. [`Looker`] does; a test has its own.
 pub trait CanLook: Send {
-    /// One look, over at `deadline` at the latest; may be dropped half-way.
-    fn look(&mut self, deadline: Instant) -> impl Future<Output = Look> + Send;
+    /// One look of a check that looks every `interval` at present, over at `deadline` at the latest; may be
+    /// dropped half-way.
+    fn look(&mut self, interval: Duration, deadline: Instant) -> impl Future<Output = Look> + Send;
 }
 
 impl CanLook for Looker {
-    async fn look(&mut self, deadline: Instant) -> Look {
-        Self::look(self, deadline, &mut Trace::off()).await
+    async fn look(&mut self, interval: Duration, deadline: Instant) -> Look {
+        Self::look(self, interval, deadline, &mut Trace::off()).await
+    }
+}
+
+impl<L: CanLook> CanLook for &mut L {
+    async fn look(&mut self, interval: Duration, deadline: Instant) -> Look {
+        L::look(self, interval, deadline).await
     }
 }
 
@@ -87,7 +84,8 @@ impl<L: CanLook> Scheduled<L> {
         loop {
             let started = self.clock.now();
             let deadline = self.clock.instant(started + self.check.timeout);
-            let Look { outcome, saw, certificate } = self.looker.look(deadline).await;
+            let interval = self.interval();
+            let Look { outcome, saw, certificate } = self.looker.look(interval, deadline).await;
             let finished = self.clock.now();
             let observation = Observation {
                 check: Arc::clone(&self.key),
@@ -102,6 +100,13 @@ impl<L: CanLook> Scheduled<L> {
                 return;
             }
             due = self.wait(started, finished).await;
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        match *self.pace.borrow() {
+            Pace::Normal => self.check.interval,
+            Pace::Fast => self.check.fast_interval,
         }
     }
 

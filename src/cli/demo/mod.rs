@@ -1,6 +1,14 @@
+mod client;
+mod drills;
+mod report;
+mod stage;
+mod timeline;
+
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+
+use stage::Stage;
 
 /// Play a regional failure on this machine, and report how it went
 ///
@@ -35,7 +43,11 @@ pub(super) enum Scenario {
     Flap,
 }
 
-#[expect(clippy::unused_async, reason = "whatever is built here waits for answers")]
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("demo is not built in this binary (scenario {:?})", arguments.scenario)
+    let mut stage = Stage::set(arguments.scenario.timing()).await?;
+    let report = drills::play(&mut stage, arguments.scenario).await;
+    stage.strike().await;
+    let report = report?;
+    report.print(&mut anstream::stdout().lock())?;
+    Ok(if report.went_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
