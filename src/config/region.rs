@@ -216,15 +216,15 @@ fn up_when(
     for name in unknown {
         let known = names.iter().map(|name| name.as_str());
         let hint = match nearest(name.as_str(), known.clone()) {
-            Some(near) => format!("the nearest of its checks is {near}"),
+            Some(near) => format!("the nearest check is {near}"),
             None if matches!(name.as_str(), "and" | "or" | "not") => {
                 "write && || ! in place of words".to_owned()
             }
-            None => format!("its checks are {}", known.collect::<Vec<_>>().join(", ")),
+            None => format!("the checks are {}", known.collect::<Vec<_>>().join(", ")),
         };
         let span = name_span(&written.mark, &name, report);
-        let message = format!("up_when names {name}, and there is no such check");
-        report.error(place, span, message, hint);
+        let message = format!("up_when names {name}, and not every region has such a check");
+        report.error(&written.mark.place, span, message, hint);
     }
     all_there.then(|| written.value.clone())
 }
