@@ -64,6 +64,13 @@ fall = 5
 }
 
 #[test]
+fn a_rule_is_held_by_what_is_in_force_and_not_by_what_nobody_inherits() {
+    let source = one_check("kind = 'tcp'\ninterval = '10s'", "address = ['192.0.2.1']");
+    let config = good(&format!("[defaults]\ntimeout = '8s'\n{source}"));
+    assert_eq!(regions(&config)[0].checks[0].timeout, seconds(8));
+}
+
+#[test]
 fn the_parts_of_flap_are_inherited_one_by_one() {
     let config = good(
         "

@@ -252,12 +252,11 @@ fn region_damping(
     timing: &TimingKeys,
     report: &mut Report<'_>,
 ) -> Damping {
-    let own = damping(timing, report);
     let mut named: Vec<CheckName> = Vec::new();
     if let Some(up_when) = up_when {
         up_when.for_each_check(&mut |name| named.push(name.clone()));
     }
     let counts = |check: &RawCheck| check.name().is_some_and(|name| named.contains(name));
     let asked = raw.iter().zip(checked).filter(|(check, _)| counts(check)).map(|(_, (_, damping))| *damping);
-    asked.reduce(Damping::most_cautious).unwrap_or(own)
+    asked.reduce(Damping::most_cautious).unwrap_or_else(|| damping(timing, report))
 }
