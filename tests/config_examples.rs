@@ -1,5 +1,7 @@
 //! The examples that users start from are right.
 
+#![cfg(test)] // makes clippy take the helpers below for tests too
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -9,8 +9,8 @@ use super::raw::{CloudKeys, HuaweiZoneKeys};
 use super::report::{At, Place, Rank, Report};
 use super::suggest::nearest;
 use super::table::Table;
-use super::value::{Id, Wrong, choose};
-use super::words::CredentialsWord;
+use super::value::Id;
+use super::words::{CredentialsWord, ProviderKindWord};
 use super::{Cloud, CredentialsFrom, Endpoints, HuaweiZone, Provider};
 use crate::model::{CloudName, ProviderName};
 
@@ -134,16 +134,6 @@ pub(super) fn providers(
     providers
 }
 
-/// The kinds of providers that this version has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Huawei;
-
-impl super::value::FromToml for Huawei {
-    fn from_toml(value: &Spanned<toml::de::DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
-        super::value::keep(choose(value, &[("huawei", Self)], &["rfc2136", "embedded"]), wrong)
-    }
-}
-
 /// Keys of the kinds that this version lacks, with the kind.
 const OTHER_KINDS: [(&str, &str); 6] = [
     ("server", "rfc2136"),
@@ -160,7 +150,7 @@ fn provider(
     report: &mut Report<'_>,
 ) -> Option<Provider> {
     let place = table.place.clone();
-    let kind = table.take::<Huawei>("kind", report);
+    let kind = table.take::<ProviderKindWord>("kind", report);
     if report.is_bad_in(&place, "kind") {
         // What else is written there belongs to a kind that is not known here.
         return None;

@@ -1,6 +1,8 @@
 //! One check of one region: its keys laid over those of its service, and the rules between them.
 
+use std::net::IpAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::de::DeTable;
 
@@ -8,7 +10,7 @@ use super::http;
 use super::raw::{CheckKeys, ConnectKeys, ElbKeys, HttpKeys, TimingKeys, TlsKeys};
 use super::report::{At, Mark, Place, Rank, Report};
 use super::table::Table;
-use super::timing::{Damping, damping, looks, not_longer};
+use super::timing::{Damping, Side, damping, looks, shorter};
 use super::words::CheckKindWord;
 use crate::model::{
     Check, CheckKind, CheckName, EipCheck, ElbCheck, ElbRef, Fqdn, MinHealthy, RecordType, ServiceName,
@@ -218,7 +220,7 @@ impl RawCheck {
     }
 
     /// The address to look from; one of the other family cannot reach the region's.
-    pub(super) fn source(&self, around: &Around<'_>, report: &mut Report<'_>) -> Option<std::net::IpAddr> {
+    pub(super) fn source(&self, around: &Around<'_>, report: &mut Report<'_>) -> Option<IpAddr> {
         let source = self.connect.source.as_ref()?;
         if !around.record_type.holds(source.value) {
             let message = format!(
@@ -234,15 +236,12 @@ impl RawCheck {
     fn max_latency(
         &self,
         timing: &TimingKeys,
-        timeout: std::time::Duration,
+        timeout: Duration,
         report: &mut Report<'_>,
-    ) -> Option<std::time::Duration> {
+    ) -> Option<Duration> {
         let max = self.connect.max_latency.as_ref()?;
-        if not_longer(max, timing.timeout.as_ref(), ("timeout", timeout), report) && max.value.0 == timeout {
-            let message =
-                format!("{} is as long as timeout, so that no look can be slow", report.shown(&max.mark));
-            report.value(&max.mark, message, "write a shorter max_latency, or a longer timeout");
-        }
+        let limit = Side::new("timeout", timing.timeout.as_ref(), timeout);
+        shorter(&Side::new("max_latency", Some(max), max.value.0), &limit, report);
         Some(max.value.0)
     }
 

@@ -3,15 +3,13 @@ use std::net::IpAddr;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::value::{FromToml, Wrong, texts};
+use super::value::{FromToml, Wrong, keep, text, texts};
 
 /// The base URL of a cloud's service, without a final slash. `{region}` in it stands for the region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint(pub(super) String);
 
 const HINT: &str = "write a base URL: \"https://elb.{region}.example.com\"";
-
-use super::value::{keep, text};
 
 texts! {
     Endpoint: "\"https://elb.{region}.example.com\"" => parse;

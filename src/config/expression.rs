@@ -50,7 +50,7 @@ fn parse(text: &str) -> Result<Expression, Mistake> {
     match parser.peek() {
         None => Ok(expression),
         Some(')') => Err(parser.mistake("closes a bracket that was not opened", "remove it")),
-        Some(_) => Err(parser.mistake("needs && or || before it", "write \"eip && (elb || web)\"")),
+        Some(_) => Err(parser.unconnected()),
     }
 }
 
@@ -112,24 +112,41 @@ impl Parser<'_> {
 
     fn name(&mut self) -> Result<CheckName, Mistake> {
         self.peek();
-        let rest = self.rest();
-        let length = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')))
-            .unwrap_or(rest.len());
-        let name = rest.get(..length).unwrap_or_default();
-        let hint = "write names of checks with && || ! ( )";
-        if name.is_empty() {
-            let what =
-                if rest.is_empty() { "ends where a check's name should be" } else { "is not a check's name" };
+        let (word, hint) = (self.word(), "write names of checks with && || ! ( )");
+        let length = word.len();
+        if word.is_empty() {
+            let what = match self.rest() {
+                "" => "ends where a check's name should be",
+                _ => "is not a check's name",
+            };
             return Err(self.mistake(what, hint));
         }
-        let name = CheckName::parse(name).map_err(|e| Mistake {
+        let name = CheckName::parse(word).map_err(|e| Mistake {
             at: self.at..self.at + length,
             what: e.problem,
             hint: hint.to_owned(),
         })?;
         self.at += length;
         Ok(name)
+    }
+
+    /// The mistake of two names with no sign between them.
+    fn unconnected(&self) -> Mistake {
+        let word = self.word();
+        let hint = match word.to_ascii_lowercase().as_str() {
+            "and" => "write && in place of the word",
+            "or" => "write || in place of the word",
+            _ => "write \"eip && (elb || web)\"",
+        };
+        let end = self.at + word.len().max(self.rest().chars().next().map_or(0, char::len_utf8));
+        Mistake { at: self.at..end, what: "needs && or || before it".to_owned(), hint: hint.to_owned() }
+    }
+
+    /// What could be a name here; perhaps nothing.
+    fn word(&self) -> &str {
+        let rest = self.rest();
+        let other = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+        rest.get(..rest.find(other).unwrap_or(rest.len())).unwrap_or_default()
     }
 
     /// Whether the sign, doubled, comes next; it is taken.

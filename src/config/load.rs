@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::Config;
 use super::account::{Named, clouds, providers};
 use super::daemon::daemon;
 use super::problem::{Problem, Problems, Severity};
@@ -14,7 +15,6 @@ use super::raw::TimingKeys;
 use super::report::{Place, Rank, Report};
 use super::service::{Sections, services};
 use super::table::Table;
-use super::{Config, timing};
 
 /// A configuration that can be used, and what somebody should look at.
 #[derive(Clone, Debug)]
@@ -124,9 +124,6 @@ fn defaults(root: &mut Table<'_>, report: &mut Report<'_>) -> TimingKeys {
     let mut table = Table::new(entries, Place { name: "defaults".into(), rank: Rank::General, head });
     let keys = TimingKeys::take(&mut table, report);
     table.finish(report);
-    // Here too, so that a rule they break is named even where every service has its own.
-    timing::looks(&keys, report);
-    timing::damping(&keys, report);
     keys
 }
 

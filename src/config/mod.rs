@@ -1,6 +1,6 @@
 //! The configuration: TOML in, checked types out, every problem at once with its line.
 //!
-//! Text becomes [`raw`] keys, each value good in itself; those become a [`Config`] once defaults are
+//! Text becomes `raw` keys, each value good in itself; those become a [`Config`] once defaults are
 //! inherited and the rules between keys hold (`check`, `region`, `service`, `account`). What is not good
 //! is refused whole (RELOAD-OR-KEEP), and no line is shown with a secret on it (SECRETS-STAY). What is
 //! promised and not built yet is refused or warned of, never ignored. Asks no network, reads no other

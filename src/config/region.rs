@@ -216,15 +216,15 @@ fn up_when(
     for name in unknown {
         let known = names.iter().map(|name| name.as_str());
         let hint = match nearest(name.as_str(), known.clone()) {
-            Some(near) => format!("the nearest of its checks is {near}"),
+            Some(near) => format!("the nearest check is {near}"),
             None if matches!(name.as_str(), "and" | "or" | "not") => {
                 "write && || ! in place of words".to_owned()
             }
-            None => format!("its checks are {}", known.collect::<Vec<_>>().join(", ")),
+            None => format!("the checks are {}", known.collect::<Vec<_>>().join(", ")),
         };
         let span = name_span(&written.mark, &name, report);
-        let message = format!("up_when names {name}, and there is no such check");
-        report.error(place, span, message, hint);
+        let message = format!("up_when names {name}, and not every region has such a check");
+        report.error(&written.mark.place, span, message, hint);
     }
     all_there.then(|| written.value.clone())
 }
@@ -252,12 +252,11 @@ fn region_damping(
     timing: &TimingKeys,
     report: &mut Report<'_>,
 ) -> Damping {
-    let own = damping(timing, report);
     let mut named: Vec<CheckName> = Vec::new();
     if let Some(up_when) = up_when {
         up_when.for_each_check(&mut |name| named.push(name.clone()));
     }
     let counts = |check: &RawCheck| check.name().is_some_and(|name| named.contains(name));
     let asked = raw.iter().zip(checked).filter(|(check, _)| counts(check)).map(|(_, (_, damping))| *damping);
-    asked.reduce(Damping::most_cautious).unwrap_or(own)
+    asked.reduce(Damping::most_cautious).unwrap_or_else(|| damping(timing, report))
 }

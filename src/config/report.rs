@@ -2,6 +2,7 @@
 //!
 //! Every line shown goes through here, so secrets are masked here and nowhere else (SECRETS-STAY).
 
+use std::cell::OnceCell;
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
@@ -62,6 +63,10 @@ pub(super) struct At<T> {
 #[derive(Debug)]
 pub(super) struct Report<'s> {
     source: &'s str,
+    /// Where each line starts, in bytes.
+    lines: Vec<usize>,
+    /// What must not be shown of it; looked for when there is something to show.
+    masks: OnceCell<Vec<Range<usize>>>,
     broken: bool,
     /// Keys whose value is wrong, with the start of their place's head: they are there, and not missing.
     bad: Vec<(usize, &'static str)>,
@@ -73,6 +78,8 @@ pub(super) struct Report<'s> {
 struct Found {
     span: Range<usize>,
     severity: Severity,
+    /// Whether the parser of TOML says so.
+    syntax: bool,
     message: String,
     hint: Option<String>,
 }
@@ -80,7 +87,8 @@ struct Found {
 impl<'s> Report<'s> {
     /// An empty one.
     pub(super) fn new(source: &'s str) -> Self {
-        Self { source, broken: false, bad: Vec::new(), found: Vec::new() }
+        let lines = std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { source, lines, masks: OnceCell::new(), broken: false, bad: Vec::new(), found: Vec::new() }
     }
 
     /// What the parser of TOML did not understand. What is missing is not reported any more: it may be
@@ -97,12 +105,8 @@ impl<'s> Report<'s> {
             _ => expected,
         };
         let span = error.span().unwrap_or_default();
-        self.found.push(Found {
-            span,
-            severity: Severity::Error,
-            message: format!("not TOML: {what}"),
-            hint,
-        });
+        let message = format!("not TOML: {what}");
+        self.found.push(Found { span, severity: Severity::Error, syntax: true, message, hint });
     }
 
     /// The value is wrong.
@@ -188,22 +192,28 @@ impl<'s> Report<'s> {
     ) {
         let colon = if place.name.is_empty() { "" } else { ": " };
         let message = format!("{}{colon}{message}", place.name);
-        self.found.push(Found { span, severity, message, hint: Some(hint) });
+        self.found.push(Found { span, severity, syntax: false, message, hint: Some(hint) });
     }
 
     /// The key with its value as written, `timeout = "6s"`, or the key alone when the value is long or secret.
     pub(super) fn shown(&self, mark: &Mark) -> String {
         match self.text(&mark.span) {
-            Some(text) if !secrets::is_secret(mark.key) => format!("{} = {text}", mark.key),
-            Some(_) | None => mark.key.to_owned(),
+            Some(text) => format!("{} = {text}", mark.key),
+            None => mark.key.to_owned(),
         }
     }
 
-    /// What is written at `span`, when it is short enough to be quoted.
+    /// What is written at `span`, when it is short enough to be quoted, and no secret.
     pub(super) fn text(&self, span: &Range<usize>) -> Option<&'s str> {
         const QUOTED_MAX: usize = 60;
         let text = self.source.get(span.clone())?;
-        (!text.is_empty() && text.len() <= QUOTED_MAX && !text.contains('\n')).then_some(text)
+        let secret = || self.masks().iter().any(|mask| mask.start < span.end && span.start < mask.end);
+        let short = !text.is_empty() && text.len() <= QUOTED_MAX && !text.contains('\n');
+        (short && !secret()).then_some(text)
+    }
+
+    fn masks(&self) -> &[Range<usize>] {
+        self.masks.get_or_init(|| secrets::masks(self.source))
     }
 
     /// All that is written at `span`.
@@ -213,36 +223,38 @@ impl<'s> Report<'s> {
 
     /// The line, from 1, that holds a byte of the source.
     pub(super) fn line(&self, at: usize) -> usize {
-        let before = self.source.as_bytes().get(..at).unwrap_or(self.source.as_bytes());
-        before.split(|byte| *byte == b'\n').count()
+        self.lines.partition_point(|start| *start <= at)
     }
 
     /// All problems in the order of the source, each once.
     pub(super) fn draw(mut self, file: &Path) -> Vec<Problem> {
-        let masks = if self.found.is_empty() { Vec::new() } else { secrets::masks(self.source) };
         self.found.sort_by_key(|found| (found.span.start, found.severity));
-        let mut problems: Vec<Problem> = Vec::with_capacity(self.found.len());
+        let mut drawn: Vec<(bool, Problem)> = Vec::with_capacity(self.found.len());
         for found in &self.found {
-            let problem = self.draw_one(found, &masks, file);
-            // Inherited values are judged once for each region that inherits them, and two spellings of
-            // one span ("key = 1" and its table) start at the same byte.
-            if !problems.iter().rev().take_while(|p| p.line == problem.line).any(|p| *p == problem) {
-                problems.push(problem);
+            let problem = self.draw_one(found, file);
+            // What is inherited is judged once for each region that inherits it.
+            if !drawn.iter().rev().take_while(|(_, p)| p.line == problem.line).any(|(_, p)| *p == problem) {
+                drawn.push((found.syntax, problem));
             }
         }
-        problems
+        // What stands on a line that was not understood may not have been meant.
+        let broken: Vec<usize> = drawn.iter().filter(|(syntax, _)| *syntax).map(|(_, p)| p.line).collect();
+        drawn.retain(|(syntax, problem)| *syntax || broken.binary_search(&problem.line).is_err());
+        drawn.into_iter().map(|(_, problem)| problem).collect()
     }
 
-    fn draw_one(&self, found: &Found, masks: &[Range<usize>], file: &Path) -> Problem {
+    fn draw_one(&self, found: &Found, file: &Path) -> Problem {
         let start = found.span.start.min(self.source.len());
-        let line_start =
-            self.source.as_bytes().iter().take(start).rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
+        let number = self.line(start);
+        let line_start = self.lines.get(number - 1).copied().unwrap_or_default();
         let line = self.source.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        let (text, span) = draw_line(line, line_start, start..found.span.end, masks);
+        // The top of the file as a whole has no line to show.
+        let line = if found.span == (0..0) && !found.syntax { "" } else { line };
+        let (text, span) = draw_line(line, line_start, start..found.span.end, self.masks());
         Problem {
             severity: found.severity,
             file: file.to_owned(),
-            line: self.line(start),
+            line: number,
             text,
             span,
             message: found.message.chars().map(printable).collect(),

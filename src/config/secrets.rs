@@ -14,6 +14,11 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"([A-Za-z0-9_-]+)["']?[ \t]*=[ \t]*("""|'''|\[|\{)?"#).expect("the expression is valid")
 });
 
+/// The user of a URL, who may bring a password: `https://user:password@host`.
+#[expect(clippy::expect_used, reason = "a constant expression; every test here compiles it")]
+static USER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"://[^/\s"'@]*@[^\s"']*"#).expect("the expression is valid"));
+
 /// Parts of names that only secrets have.
 const WORDS: [&str; 8] = ["secret", "token", "passw", "pwd", "authori", "cookie", "apikey", "credential_"];
 
@@ -36,7 +41,7 @@ fn is_like(known: &str, name: &str) -> bool {
     strsim::normalized_damerau_levenshtein(known, name) > 0.7
 }
 
-/// The byte ranges of `source` that must not be shown, in order.
+/// The byte ranges of `source` that must not be shown.
 pub(super) fn masks(source: &str) -> Vec<Range<usize>> {
     let mut masks = Vec::new();
     for found in ASSIGNMENT.captures_iter(source) {
@@ -49,6 +54,7 @@ pub(super) fn masks(source: &str) -> Vec<Range<usize>> {
         let end = end_of_value(source, whole.end(), opening.map_or("", |opening| opening.as_str()));
         masks.push(start..end);
     }
+    masks.extend(USER.find_iter(source).map(|user| user.start() + "://".len()..user.end()));
     masks
 }
 
@@ -80,6 +86,7 @@ mod tests {
         assert_eq!(hidden("tsig = { name = \"a\", secret = \"b\" }\n"), ["\"b\" }"]);
         assert_eq!(hidden("cloud.main.\"security_token\"='x"), ["'x"]);
         assert_eq!(hidden("headers = { Authorization = \"Bearer x\", X-Api-Key = \"y\" }").len(), 2);
+        assert_eq!(hidden("elb = \"https://user:x@host/\""), ["user:x@host/"]);
         assert_eq!(hidden("secret_kye = 'x'\nSecretKey = 'y'\nsk = 'z'"), ["'x'", "'y'", "'z'"]);
     }
 

@@ -301,7 +301,7 @@ fn shared_addresses(regions: &[Read], report: &mut Report<'_>) {
             let holds = |other: &&Read| other.addresses.iter().any(|held| held == address);
             if let Some(other) = others().find(holds) {
                 let address_text: IpAddr = *address.get_ref();
-                let message = format!("address: {address_text} is {}'s too", other.place.name);
+                let message = format!("address: {address_text} is an address of {} too", other.place.name);
                 report.error(&region.place, address.span(), message, "give each region addresses of its own");
             }
         }
@@ -314,7 +314,7 @@ fn shared_addresses(regions: &[Read], report: &mut Report<'_>) {
             && let Some(mark) = &region.elb
             && let Some(other) = others().find(|other| followed(other) && same(other))
         {
-            let message = format!("elb is {}'s too, so that both have the same EIPs", other.place.name);
+            let message = format!("elb is that of {} too, so that both have the same EIPs", other.place.name);
             report.value(mark, message, "give each region a load balancer or addresses of its own");
         }
     }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::report::{At, Mark, Place, Report};
 use super::suggest::nearest;
-use super::value::{FromToml, Wrong};
+use super::value::{FromToml, Wrong, what};
 
 /// A table that is being read.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl<'i> Table<'i> {
         let DeValue::Array(items) = value.get_ref() else {
             report.value(
                 &mark,
-                format_args!("{key} is a {}, not a list of tables", value.get_ref().type_str()),
+                format_args!("{key} is {}, not a list of tables", what(value.get_ref())),
                 hint,
             );
             report.bad(&mark);
@@ -69,7 +69,7 @@ impl<'i> Table<'i> {
             if let Some(table) = item.get_ref().as_table() {
                 tables.push((item.span(), table.clone()));
             } else {
-                let message = format!("{key} holds a {}, not tables only", item.get_ref().type_str());
+                let message = format!("{key} holds {}, not tables only", what(item.get_ref()));
                 report.error(&mark.place, item.span(), message, hint.clone());
             }
         }
@@ -85,7 +85,7 @@ impl<'i> Table<'i> {
         let Some(Entry { mark, value }) = self.entry(key, report) else { return Vec::new() };
         let hint = format!("write [{key}.NAME] above the keys of each");
         let DeValue::Table(tables) = value.get_ref() else {
-            report.value(&mark, format_args!("{key} is a {}, not a table", value.get_ref().type_str()), hint);
+            report.value(&mark, format_args!("{key} is {}, not a table", what(value.get_ref())), hint);
             return Vec::new();
         };
         let mut named = Vec::new();
@@ -94,8 +94,7 @@ impl<'i> Table<'i> {
                 let name = Spanned::new(name.span(), name.get_ref().clone().into_owned());
                 named.push((name, value.span(), table.clone()));
             } else {
-                let message =
-                    format!("{key}.{} is a {}, not a table", name.get_ref(), value.get_ref().type_str());
+                let message = format!("{key}.{} is {}, not a table", name.get_ref(), what(value.get_ref()));
                 report.error(&mark.place, value.span(), message, hint.clone());
             }
         }
@@ -112,7 +111,7 @@ impl<'i> Table<'i> {
         let Entry { mark, value } = self.entry(key, report)?;
         let table = value.get_ref().as_table().cloned();
         if table.is_none() {
-            let message = format!("{key} is a {}, not a table", value.get_ref().type_str());
+            let message = format!("{key} is {}, not a table", what(value.get_ref()));
             report.value(&mark, message, format!("write [{key}] above its keys"));
         }
         Some((value.span(), table?))
@@ -170,7 +169,7 @@ impl<'i> Table<'i> {
     /// Once: what is not a table is taken away, so that its other keys are not looked for.
     fn report_not_a_table(&mut self, outer: &str, inner: &str, report: &mut Report<'_>) {
         if let Some((_, value)) = self.entries.remove_entry(outer) {
-            let message = format!("{outer} is a {}, not a table", value.get_ref().type_str());
+            let message = format!("{outer} is {}, not a table", what(value.get_ref()));
             report.error(&self.place, value.span(), message, format!("write {outer} = {{ {inner} = … }}"));
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::duration::{Positive, written};
 use super::raw::TimingKeys;
-use super::report::{At, Report};
+use super::report::{At, Mark, Rank, Report};
 use crate::model::{Flap, Threshold};
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -45,19 +45,21 @@ pub(super) struct Damping {
 
 /// The looks that the keys ask for. `timeout` and `fast_interval` are at most `interval`.
 pub(super) fn looks(keys: &TimingKeys, report: &mut Report<'_>) -> Looks {
-    let interval = keys.interval.as_ref().map_or(INTERVAL, |at| at.value.0);
-    for short in [&keys.timeout, &keys.fast_interval].into_iter().flatten() {
-        not_longer(short, keys.interval.as_ref(), ("interval", INTERVAL), report);
-    }
+    let interval = Side::new("interval", keys.interval.as_ref(), INTERVAL);
+    let timeout = Side::new("timeout", keys.timeout.as_ref(), TIMEOUT.min(interval.value));
+    let fast_interval =
+        Side::new("fast_interval", keys.fast_interval.as_ref(), FAST_INTERVAL.min(interval.value));
+    not_longer(&timeout, &interval, report);
+    not_longer(&fast_interval, &interval, report);
     let default_threshold = || Threshold::in_a_row(LOOKS);
     #[expect(clippy::expect_used, reason = "3 is within 1 to 64")]
     let threshold = |key: &Option<At<Threshold>>| {
         key.as_ref().map(|at| at.value).or_else(default_threshold).expect("the default is a threshold")
     };
     Looks {
-        interval,
-        fast_interval: keys.fast_interval.as_ref().map_or(FAST_INTERVAL.min(interval), |at| at.value.0),
-        timeout: keys.timeout.as_ref().map_or(TIMEOUT.min(interval), |at| at.value.0),
+        interval: interval.value,
+        fast_interval: fast_interval.value,
+        timeout: timeout.value,
         fall: threshold(&keys.fall),
         rise: threshold(&keys.rise),
     }
@@ -65,24 +67,20 @@ pub(super) fn looks(keys: &TimingKeys, report: &mut Report<'_>) -> Looks {
 
 /// The damping that the keys ask for. `flap.max` is at least `recover_after`.
 pub(super) fn damping(keys: &TimingKeys, report: &mut Report<'_>) -> Damping {
-    let recover_after = keys.recover_after.as_ref().map_or(RECOVER_AFTER, |at| at.value);
-    if let (Some(wait), Some(max)) = (&keys.recover_after, &keys.flap_max) {
-        let wait = At { value: Positive(wait.value), mark: wait.mark.clone() };
-        not_longer(&wait, Some(max), ("flap.max", FLAP_MAX), report);
-    } else if let Some(max) = keys.flap_max.as_ref().filter(|max| max.value.0 < recover_after) {
-        let message = format!(
-            "{} is shorter than recover_after = \"{}\" (the default)",
-            report.shown(&max.mark),
-            written(recover_after)
-        );
-        report.value(&max.mark, message, "write a longer flap.max, or a shorter recover_after");
-    }
+    let recover_after = keys.recover_after.as_ref();
+    let wait = Side {
+        key: "recover_after",
+        value: recover_after.map_or(RECOVER_AFTER, |at| at.value),
+        mark: recover_after.map(|at| &at.mark),
+    };
+    let max = Side::new("flap.max", keys.flap_max.as_ref(), FLAP_MAX.max(wait.value));
+    not_longer(&wait, &max, report);
     Damping {
-        recover_after,
+        recover_after: wait.value,
         flap: Flap {
             window: keys.flap_window.as_ref().map_or(FLAP_WINDOW, |at| at.value.0),
             factor: keys.flap_factor.as_ref().map_or(FLAP_FACTOR, |at| at.value.0),
-            max: keys.flap_max.as_ref().map_or(FLAP_MAX.max(recover_after), |at| at.value.0),
+            max: max.value,
         },
     }
 }
@@ -101,32 +99,61 @@ impl Damping {
     }
 }
 
-/// Whether `short` is at most `long`, or its default. If not, the more specific of the two is marked.
-pub(super) fn not_longer(
-    short: &At<Positive>,
-    long: Option<&At<Positive>>,
-    (long_key, default): (&str, Duration),
-    report: &mut Report<'_>,
-) -> bool {
-    let limit = long.map_or(default, |at| at.value.0);
-    if short.value.0 <= limit || report.is_bad(long_key) {
-        return true;
+/// A duration that a rule compares: what it is called, how long it is, and where that stands. What stands
+/// nowhere is a default.
+pub(super) struct Side<'k> {
+    key: &'static str,
+    value: Duration,
+    mark: Option<&'k Mark>,
+}
+
+impl<'k> Side<'k> {
+    /// A key's value, or its default.
+    pub(super) fn new(key: &'static str, at: Option<&'k At<Positive>>, default: Duration) -> Self {
+        Self { key, value: at.map_or(default, |at| at.value.0), mark: at.map(|at| &at.mark) }
     }
-    let short_key = short.mark.key;
-    let (mut short_text, mut marked) = (report.shown(&short.mark), &short.mark);
-    let long_text = match long {
-        None => format!("{long_key} = \"{}\" (the default)", written(default)),
-        Some(long) if long.mark.place.rank > short.mark.place.rank => {
-            short_text = format!("{short_text} (line {})", report.line(short.mark.span.start));
-            marked = &long.mark;
-            report.shown(&long.mark)
+
+    fn rank(&self) -> Option<Rank> {
+        self.mark.map(|mark| mark.place.rank)
+    }
+
+    /// As messages show it; `with_line` when it is not on the line that they mark.
+    fn shown(&self, with_line: bool, report: &Report<'_>) -> String {
+        match self.mark {
+            None => format!("{} = \"{}\" (the default)", self.key, written(self.value)),
+            Some(mark) if with_line => {
+                format!("{} (line {})", report.shown(mark), report.line(mark.span.start))
+            }
+            Some(mark) => report.shown(mark),
         }
-        Some(long) if long.mark.place.rank < short.mark.place.rank => {
-            format!("{} (line {})", report.shown(&long.mark), report.line(long.mark.span.start))
-        }
-        Some(long) => report.shown(&long.mark),
+    }
+}
+
+/// Refuses `short` when it is longer than `long`.
+pub(super) fn not_longer(short: &Side<'_>, long: &Side<'_>, report: &mut Report<'_>) {
+    if short.value > long.value {
+        let hint =
+            format!("write a {} of at most \"{}\", or a longer {}", short.key, written(long.value), long.key);
+        contradict(short, "is longer than", long, hint, report);
+    }
+}
+
+/// Refuses `short` unless it is shorter than `long`.
+pub(super) fn shorter(short: &Side<'_>, long: &Side<'_>, report: &mut Report<'_>) {
+    if short.value >= long.value {
+        let hint =
+            format!("write a {} below \"{}\", or a longer {}", short.key, written(long.value), long.key);
+        contradict(short, "is not shorter than", long, hint, report);
+    }
+}
+
+/// Marks the more specific of the two: the other one holds elsewhere too.
+fn contradict(short: &Side<'_>, verb: &str, long: &Side<'_>, hint: String, report: &mut Report<'_>) {
+    let marked = if long.rank() > short.rank() { long.mark } else { short.mark };
+    let Some(marked) = marked.filter(|_| !report.is_bad(short.key) && !report.is_bad(long.key)) else {
+        return;
     };
-    let hint = format!("write a {short_key} of at most \"{}\", or a longer {long_key}", written(limit));
-    report.value(marked, format_args!("{short_text} is longer than {long_text}"), hint);
-    false
+    let inherited = |side: &Side<'_>| side.rank() < Some(marked.place.rank);
+    let (short, long) = (short.shown(inherited(short), report), long.shown(inherited(long), report));
+    report.value(marked, format_args!("{short} {verb} {long}"), hint);
 }

@@ -37,13 +37,20 @@ pub(super) trait FromToml: Sized {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self>;
 }
 
+/// What a TOML value is, with its article: `an integer`.
+pub(super) fn what(value: &DeValue<'_>) -> String {
+    let name = value.type_str();
+    let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
 /// A TOML value's text, when it is one.
 pub(super) fn text<'v>(value: &'v Spanned<DeValue<'_>>, example: &str) -> Result<&'v str, Wrong> {
     let hint = || format!("write a text in quotes: {example}");
     match value.get_ref().as_str() {
         Some("") => Err(Wrong::new("is empty", hint())),
         Some(text) => Ok(text),
-        None => Err(Wrong::new(format!("is a {}, not a text", value.get_ref().type_str()), hint())),
+        None => Err(Wrong::new(format!("is {}, not a text", what(value.get_ref())), hint())),
     }
 }
 
@@ -51,7 +58,7 @@ pub(super) fn text<'v>(value: &'v Spanned<DeValue<'_>>, example: &str) -> Result
 pub(super) fn integer(value: &Spanned<DeValue<'_>>, least: u32, most: u32) -> Result<u32, Wrong> {
     let hint = || format!("write a whole number from {least} to {most}, without quotes");
     let Some(number) = value.get_ref().as_integer() else {
-        return Err(Wrong::new(format!("is a {}, not a whole number", value.get_ref().type_str()), hint()));
+        return Err(Wrong::new(format!("is {}, not a whole number", what(value.get_ref())), hint()));
     };
     let plain = u32::from_str_radix(number.as_str(), number.radix()).ok();
     let good = plain.filter(|number| (least..=most).contains(number));
@@ -78,7 +85,7 @@ pub(super) fn choose<T: Copy>(
     let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let hint = format!("write {}", either(&names));
     let DeValue::String(given) = value.get_ref() else {
-        return Err(Wrong::new(format!("is a {}, not a text", value.get_ref().type_str()), hint));
+        return Err(Wrong::new(format!("is {}, not a text", what(value.get_ref())), hint));
     };
     let given: &str = given;
     if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == given) {
@@ -185,7 +192,7 @@ impl FromToml for bool {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
         let mistake = || {
             Wrong::new(
-                format!("is a {}, not true or false", value.get_ref().type_str()),
+                format!("is {}, not true or false", what(value.get_ref())),
                 "write true or false, without quotes",
             )
         };

@@ -45,6 +45,13 @@ pub(super) enum CredentialsWord {
     File,
 }
 
+/// `kind` of a place where record sets live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProviderKindWord {
+    /// Huawei Cloud DNS.
+    Huawei,
+}
+
 /// `kind` of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CheckKindWord {
@@ -79,6 +86,7 @@ words! { PolicyKind: "all" => Self::All, "priority" => Self::Priority; later "we
 words! { WhenAllDownWord: "keep-last" => Self::KeepLast, "publish-all" => Self::PublishAll, "fallback" => Self::Fallback }
 words! { OnDrift: "mend" => Self::Mend, "alarm" => Self::Alarm }
 words! { CredentialsWord: "auto" => Self::Auto, "environment" => Self::Environment, "file" => Self::File; later "agency" }
+words! { ProviderKindWord: "huawei" => Self::Huawei; later "rfc2136", "embedded" }
 words! { ZoneType: "private" => Self::Private, "public" => Self::Public }
 words! { RecordType: "A" => Self::A, "AAAA" => Self::Aaaa }
 words! { LogFormat: "text" => Self::Text, "json" => Self::Json }
