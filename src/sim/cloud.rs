@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::SimError;
 use super::fault::{Fault, FaultId};
-use super::records::{Change, Fate, Version, Write, WriteKind};
+use super::ids;
+use super::record_set::{Change, Version};
+use super::records::{Fate, Write, WriteKind};
 use super::region::{Door, DoorOrder, EndpointState, serve_door};
 use super::setup::Setup;
 use super::state::{Eip, RegionState, State};
 use super::zone::ServedZone;
-use super::{eip, ids};
 use crate::clock;
 
 /// Shared by every task of one simulated cloud.
@@ -115,78 +116,59 @@ impl Cloud {
         Ok(())
     }
 
-    /// Does something to a region's state.
-    pub(super) fn change<T>(
-        &self,
-        region: &str,
-        change: impl FnOnce(&mut State, usize) -> T,
-    ) -> Result<T, SimError> {
+    /// Which region has that name: its place in the setup and in the state.
+    pub(super) fn find(&self, region: &str) -> Result<usize, SimError> {
+        let at = self.setup.regions.iter().position(|known| known.name == region);
+        at.ok_or_else(|| SimError::UnknownRegion(region.to_owned()))
+    }
+
+    /// The EIP bound to a region's load balancer.
+    pub(super) fn eip(&self, region: usize) -> Option<Ipv4Addr> {
+        let state = self.state();
+        let elb = &state.regions.get(region)?.setup.elb_id;
+        state.eip_of(elb).map(|eip| eip.address)
+    }
+
+    pub(super) fn keep_alive(&self, region: usize, count: usize) {
         let mut state = self.state();
-        let at = state.regions.iter().position(|known| known.setup.name == region);
-        let at = at.ok_or_else(|| SimError::UnknownRegion(region.to_owned()))?;
-        Ok(change(&mut state, at))
+        let notice = state.notice;
+        if let Some(region) = state.regions.get_mut(region) {
+            region.keep_alive(count, clock::instant_now(), notice);
+        }
     }
 
-    pub(super) fn keep_alive(&self, region: &str, count: usize) -> Result<(), SimError> {
-        self.change(region, |state, at| {
-            let notice = state.notice;
-            if let Some(region) = state.regions.get_mut(at) {
-                region.keep_alive(count, clock::instant_now(), notice);
-            }
-        })
-    }
-
-    pub(super) async fn unbind(&self, region: &str) -> Result<(), SimError> {
-        self.change(region, |state, at| {
-            let elb = state.regions.get(at).map(|region| region.setup.elb_id.clone());
-            for eip in state.eips.iter_mut().filter(|eip| eip.elb == elb) {
-                eip.elb = None;
-            }
-        })?;
+    pub(super) async fn unbind(&self, region: usize) -> Result<(), SimError> {
+        self.state().unbind(region);
         Ok(self.align_doors().await?)
     }
 
-    pub(super) async fn bind_again(&self, region: &str) -> Result<(), SimError> {
-        self.change(region, |state, at| {
-            let Some(region) = state.regions.get(at) else { return };
-            let (elb, eip) = (region.setup.elb_id.clone(), region.last_eip.clone());
-            if state.eip_of(&elb).is_none() {
-                eip::bind(state, &eip, &elb);
-            }
-        })?;
+    pub(super) async fn bind_again(&self, region: usize) -> Result<(), SimError> {
+        self.state().bind_again(region);
         Ok(self.align_doors().await?)
     }
 
-    pub(super) async fn change_eip(&self, region: &str, address: Ipv4Addr) -> Result<(), SimError> {
-        let (setup, known) = self.change(region, |state, at| {
-            let setup = state.regions.get(at).map(|region| region.setup.clone());
-            (setup, state.eips.iter().any(|eip| eip.address == address))
-        })?;
-        let setup = setup.ok_or_else(|| SimError::UnknownRegion(region.to_owned()))?;
+    pub(super) async fn change_eip(&self, region: usize, address: Ipv4Addr) -> Result<(), SimError> {
+        let Some(setup) = self.setup.regions.get(region) else { return Ok(()) };
+        let known = self.state().eips.iter().any(|eip| eip.address == address);
         if !known {
             let at = SocketAddrV4::new(address, setup.listener_port);
             let listener = TcpListener::bind(at).await?;
-            self.state().eips.push(Eip { elb: None, ..Eip::bound(&setup, address) });
+            self.state().eips.push(Eip { elb: None, ..Eip::bound(setup, address) });
             self.add_door(listener, at).await?;
         }
-        self.change(region, |state, _| {
-            for eip in &mut state.eips {
-                if eip.elb.as_ref() == Some(&setup.elb_id) {
-                    eip.elb = None;
-                }
-            }
-            let new = state.eips.iter().find(|eip| eip.address == address).map(|eip| eip.id.clone());
-            eip::bind(state, &new.unwrap_or_default(), &setup.elb_id);
-        })?;
+        {
+            let mut state = self.state();
+            state.unbind(region);
+            let eip = state.eips.iter().find(|eip| eip.address == address).map(|eip| eip.id.clone());
+            state.bind(&eip.unwrap_or_default(), &setup.elb_id);
+        }
         Ok(self.align_doors().await?)
     }
 
-    pub(super) async fn set_endpoint(&self, region: &str, endpoint: EndpointState) -> Result<(), SimError> {
-        self.change(region, |state, at| {
-            if let Some(region) = state.regions.get_mut(at) {
-                region.endpoint = endpoint;
-            }
-        })?;
+    pub(super) async fn set_endpoint(&self, region: usize, endpoint: EndpointState) -> Result<(), SimError> {
+        if let Some(region) = self.state().regions.get_mut(region) {
+            region.endpoint = endpoint;
+        }
         Ok(self.align_doors().await?)
     }
 
@@ -237,7 +219,7 @@ impl Cloud {
     pub(super) fn history(&self) -> Vec<Version> {
         let state = self.state();
         let set = state.records.find(&self.zone_id, &self.setup.record, "A");
-        set.map(|set| set.versions().to_vec()).unwrap_or_default()
+        set.map(|set| set.versions.clone()).unwrap_or_default()
     }
 }
 

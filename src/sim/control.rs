@@ -53,17 +53,18 @@ async fn carry_out(cloud: &Cloud, path: &[&str], request: &Request) -> Result<Va
         ("GET", []) => Ok(describe(cloud)),
         ("POST", ["regions", name]) => {
             let order: RegionOrder = parse(request)?;
+            let region = cloud.find(name)?;
             if let Some(count) = order.members_alive {
-                cloud.keep_alive(name, count)?;
+                cloud.keep_alive(region, count);
             }
             match order.eip {
-                Some(EipOrder::Bound) => cloud.bind_again(name).await?,
-                Some(EipOrder::Unbound) => cloud.unbind(name).await?,
-                Some(EipOrder::Address(address)) => cloud.change_eip(name, address).await?,
+                Some(EipOrder::Bound) => cloud.bind_again(region).await?,
+                Some(EipOrder::Unbound) => cloud.unbind(region).await?,
+                Some(EipOrder::Address(address)) => cloud.change_eip(region, address).await?,
                 None => {}
             }
             if let Some(endpoint) = order.endpoint {
-                cloud.set_endpoint(name, endpoint).await?;
+                cloud.set_endpoint(region, endpoint).await?;
             }
             Ok(describe(cloud))
         }

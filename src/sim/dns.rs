@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use super::answer::{Call, Refusal};
 use super::http::{Query, Reply};
-use super::records::{self, Change, Fate, Records, Set, Write, WriteKind, Zone};
+use super::record_set::{Change, Set, with_dot};
+use super::records::{self, Fate, Records, Write, WriteKind, Zone};
 use super::setup::ZoneType;
 use super::{ids, page, stamp};
 use crate::clock;
@@ -151,7 +152,7 @@ fn is_named(name: &str, query: &Query) -> bool {
     let name = name.to_ascii_lowercase();
     match query.one("name").map(str::to_ascii_lowercase) {
         None => true,
-        Some(wanted) if query.one("search_mode") == Some("equal") => name == records::with_dot(&wanted),
+        Some(wanted) if query.one("search_mode") == Some("equal") => name == with_dot(&wanted),
         Some(wanted) => name.contains(&wanted),
     }
 }

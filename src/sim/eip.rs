@@ -97,18 +97,8 @@ fn associate(state: &mut State, project: &str, id: &str, call: &Call<'_>) -> Res
     if find(state, project, id)?.elb.is_some() || state.eip_of(elb_id).is_some() {
         return Err(Refusal::usual(409, "The publicip or the instance is bound already."));
     }
-    bind(state, id, elb_id);
+    state.bind(id, elb_id);
     Ok(())
-}
-
-/// Binds an EIP that is there to a load balancer that is there.
-pub(super) fn bind(state: &mut State, id: &str, elb_id: &str) {
-    for eip in state.eips.iter_mut().filter(|eip| eip.id == id) {
-        eip.elb = Some(elb_id.to_owned());
-    }
-    for region in state.regions.iter_mut().filter(|region| region.setup.elb_id == elb_id) {
-        id.clone_into(&mut region.last_eip);
-    }
 }
 
 fn find<'a>(state: &'a mut State, project: &str, id: &str) -> Result<&'a mut Eip, Refusal> {

@@ -173,8 +173,22 @@ impl Fault {
         };
         self.api == api
             && by_method
+            && (request.is_write() || !self.effect.is_for_writes())
             && self.region.as_deref().is_none_or(|name| regions.contains(&name))
             && self.path.as_deref().is_none_or(|part| request.path.contains(part))
+    }
+}
+
+impl Effect {
+    /// Whether it makes sense for writes of record sets alone.
+    fn is_for_writes(&self) -> bool {
+        matches!(
+            self,
+            Self::AppliedLate { .. }
+                | Self::SlowToSettle { .. }
+                | Self::StuckPending { .. }
+                | Self::EndsInError
+        )
     }
 }
 

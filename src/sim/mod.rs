@@ -18,6 +18,7 @@ mod iam;
 mod ids;
 mod metadata;
 mod page;
+mod record_set;
 mod records;
 mod region;
 mod setup;
@@ -39,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::cloud::Cloud;
 pub use self::fault::{Api, Effect, Fault, FaultId, On};
-pub use self::records::Version;
+pub use self::record_set::Version;
 pub use self::region::EndpointState;
 pub use self::setup::{Neighbour, OtherZone, PendingWrites, RegionSetup, Setup, ZoneType};
 use crate::clock;
@@ -169,9 +170,8 @@ impl SimulatedCloud {
     ///
     /// # Errors
     /// There is no region of that name.
-    pub fn region<'a>(&'a self, name: &'a str) -> Result<SimulatedRegion<'a>, SimError> {
-        self.cloud.change(name, |_, _| ())?;
-        Ok(SimulatedRegion { cloud: &self.cloud, name })
+    pub fn region(&self, name: &str) -> Result<SimulatedRegion<'_>, SimError> {
+        self.cloud.find(name).map(|at| SimulatedRegion { cloud: &self.cloud, at })
     }
 
     /// Switches a fault on, until it is used up or cleared.
@@ -211,32 +211,29 @@ impl SimulatedCloud {
 #[derive(Clone, Copy, Debug)]
 pub struct SimulatedRegion<'a> {
     cloud: &'a Cloud,
-    name: &'a str,
+    at: usize,
 }
 
 impl SimulatedRegion<'_> {
     /// Every member stops answering; the load balancer notices after [`Setup::notice`].
-    ///
-    /// # Errors
-    /// None in practice: the region was there.
-    pub fn members_offline(&self) -> Result<(), SimError> {
-        self.members_alive(0)
+    pub fn members_offline(&self) {
+        self.members_alive(0);
     }
 
     /// Every member answers again; the load balancer notices after [`Setup::notice`].
-    ///
-    /// # Errors
-    /// None in practice: the region was there.
-    pub fn members_online(&self) -> Result<(), SimError> {
-        self.members_alive(usize::MAX)
+    pub fn members_online(&self) {
+        self.members_alive(usize::MAX);
     }
 
     /// The first `count` members answer, those of the default pool first; the others do not.
-    ///
-    /// # Errors
-    /// None in practice: the region was there.
-    pub fn members_alive(&self, count: usize) -> Result<(), SimError> {
-        self.cloud.keep_alive(self.name, count)
+    pub fn members_alive(&self, count: usize) {
+        self.cloud.keep_alive(self.at, count);
+    }
+
+    /// The EIP that is bound.
+    #[must_use]
+    pub fn eip(&self) -> Option<Ipv4Addr> {
+        self.cloud.eip(self.at)
     }
 
     /// The EIP leads nowhere: traffic to its address is swallowed, kept connections with it.
@@ -244,7 +241,7 @@ impl SimulatedRegion<'_> {
     /// # Errors
     /// The cloud has stopped.
     pub async fn eip_unbind(&self) -> Result<(), SimError> {
-        self.cloud.unbind(self.name).await
+        self.cloud.unbind(self.at).await
     }
 
     /// The EIP that was bound last is bound again, unless one is.
@@ -252,7 +249,7 @@ impl SimulatedRegion<'_> {
     /// # Errors
     /// The cloud has stopped.
     pub async fn eip_rebind(&self) -> Result<(), SimError> {
-        self.cloud.bind_again(self.name).await
+        self.cloud.bind_again(self.at).await
     }
 
     /// Another EIP takes the place of the one that is bound; the old one leads nowhere.
@@ -260,7 +257,7 @@ impl SimulatedRegion<'_> {
     /// # Errors
     /// The address cannot be served at the region's port.
     pub async fn eip_change(&self, address: Ipv4Addr) -> Result<(), SimError> {
-        self.cloud.change_eip(self.name, address).await
+        self.cloud.change_eip(self.at, address).await
     }
 
     /// How the region's application behaves from now on.
@@ -268,18 +265,7 @@ impl SimulatedRegion<'_> {
     /// # Errors
     /// The port is taken by somebody else when the endpoint is to serve again after refusing.
     pub async fn endpoint(&self, state: EndpointState) -> Result<(), SimError> {
-        self.cloud.set_endpoint(self.name, state).await
-    }
-
-    /// The EIP that is bound.
-    ///
-    /// # Errors
-    /// None in practice: the region was there.
-    pub fn eip(&self) -> Result<Option<Ipv4Addr>, SimError> {
-        self.cloud.change(self.name, |state, at| {
-            let elb = &state.regions.get(at)?.setup.elb_id;
-            state.eip_of(elb).map(|eip| eip.address)
-        })
+        self.cloud.set_endpoint(self.at, state).await
     }
 }
 
@@ -287,6 +273,10 @@ fn check(setup: &Setup) -> io::Result<()> {
     let wrong = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     if setup.regions.is_empty() {
         return wrong("a simulated cloud needs a region".to_owned());
+    }
+    // The switches under `/sim` are for everybody who reaches them.
+    if !setup.bind.ip().is_loopback() {
+        return wrong(format!("the API must listen on a loopback address, not on {}", setup.bind));
     }
     for (at, region) in setup.regions.iter().enumerate() {
         if !region.eip.is_loopback() {

@@ -217,7 +217,7 @@ mod tests {
                 |request| request.raw_query.push_str("&zz=1"),
                 |request| request.method = "OPTIONS".into(),
                 |request| {
-                    request.headers.iter_mut().filter(|it| it.0 == "host").for_each(|it| it.1.push('0'))
+                    request.headers.iter_mut().filter(|it| it.0 == "host").for_each(|it| it.1.push('0'));
                 },
             ];
             for change in ruined {

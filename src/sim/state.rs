@@ -90,6 +90,33 @@ impl State {
         self.eips.iter().find(|eip| eip.elb.as_deref() == Some(elb_id))
     }
 
+    /// Binds an EIP that is there to a load balancer that is there.
+    pub(super) fn bind(&mut self, eip: &str, elb_id: &str) {
+        for eip in self.eips.iter_mut().filter(|known| known.id == eip) {
+            eip.elb = Some(elb_id.to_owned());
+        }
+        for region in self.regions.iter_mut().filter(|region| region.setup.elb_id == elb_id) {
+            eip.clone_into(&mut region.last_eip);
+        }
+    }
+
+    /// Binds the EIP again that a region had last, unless it has one.
+    pub(super) fn bind_again(&mut self, region: usize) {
+        let Some(region) = self.regions.get(region) else { return };
+        let (elb, eip) = (region.setup.elb_id.clone(), region.last_eip.clone());
+        if self.eip_of(&elb).is_none() {
+            self.bind(&eip, &elb);
+        }
+    }
+
+    /// A region's load balancer has no EIP any more.
+    pub(super) fn unbind(&mut self, region: usize) {
+        let Some(region) = self.regions.get(region) else { return };
+        for eip in self.eips.iter_mut().filter(|eip| eip.elb.as_ref() == Some(&region.setup.elb_id)) {
+            eip.elb = None;
+        }
+    }
+
     /// Where traffic to a public address ends.
     pub(super) fn path(&self, address: Ipv4Addr, now: Instant) -> Path {
         let eip = self.eips.iter().find(|eip| eip.address == address);

@@ -12,10 +12,13 @@ use hickory_server::Server;
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneHandler, ZoneType};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// A TCP connection without a question is closed after this long.
 const TCP_IDLE: Duration = Duration::from_secs(10);
+/// How long a stop waits for open TCP connections.
+const TCP_CLOSE: Duration = Duration::from_millis(500);
 /// Answers that one TCP connection may have waiting; more than any client asks for at once.
 const TCP_ANSWERS: usize = 64;
 /// How often a port free for UDP is looked for that is free for TCP too.
@@ -64,6 +67,8 @@ impl Sockets {
         server.register_socket(self.udp);
         server.register_listener(self.tcp, TCP_IDLE, TCP_ANSWERS);
         stop.cancelled().await;
+        // A peer that keeps its connection open must not keep the zone.
+        let _ = timeout(TCP_CLOSE, server.shutdown_gracefully()).await;
     }
 }
 
