@@ -60,7 +60,7 @@ impl Chronicle {
             Effect::Held { service, held } => tell_held(service, held),
             Effect::Alarm(raised) => tell_alarm(raised),
             Effect::Pace { service, region, pace } => {
-                debug!(%service, %region, ?pace, "changed the pace of looks")
+                debug!(%service, %region, ?pace, "changed the pace of looks");
             }
         }
         self.publish(now, Event::Effect(effect));
@@ -121,7 +121,7 @@ impl Chronicle {
             }
             Report::Held(held) => tell_held(service, std::slice::from_ref(held)),
             Report::Alarmed { alarm, message } => {
-                debug!(%service, %alarm, "the reconciler alarmed: {message}")
+                debug!(%service, %alarm, "the reconciler alarmed: {message}");
             }
         }
         self.publish(now, Event::Reported(reported.clone()));

@@ -189,7 +189,7 @@ fn change(reports: Vec<Report>, planned: bool) -> Change {
             Report::InSync => change = Some(Change::None),
             Report::Held(held) => change = Some(Change::Unclear(held.to_string())),
             Report::Alarmed { alarm, message } => {
-                change = Some(Change::Unclear(format!("{alarm}: {message}")))
+                change = Some(Change::Unclear(format!("{alarm}: {message}")));
             }
             Report::Seen { found: None } => {
                 change =

@@ -40,7 +40,7 @@ pub enum WiringError {
         /// Which.
         check: CheckKey,
         /// Why.
-        source: LookerError,
+        source: Box<LookerError>,
     },
     /// Something refers to an account or provider that is not configured; a checked configuration never does.
     #[error("{who} refers to {what}, which is not configured")]
@@ -164,7 +164,7 @@ impl Wiring {
         key: &CheckKey,
         addresses: &watch::Receiver<Addresses>,
     ) -> Result<Looker, WiringError> {
-        let at = |source| WiringError::Check { check: key.clone(), source };
+        let at = |source| WiringError::Check { check: key.clone(), source: Box::new(source) };
         let addresses = addresses.clone();
         Ok(match &check.kind {
             CheckKind::Http(http) => {

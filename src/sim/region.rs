@@ -54,7 +54,7 @@ pub enum EndpointState {
 pub(super) enum Path {
     /// The EIP leads to no load balancer, or what is behind is silent.
     Nowhere,
-    /// No member is alive, and the health checks have not noticed.
+    /// No member is alive, and the health monitors have not noticed.
     NoBackendAnswers,
     /// No member is alive, and the load balancer knows.
     NoBackendLeft,

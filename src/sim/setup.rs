@@ -39,7 +39,7 @@ pub struct Setup {
     pub settle: Duration,
     /// What happens to a write while the last one is still PENDING.
     pub pending_writes: PendingWrites,
-    /// How long the load balancers' health checks take to notice a change. Default 1 s; whole seconds make
+    /// How long the load balancers' health monitors take to notice a change. Default 1 s; whole seconds make
     /// the health monitors that the API shows agree.
     pub notice: Duration,
     /// The regions; all on loopback addresses of their own.

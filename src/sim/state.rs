@@ -1,6 +1,6 @@
 //! What the simulated cloud holds: its regions' load balancers, members and public addresses.
 //!
-//! Plain data behind one lock, never held while waiting. Who is alive, what health checks have noticed, and
+//! Plain data behind one lock, never held while waiting. Who is alive, what health monitors have noticed, and
 //! which address leads where are decided here; how it is told is each service's own file. Start at [`State`].
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) agency: Agency,
     pub(super) requests: BTreeMap<Api, u64>,
-    /// How long health checks take to notice.
+    /// How long health monitors take to notice.
     pub(super) notice: Duration,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Member {
     pub(super) address: Ipv4Addr,
     /// Whether it really answers.
     pub(super) alive: bool,
-    /// What health checks found before they could notice the last change.
+    /// What health monitors found before they could notice the last change.
     noticed_before: bool,
     changed: Option<Instant>,
 }
@@ -193,7 +193,7 @@ impl Member {
         }
     }
 
-    /// What the load balancer's health checks say of it now.
+    /// What the load balancer's health monitors say of it now.
     pub(super) fn passes_checks(&self, now: Instant, notice: Duration) -> bool {
         let noticed = self.changed.is_none_or(|changed| now.duration_since(changed) >= notice);
         if noticed { self.alive } else { self.noticed_before }

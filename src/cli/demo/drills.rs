@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Scenario;
 use super::report::Report;
 use super::stage::{Stage, Timing};
+use super::timeline;
 use crate::clock::instant_now;
 use crate::core::Effect;
 use crate::daemon::Event;
@@ -61,7 +62,7 @@ pub(super) async fn play(stage: &mut Stage, scenario: Scenario) -> anyhow::Resul
 }
 
 async fn both_serve(stage: &mut Stage, report: &mut Report) -> anyhow::Result<bool> {
-    stage.timeline.act(stage.now(), "both regions serve; pointsman has just been started")?;
+    timeline::act(stage.now(), "both regions serve; pointsman has just been started")?;
     let began = stage.now();
     let up = |stage: &Stage| both_are(stage, Liveness::Up) && stage.zone_holds(&["region1", "region2"]);
     let seen = stage.until(PATIENCE, up).await?;
@@ -85,7 +86,7 @@ async fn region_dies_and_returns(
 ) -> anyhow::Result<()> {
     stage.watch(Duration::from_secs(1)).await?;
     let broken = stage.now();
-    stage.timeline.act(broken, what_breaks(scenario))?;
+    timeline::act(broken, what_breaks(scenario))?;
     break_region(stage, scenario, "region1").await?;
 
     let left = stage.until(PATIENCE, |stage| stage.zone_holds(&["region2"])).await?;
@@ -114,7 +115,7 @@ async fn region_dies_and_returns(
     stage.watch(Duration::from_secs(2)).await?;
 
     let mended = stage.now();
-    stage.timeline.act(mended, "region1 returns: what was broken works again")?;
+    timeline::act(mended, "region1 returns: what was broken works again")?;
     mend_region(stage, "region1").await?;
     let back = stage.until(PATIENCE, |stage| stage.zone_holds(&["region1", "region2"])).await?;
     let wait = took(mended, back);
@@ -192,7 +193,7 @@ async fn failed_backends(stage: &Stage, report: &mut Report) {
 async fn all_down(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     stage.watch(Duration::from_secs(1)).await?;
     let broken = stage.now();
-    stage.timeline.act(broken, "every region dies: no cluster runs, no endpoint answers")?;
+    timeline::act(broken, "every region dies: no cluster runs, no endpoint answers")?;
     for region in ["region1", "region2"] {
         break_region(stage, Scenario::ClusterDown, region).await?;
     }
@@ -203,7 +204,7 @@ async fn all_down(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> 
     report.step("nothing is emptied", "2 EIPs in the zone, no write", whole(stage), None, held);
 
     let mended = stage.now();
-    stage.timeline.act(mended, "the regions return")?;
+    timeline::act(mended, "the regions return")?;
     for region in ["region1", "region2"] {
         mend_region(stage, region).await?;
     }
@@ -216,9 +217,7 @@ async fn all_down(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> 
 async fn api_outage(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     stage.watch(Duration::from_secs(1)).await?;
     let broken = stage.now();
-    stage
-        .timeline
-        .act(broken, "the cloud's API breaks: every call is answered 503; the regions serve as ever")?;
+    timeline::act(broken, "the cloud's API breaks: every call is answered 503; the regions serve as ever")?;
     for api in [Api::Iam, Api::Elb, Api::Eip, Api::Dns] {
         stage.cloud.fault(Fault::new(api, Trouble::Error { status: 503 }));
     }
@@ -233,7 +232,7 @@ async fn api_outage(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()
     report.step("no region is taken for dead", "both up", states, None, calm);
 
     let mended = stage.now();
-    stage.timeline.act(mended, "the API is back")?;
+    timeline::act(mended, "the API is back")?;
     stage.cloud.clear_faults();
     let clear = stage.until(PATIENCE, |stage| stage.alarms.is_empty()).await?;
     report.step("it sees again", "no alarm", alarms(stage), took(mended, clear), clear.is_some());
@@ -245,14 +244,14 @@ async fn flap(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     for flap in 1..=FLAPS {
         stage.watch(Duration::from_millis(500)).await?;
         let broken = stage.now();
-        stage.timeline.act(broken, "region1's endpoint answers 503")?;
+        timeline::act(broken, "region1's endpoint answers 503")?;
         break_region(stage, Scenario::Endpoint503, "region1").await?;
         let left = stage.until(PATIENCE, |stage| stage.zone_holds(&["region2"])).await?;
         let step = format!("fall {flap}: region1 leaves");
         report.step(step, "the zone holds EIP 2 alone", zone(stage), took(broken, left), left.is_some());
 
         let mended = stage.now();
-        stage.timeline.act(mended, "region1's endpoint answers 200")?;
+        timeline::act(mended, "region1's endpoint answers 200")?;
         mend_region(stage, "region1").await?;
         let back = stage.until(least + PATIENCE, |stage| stage.zone_holds(&["region1", "region2"])).await?;
         let wait = took(mended, back);
@@ -296,11 +295,11 @@ async fn break_region(stage: &Stage, scenario: Scenario, name: &str) -> anyhow::
     let region = stage.cloud.region(name)?;
     match scenario {
         Scenario::Drill => {
-            region.members_offline()?;
+            region.members_offline();
             region.eip_unbind().await?;
         }
         Scenario::ClusterDown | Scenario::AllDown => {
-            region.members_offline()?;
+            region.members_offline();
             region.endpoint(EndpointState::Refuse).await?;
         }
         Scenario::EipUnbound => region.eip_unbind().await?,
@@ -314,7 +313,7 @@ async fn break_region(stage: &Stage, scenario: Scenario, name: &str) -> anyhow::
 
 async fn mend_region(stage: &Stage, name: &str) -> anyhow::Result<()> {
     let region = stage.cloud.region(name)?;
-    region.members_online()?;
+    region.members_online();
     region.eip_rebind().await?;
     region.endpoint(EndpointState::Serve).await?;
     Ok(())

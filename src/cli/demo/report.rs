@@ -48,9 +48,10 @@ impl Report {
             let took = row.took.map(|took| format!("{:.2}", took.as_secs_f64())).unwrap_or_default();
             table.row([mark, row.step.as_str().into(), row.expected.as_str().into(), seen, took.into()]);
         }
-        let (style, verdict) = match self.went_well() {
-            true => (GOOD, "It went as it must."),
-            false => (BAD, "It did not go as it must: see the lines marked ✗."),
+        let (style, verdict) = if self.went_well() {
+            (GOOD, "It went as it must.")
+        } else {
+            (BAD, "It did not go as it must: see the lines marked ✗.")
         };
         write!(
             out,

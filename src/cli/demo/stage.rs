@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Sample};
-use super::timeline::Timeline;
+use super::timeline;
 use crate::cli::style::{DIM, STRONG};
 use crate::clock::Clock;
 use crate::config;
@@ -43,7 +43,6 @@ pub(super) struct Timing {
 pub(super) struct Stage {
     pub(super) cloud: SimulatedCloud,
     pub(super) timing: Timing,
-    pub(super) timeline: Timeline,
     pub(super) client: Client,
     pub(super) clock: Clock,
     pub(super) account: Account,
@@ -92,22 +91,26 @@ impl Stage {
         let stopping = stop.clone();
         tasks.spawn(async move { daemon.run(stopping).await.map_err(anyhow::Error::from) });
 
-        let timeline = Timeline;
         let name = cloud.setup().record.trim_end_matches('.');
         let zone = cloud.dns_address();
-        timeline
-            .say(format_args!("{STRONG}pointsman demo{STRONG:#}: two regions, one name, and a bad day."))?;
-        timeline.say(format_args!("  status   curl http://{admin}/api/v1/status"))?;
-        timeline.say(format_args!("  metrics  curl http://{admin}/metrics"))?;
-        timeline.say(format_args!("  zone     dig @{} -p {} {name} A +short", zone.ip(), zone.port()))?;
-        timeline.say(format_args!(
+        timeline::say(format_args!(
+            "{STRONG}pointsman demo{STRONG:#}: two regions, one name, and a bad day."
+        ))?;
+        timeline::say(format_args!("  status   curl http://{admin}/api/v1/status"))?;
+        timeline::say(format_args!("  metrics  curl http://{admin}/metrics"))?;
+        timeline::say(format_args!("  zone     dig @{} -p {} {name} A +short", zone.ip(), zone.port()))?;
+        timeline::say(format_args!(
             "  {DIM}interval {:?}, fast_interval {:?}, timeout {:?}, fall {}, rise {}, recover_after {:?}{DIM:#}\n",
-            timing.interval, timing.fast_interval, timing.timeout, timing.fall, timing.rise, timing.recover_after
+            timing.interval,
+            timing.fast_interval,
+            timing.timeout,
+            timing.fall,
+            timing.rise,
+            timing.recover_after
         ))?;
         Ok(Self {
             cloud,
             timing,
-            timeline,
             client,
             clock,
             account,
@@ -171,7 +174,7 @@ impl Stage {
         loop {
             match self.events.try_recv() {
                 Ok((at, event)) => {
-                    self.timeline.tell(at, &event)?;
+                    timeline::tell(at, &event)?;
                     self.note(&event);
                     self.past.push((at, event));
                 }
@@ -251,12 +254,12 @@ fn scratch_folder() -> anyhow::Result<PathBuf> {
 
 /// What a person would write, with the simulated cloud's addresses in it.
 fn configuration(cloud: &SimulatedCloud, timing: Timing, scratch: &Path) -> anyhow::Result<String> {
-    use std::io::Write as _;
+    use std::fmt::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let setup = cloud.setup();
     let key_file = scratch.join("secret.key");
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key_file)?;
-    file.write_all(setup.secret_key.expose().as_bytes())?;
+    std::io::Write::write_all(&mut file, setup.secret_key.expose().as_bytes())?;
     let endpoint = cloud.endpoint();
     let home = setup.regions.first().map_or("", |region| region.cloud_region.as_str());
     let mut text = format!(
@@ -315,10 +318,11 @@ kind = "eip"
         recover = timing.recover_after.as_millis(),
     );
     for region in &setup.regions {
-        text += &format!(
-            "\n[[service.region]]\nname = \"{}\"\ncloud_region = \"{}\"\nelb = \"{}\"\nlistener_port = {}\n",
+        writeln!(
+            text,
+            "\n[[service.region]]\nname = \"{}\"\ncloud_region = \"{}\"\nelb = \"{}\"\nlistener_port = {}",
             region.name, region.cloud_region, region.elb_id, region.listener_port
-        );
+        )?;
     }
     Ok(text)
 }

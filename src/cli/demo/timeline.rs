@@ -1,4 +1,4 @@
-//! What happens, as it happens: a line each, for a person to enjoy.
+//! What happens, as it happens: a line each on stdout, in colour on a terminal, for a person to enjoy.
 
 use std::io::{self, Write};
 
@@ -13,80 +13,74 @@ use crate::model::{Liveness, Moment};
 const TIME: usize = 7;
 const WHO: usize = 9;
 
-/// Prints to stdout: colour on a terminal, plain elsewhere.
-#[derive(Debug)]
-pub(super) struct Timeline;
+/// A line outside of time: a heading, an address to try.
+pub(super) fn say(text: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(anstream::stdout(), "{text}")
+}
 
-impl Timeline {
-    /// A line outside of time: a heading, an address to try.
-    pub(super) fn say(&self, text: impl std::fmt::Display) -> io::Result<()> {
-        writeln!(anstream::stdout(), "{text}")
+/// Something that the demo does to the world.
+pub(super) fn act(now: Moment, text: &str) -> io::Result<()> {
+    line(now, "you", STRONG, text)
+}
+
+/// Something that the daemon did; most looks are not worth a line.
+pub(super) fn tell(now: Moment, event: &Event) -> io::Result<()> {
+    match event {
+        Event::Looked(_) => Ok(()),
+        Event::Effect(effect) => effect_line(now, effect),
+        Event::Reported(reported) => report_line(now, &reported.report),
     }
+}
 
-    /// Something that the demo does to the world.
-    pub(super) fn act(&self, now: Moment, text: &str) -> io::Result<()> {
-        self.line(now, "you", STRONG, text)
-    }
-
-    /// Something that the daemon did; most looks are not worth a line.
-    pub(super) fn tell(&self, now: Moment, event: &Event) -> io::Result<()> {
-        match event {
-            Event::Looked(_) => Ok(()),
-            Event::Effect(effect) => self.effect(now, effect),
-            Event::Reported(reported) => self.report(now, &reported.report),
+fn effect_line(now: Moment, effect: &Effect) -> io::Result<()> {
+    match effect {
+        Effect::Transition(t) => {
+            let style = match t.to {
+                Liveness::Up => GOOD,
+                Liveness::Down => BAD,
+                Liveness::Suspect | Liveness::Recovering => CARE,
+                Liveness::Unknown => DIM,
+            };
+            let text = format!("{} → {style}{}{style:#}  {DIM}{}{DIM:#}", t.from, t.to, t.because);
+            line(now, t.region.as_str(), STRONG, &text)
         }
-    }
-
-    fn effect(&self, now: Moment, effect: &Effect) -> io::Result<()> {
-        match effect {
-            Effect::Transition(t) => {
-                let style = match t.to {
-                    Liveness::Up => GOOD,
-                    Liveness::Down => BAD,
-                    Liveness::Suspect | Liveness::Recovering => CARE,
-                    Liveness::Unknown => DIM,
-                };
-                let text = format!("{} → {style}{}{style:#}  {DIM}{}{DIM:#}", t.from, t.to, t.because);
-                self.line(now, t.region.as_str(), STRONG, &text)
-            }
-            Effect::Apply(plan) => match changes(plan) {
-                Some(changes) => self.line(now, "plan", STRONG, &changes),
-                None => Ok(()),
-            },
-            Effect::Held { held, .. } => {
-                held.iter().try_for_each(|held| self.line(now, "guard", CARE, &format!("held by {held}")))
-            }
-            Effect::Alarm(alarm) if alarm.raised => {
-                self.line(now, "alarm", BAD, &format!("{}: {}", alarm.alarm, alarm.message))
-            }
-            Effect::Alarm(alarm) => self.line(now, "alarm", GOOD, &format!("{} is over", alarm.alarm)),
-            Effect::Pace { .. } => Ok(()),
+        Effect::Apply(plan) => match changes(plan) {
+            Some(changes) => line(now, "plan", STRONG, &changes),
+            None => Ok(()),
+        },
+        Effect::Held { held, .. } => {
+            held.iter().try_for_each(|held| line(now, "guard", CARE, &format!("held by {held}")))
         }
-    }
-
-    fn report(&self, now: Moment, report: &Report) -> io::Result<()> {
-        match report {
-            Report::Sent { set, .. } => {
-                let values: Vec<String> = set.values().iter().map(ToString::to_string).collect();
-                self.line(now, "write", STRONG, &format!("the record set shall hold {}", values.join(", ")))
-            }
-            Report::Written { result: WriteResult::Applied | WriteResult::Superseded, .. } => {
-                self.line(now, "write", DIM, "taken by the API")
-            }
-            Report::Written { message, .. } => self.line(now, "write", BAD, message),
-            Report::InForce { .. } => self.line(now, "write", GOOD, "in force, read back from the zone"),
-            Report::Seen { .. }
-            | Report::InSync
-            | Report::DryRun { .. }
-            | Report::Held(_)
-            | Report::Alarmed { .. } => Ok(()),
+        Effect::Alarm(alarm) if alarm.raised => {
+            line(now, "alarm", BAD, &format!("{}: {}", alarm.alarm, alarm.message))
         }
+        Effect::Alarm(alarm) => line(now, "alarm", GOOD, &format!("{} is over", alarm.alarm)),
+        Effect::Pace { .. } => Ok(()),
     }
+}
 
-    fn line(&self, now: Moment, who: &str, style: Style, text: &str) -> io::Result<()> {
-        let seconds = now.since_start().as_secs_f64();
-        writeln!(anstream::stdout(), "{DIM}{seconds:TIME$.2}s{DIM:#}  {style}{who:WHO$}{style:#} {text}")
+fn report_line(now: Moment, report: &Report) -> io::Result<()> {
+    match report {
+        Report::Sent { set, .. } => {
+            let values: Vec<String> = set.values().iter().map(ToString::to_string).collect();
+            line(now, "write", STRONG, &format!("the record set shall hold {}", values.join(", ")))
+        }
+        Report::Written { result: WriteResult::Applied | WriteResult::Superseded, .. } => {
+            line(now, "write", DIM, "taken by the API")
+        }
+        Report::Written { message, .. } => line(now, "write", BAD, message),
+        Report::InForce { .. } => line(now, "write", GOOD, "in force, read back from the zone"),
+        Report::Seen { .. }
+        | Report::InSync
+        | Report::DryRun { .. }
+        | Report::Held(_)
+        | Report::Alarmed { .. } => Ok(()),
     }
+}
+
+fn line(now: Moment, who: &str, style: Style, text: &str) -> io::Result<()> {
+    let seconds = now.since_start().as_secs_f64();
+    writeln!(anstream::stdout(), "{DIM}{seconds:TIME$.2}s{DIM:#}  {style}{who:WHO$}{style:#} {text}")
 }
 
 /// The regions that leave or enter by a plan; none for the first one, which adopts what is there.
