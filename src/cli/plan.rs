@@ -41,9 +41,13 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let clock = Clock::start();
     let outlooks = join_all(config.services.iter().map(|service| once::look(&wiring, service, clock))).await;
     let mut out = anstream::stdout().lock();
+    let mut first = true;
     let (mut due, mut unclear) = (false, false);
     for outlook in outlooks {
         let outlook = outlook?;
+        if !std::mem::take(&mut first) {
+            writeln!(out)?;
+        }
         show(&mut out, &outlook)?;
         due |= matches!(outlook.change, Change::Due(_));
         unclear |= matches!(outlook.change, Change::Unclear(_));
@@ -58,51 +62,41 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
     let Outlook { status, plan, change } = outlook;
     writeln!(out, "{STRONG}{}{STRONG:#} ({} {})", status.name, status.domain, status.record_type)?;
+    let mut table = Table::new(["region", "is", "at", "check", "look", "ms", "saw"]);
     for region in &status.regions {
-        let style = style_of(region.liveness);
-        let addresses = list(&region.addresses);
-        writeln!(
-            out,
-            "  {STRONG}{}{STRONG:#} is {style}{}{style:#} at {addresses}",
-            region.name, region.liveness
-        )?;
-        let mut table = Table::new(["    check", "kind", "look", "ms", "saw"]);
+        let state = Cell::new(style_of(region.liveness), region.liveness.as_str());
+        let mut head = vec![region.name.as_str().into(), state, list(&region.addresses).into()];
         for check in &region.checks {
             let look = Cell::new(style_of_look(check.last), check.last.unwrap_or("none"));
             let ms = check.latency_ms.map(|ms| format!("{ms:.1}")).unwrap_or_default();
-            table.row([
-                format!("    {}", check.name).into(),
-                check.kind.into(),
-                look,
-                ms.into(),
-                check.saw.as_str().into(),
-            ]);
+            head.extend([check.name.as_str().into(), look, ms.into(), check.saw.as_str().into()]);
+            table.row(std::mem::replace(&mut head, vec!["".into(), "".into(), "".into()]));
         }
-        write!(out, "{table}")?;
     }
+    write!(out, "{table}")?;
     let now = status.record_set.values.as_ref().map_or_else(|| "not known".to_owned(), list);
     let ttl = status.record_set.ttl.map(|ttl| format!(", TTL {ttl}")).unwrap_or_default();
-    writeln!(out, "  now     {now}{ttl}")?;
+    writeln!(out, "now     {now}{ttl}")?;
     if !status.record_set.foreign.is_empty() {
-        writeln!(out, "          of which not ours, and kept: {}", list(&status.record_set.foreign))?;
+        writeln!(out, "        of which not ours, and kept: {}", list(&status.record_set.foreign))?;
     }
     if let Some(plan) = plan {
-        writeln!(out, "  wanted  {}", list(&plan.wanted))?;
+        writeln!(out, "wanted  {}", list(&plan.wanted))?;
         for region in plan.regions.iter().filter(|region| region.published != region.wanted) {
             let verb = if region.wanted { "enters" } else { "leaves" };
-            writeln!(out, "          {} {verb}: {}", region.region, region.because)?;
+            writeln!(out, "        {} {verb}: {}", region.region, region.because)?;
         }
         for held in &plan.held {
-            writeln!(out, "          {CARE}held by {held}{CARE:#}")?;
+            writeln!(out, "        {CARE}held by {held}{CARE:#}")?;
         }
     }
     match change {
-        Change::None => writeln!(out, "  {GOOD}nothing to do{GOOD:#}")?,
+        Change::None => writeln!(out, "{GOOD}nothing to do{GOOD:#}")?,
         Change::Due(Report::DryRun { set, .. }) => {
-            writeln!(out, "  {CARE}a change is due{CARE:#}: the set would hold {}", list(set.values()))?;
+            writeln!(out, "{CARE}a change is due{CARE:#}: the set would hold {}", list(set.values()))?;
         }
-        Change::Due(_) => writeln!(out, "  {CARE}a change is due{CARE:#}")?,
-        Change::Unclear(why) => writeln!(out, "  {BAD}cannot tell{BAD:#}: {why}")?,
+        Change::Due(_) => writeln!(out, "{CARE}a change is due{CARE:#}")?,
+        Change::Unclear(why) => writeln!(out, "{BAD}cannot tell{BAD:#}: {why}")?,
     }
     Ok(())
 }

@@ -360,8 +360,11 @@ impl ServiceState {
     fn raise_region_alarms(&mut self, place: usize, effects: &mut Vec<Effect>) {
         let Some(region) = self.regions.get(place) else { return };
         let name = region.region.name.clone();
-        let no_address = (region.addresses.is_empty() && region.unbound)
-            .then(|| "no EIP is bound to its load balancer, and none was seen before".to_owned());
+        let no_address = (region.addresses.is_empty() && region.unbound).then(|| {
+            "no EIP is bound to its load balancer and none was seen before: an address of it in the record \
+                 set cannot be told from a foreign one, and stays"
+                .to_owned()
+        });
         let gone = region.gone();
         let blind = region.blind();
         self.alarm(Alarm::NoAddress, Some(name.clone()), no_address, effects);

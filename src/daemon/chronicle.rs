@@ -88,7 +88,7 @@ impl Chronicle {
             Report::Sent { generation, from, set } => {
                 *times = WriteTimes { sent: Some(now), taken: None };
                 let (from, to) = (list(from), list(set.values()));
-                info!(%service, generation = generation.0, ttl = set.ttl().as_seconds(), "wrote {to} in place of {from}");
+                info!(%service, generation = generation.0, ttl = set.ttl().as_seconds(), "sent a write of {to} in place of {from}");
             }
             Report::Written { generation, result, message } => {
                 self.recorder.written(service, *result);
