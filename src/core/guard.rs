@@ -6,7 +6,7 @@
 
 use super::plan::{Held, Rule};
 use super::policy::Choice;
-use super::service::Standing;
+use super::standing::Standing;
 use crate::model::{Liveness, Moment, PolicyKind, Service};
 
 /// What may go now.

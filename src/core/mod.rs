@@ -8,6 +8,8 @@
 //! (who should be published) → `guard` (what may go now) → [`Plan`]. `reconcile`, a machine of its own beside
 //! it, brings a record set to what the newest plan wants and reports back. Start at [`Input`] and [`Effect`].
 
+mod alarms;
+mod backoff;
 mod damping;
 mod guard;
 mod plan;
@@ -17,6 +19,7 @@ mod region;
 mod report;
 mod service;
 mod signal;
+mod standing;
 mod status;
 mod write_budget;
 

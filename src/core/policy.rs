@@ -2,7 +2,7 @@
 //!
 //! Pure, and without any caution: what it asks for is then judged by `guard`. Start at [`choose`].
 
-use super::service::Standing;
+use super::standing::Standing;
 use crate::model::{Liveness, Moment, PolicyKind};
 
 /// What the policy asks for one region, and why.

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backoff::{Backoff, MOST, REFUSED_MOST};
 use super::plan::{Generation, Held, Plan, Rule, WriteRules, list};
 use super::report::{Report, WriteResult};
 use super::write_budget::Writes;
@@ -33,14 +34,6 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 /// A write without an answer may still land; so long the set is read every [`WARY_EVERY`].
 const WARY_FOR: Duration = Duration::from_secs(60);
 const WARY_EVERY: Duration = Duration::from_secs(2);
-/// After a failed call; doubles with each further one, up to [`BACKOFF_MOST`].
-const BACKOFF_FIRST: Duration = Duration::from_millis(500);
-const BACKOFF_MOST: Duration = Duration::from_secs(10);
-/// The same after a refusal: the same request will most likely be refused again.
-const REFUSED_MOST: Duration = Duration::from_secs(120);
-/// So many failed calls in a row are no blip any more.
-const AWAY_AFTER: u32 = 3;
-
 /// The next call to make. Its answer goes to `handle_read` or `handle_written`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -77,8 +70,7 @@ pub struct Reconciler {
     plan: Option<Arc<Plan>>,
     phase: Phase,
     writes: Writes,
-    /// Failed calls in a row.
-    failures: u32,
+    backoff: Backoff,
     /// A throttle is obeyed until then, whatever the plan.
     throttled_until: Moment,
     /// A write whose answer was lost may still land until then.
@@ -116,6 +108,7 @@ impl Reconciler {
     #[must_use]
     pub fn new(record: Record, rules: WriteRules, timing: Timing, dry_run: bool, now: Moment) -> Self {
         Self {
+            backoff: Backoff::new(&record.key),
             record,
             rules,
             timing,
@@ -123,7 +116,6 @@ impl Reconciler {
             plan: None,
             phase: Phase::Due { at: now },
             writes: Writes::new(rules.budget),
-            failures: 0,
             throttled_until: Moment::START,
             wary_until: Moment::START,
             pending_since: None,
@@ -208,7 +200,7 @@ impl Reconciler {
                 return;
             }
         };
-        self.failures = 0;
+        self.backoff.succeeded();
         self.reports.push_back(Report::Seen { found: answer.clone() });
         self.phase = match written {
             Some((write, polls)) => self.settle(now, write, polls, answer),
@@ -230,7 +222,7 @@ impl Reconciler {
             Ok(()) => {
                 let result = if superseded { WriteResult::Superseded } else { WriteResult::Applied };
                 self.reports.push_back(told(result, String::new()));
-                self.failures = 0;
+                self.backoff.succeeded();
                 self.phase = Phase::Settling { write, polls: 0, at: now + POLL_FIRST };
                 return;
             }
@@ -240,8 +232,8 @@ impl Reconciler {
             ProviderErrorKind::Lost | ProviderErrorKind::Unclear => {
                 self.reports.push_back(told(WriteResult::Lost, error.message));
                 self.wary_until = now + WARY_FOR;
-                self.failures = self.failures.saturating_add(1);
-                self.phase = Phase::Due { at: now + self.backoff(BACKOFF_MOST) };
+                self.backoff.failed();
+                self.phase = Phase::Due { at: now + self.backoff.wait(MOST) };
             }
             ProviderErrorKind::Refused
             | ProviderErrorKind::Conflict
@@ -257,36 +249,24 @@ impl Reconciler {
 
     /// Counts a failed call, alarms when it is no blip, and says when to try again.
     fn failed(&mut self, now: Moment, error: &ProviderError, when_refused: Alarm) -> Moment {
-        self.failures = self.failures.saturating_add(1);
-        let is_no_blip = self.failures >= AWAY_AFTER;
+        self.backoff.failed();
+        let is_no_blip = self.backoff.is_no_blip();
         let (at, alarm) = match error.kind {
             ProviderErrorKind::Throttled(after) => {
-                let at = now + after.unwrap_or_default().max(self.backoff(BACKOFF_MOST));
+                let at = now + after.unwrap_or_default().max(self.backoff.wait(MOST));
                 self.throttled_until = at;
                 (at, is_no_blip.then_some(Alarm::ProviderAway))
             }
-            ProviderErrorKind::Refused => (now + self.backoff(REFUSED_MOST), Some(when_refused)),
-            ProviderErrorKind::Unclear => (now + self.backoff(BACKOFF_MOST), Some(Alarm::ProviderAway)),
+            ProviderErrorKind::Refused => (now + self.backoff.wait(REFUSED_MOST), Some(when_refused)),
+            ProviderErrorKind::Unclear => (now + self.backoff.wait(MOST), Some(Alarm::ProviderAway)),
             ProviderErrorKind::Away | ProviderErrorKind::Lost | ProviderErrorKind::Conflict => {
-                (now + self.backoff(BACKOFF_MOST), is_no_blip.then_some(Alarm::ProviderAway))
+                (now + self.backoff.wait(MOST), is_no_blip.then_some(Alarm::ProviderAway))
             }
         };
         if let Some(alarm) = alarm {
             self.alarm(alarm, error.message.clone());
         }
         at
-    }
-
-    /// Doubles with each failure in a row. The jitter keeps many record sets from knocking together; it is drawn
-    /// from the name, so that the same inputs give the same times.
-    fn backoff(&self, most: Duration) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        let wait = BACKOFF_FIRST.saturating_mul(1 << doublings).min(most);
-        let seed = self.record.key.name.as_str().bytes().fold(u64::from(self.failures), |hash, byte| {
-            hash.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte)
-        });
-        let eighths = u32::try_from(seed % 5).unwrap_or_default();
-        wait + wait / 8 * eighths
     }
 
     /// A set that was written is in force, or on its way, or something else happened to it.

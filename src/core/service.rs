@@ -5,54 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::plan::{Generation, Held, Plan, RegionPlan};
 use super::region::{RegionState, Step};
 use super::report::Report;
-use super::{Effect, Raised, Transition, guard, policy};
+use super::standing::Standing;
+use super::{Effect, Transition, guard, policy};
 use crate::model::{Alarm, Found, Liveness, Moment, Observation, Pace, RegionName, Service, WhenAllDown};
-
-/// How one region stands, as policy and guard see it.
-#[derive(Clone, Debug)]
-pub(super) struct Standing {
-    pub(super) name: RegionName,
-    pub(super) tier: u32,
-    pub(super) liveness: Liveness,
-    /// When it came to that.
-    pub(super) since: Moment,
-    /// Whether an address of it is in the record set as last seen.
-    pub(super) published: bool,
-    /// Where it can be reached, as far as known.
-    pub(super) addresses: BTreeSet<IpAddr>,
-    /// Those of its addresses, present or past, that are in the set as last seen.
-    pub(super) present: BTreeSet<IpAddr>,
-    /// When it may be published, while that is still to come or just came.
-    pub(super) returns_at: Option<Moment>,
-    /// Whether its signals have fallen and not risen since: a region that was blind in between may be down without.
-    pub(super) fallen: bool,
-    /// What its checks say.
-    pub(super) evidence: String,
-    /// How long a suspect's next look can take to tell.
-    pub(super) settles_within: Duration,
-}
-
-impl Standing {
-    /// The addresses the set holds for it if it is to be in: where it can be reached now, if that is known to
-    /// work; else what the set holds already, for an address that nobody has seen working is no better.
-    pub(super) fn target(&self) -> &BTreeSet<IpAddr> {
-        match self.liveness {
-            Liveness::Up | Liveness::Suspect if !self.addresses.is_empty() => &self.addresses,
-            Liveness::Up | Liveness::Suspect | Liveness::Unknown | Liveness::Down | Liveness::Recovering => {
-                if self.present.is_empty() {
-                    &self.addresses
-                } else {
-                    &self.present
-                }
-            }
-        }
-    }
-}
 
 /// What is known of the record set.
 #[derive(Clone, Debug)]
@@ -229,23 +188,7 @@ impl ServiceState {
     }
 
     fn standings(&self, present: &BTreeSet<IpAddr>) -> Vec<Standing> {
-        let stand = |region: &RegionState| {
-            let present: BTreeSet<IpAddr> = region.owned.intersection(present).copied().collect();
-            Standing {
-                name: region.region.name.clone(),
-                tier: region.region.tier,
-                liveness: region.liveness(),
-                since: region.since,
-                published: !present.is_empty(),
-                addresses: region.addresses.clone(),
-                present,
-                returns_at: region.recovers_at().or_else(|| region.enters_at()),
-                fallen: region.has_fallen(),
-                evidence: region.evidence_in_words(),
-                settles_within: region.settles_within(),
-            }
-        };
-        self.regions.iter().map(stand).collect()
+        self.regions.iter().map(|region| Standing::of(region, present)).collect()
     }
 
     fn wanted_when_all_down(&self, standings: &[Standing], present: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
@@ -325,72 +268,6 @@ impl ServiceState {
                 let region = region.region.name.clone();
                 effects.push(Effect::Pace { service: self.service.name.clone(), region, pace: to });
             }
-        }
-    }
-
-    fn raise_alarms(&mut self, effects: &mut Vec<Effect>) {
-        let all_down = self.regions.iter().all(|r| r.liveness() == Liveness::Down);
-        let what = match self.service.when_all_down {
-            WhenAllDown::KeepLast => "what was published last stays",
-            WhenAllDown::PublishAll => "all of them are published",
-            WhenAllDown::Fallback(_) => "the fallback is published",
-        };
-        let message = all_down.then(|| format!("every region is down; {what}"));
-        self.alarm(Alarm::AllDown, None, message, effects);
-
-        let held = self.held.first().or(self.write_held.as_ref()).map(ToString::to_string);
-        self.alarm(Alarm::Held, None, held, effects);
-
-        let missing =
-            self.seen.as_ref().is_some_and(|seen| seen.found.is_none()) && !self.service.record.create;
-        let message = missing
-            .then(|| format!("{} does not exist; make it, or set create = true", self.service.record.key));
-        self.alarm(Alarm::Missing, None, message, effects);
-
-        for alarm in Report::ALARMS {
-            let message =
-                self.write_alarm.as_ref().filter(|(which, _)| which == alarm).map(|(_, m)| m.clone());
-            self.alarm(*alarm, None, message, effects);
-        }
-        for place in 0..self.regions.len() {
-            self.raise_region_alarms(place, effects);
-        }
-    }
-
-    fn raise_region_alarms(&mut self, place: usize, effects: &mut Vec<Effect>) {
-        let Some(region) = self.regions.get(place) else { return };
-        let name = region.region.name.clone();
-        let no_address = (region.addresses.is_empty() && region.unbound).then(|| {
-            "no EIP is bound to its load balancer and none was seen before: an address of it in the record \
-                 set cannot be told from a foreign one, and stays"
-                .to_owned()
-        });
-        let gone = region.gone();
-        let blind = region.blind();
-        self.alarm(Alarm::NoAddress, Some(name.clone()), no_address, effects);
-        self.alarm(Alarm::Gone, Some(name.clone()), gone, effects);
-        self.alarm(Alarm::Blind, Some(name), blind, effects);
-    }
-
-    /// Raises, keeps or clears one alarm; a changed message alone is kept and not told again.
-    fn alarm(
-        &mut self,
-        alarm: Alarm,
-        region: Option<RegionName>,
-        message: Option<String>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let key = (alarm, region.clone());
-        let was = self.alarms.contains_key(&key);
-        let raised = message.is_some();
-        let told = message.clone().or_else(|| self.alarms.get(&key).cloned()).unwrap_or_default();
-        match message {
-            Some(message) => drop(self.alarms.insert(key, message)),
-            None => drop(self.alarms.remove(&key)),
-        }
-        if was != raised {
-            let service = self.service.name.clone();
-            effects.push(Effect::Alarm(Raised { service, region, alarm, raised, message: told }));
         }
     }
 

@@ -1,0 +1,67 @@
+//! How one region stands at the moment of a decision: all that policy and guard may know of it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::region::RegionState;
+use crate::model::{Liveness, Moment, RegionName};
+
+/// How one region stands, as policy and guard see it.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) name: RegionName,
+    pub(super) tier: u32,
+    pub(super) liveness: Liveness,
+    /// When it came to that.
+    pub(super) since: Moment,
+    /// Whether an address of it is in the record set as last seen.
+    pub(super) published: bool,
+    /// Where it can be reached, as far as known.
+    pub(super) addresses: BTreeSet<IpAddr>,
+    /// Those of its addresses, present or past, that are in the set as last seen.
+    pub(super) present: BTreeSet<IpAddr>,
+    /// When it may be published, while that is still to come or just came.
+    pub(super) returns_at: Option<Moment>,
+    /// Whether its signals have fallen and not risen since: a region that was blind in between may be down without.
+    pub(super) fallen: bool,
+    /// What its checks say.
+    pub(super) evidence: String,
+    /// How long a suspect's next look can take to tell.
+    pub(super) settles_within: Duration,
+}
+
+impl Standing {
+    /// How `region` stands while the record set holds `present`.
+    pub(super) fn of(region: &RegionState, present: &BTreeSet<IpAddr>) -> Self {
+        let present: BTreeSet<IpAddr> = region.owned.intersection(present).copied().collect();
+        Self {
+            name: region.region.name.clone(),
+            tier: region.region.tier,
+            liveness: region.liveness(),
+            since: region.since,
+            published: !present.is_empty(),
+            addresses: region.addresses.clone(),
+            present,
+            returns_at: region.recovers_at().or_else(|| region.enters_at()),
+            fallen: region.has_fallen(),
+            evidence: region.evidence_in_words(),
+            settles_within: region.settles_within(),
+        }
+    }
+
+    /// The addresses the set holds for it if it is to be in: where it can be reached now, if that is known to
+    /// work; else what the set holds already, for an address that nobody has seen working is no better.
+    pub(super) fn target(&self) -> &BTreeSet<IpAddr> {
+        match self.liveness {
+            Liveness::Up | Liveness::Suspect if !self.addresses.is_empty() => &self.addresses,
+            Liveness::Up | Liveness::Suspect | Liveness::Unknown | Liveness::Down | Liveness::Recovering => {
+                if self.present.is_empty() {
+                    &self.addresses
+                } else {
+                    &self.present
+                }
+            }
+        }
+    }
+}
