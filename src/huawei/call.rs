@@ -127,10 +127,14 @@ impl Account {
         call: &Call,
         deadline: Instant,
     ) -> Result<T, ApiError> {
-        let mut tries = 1;
+        let (mut tries, mut last) = (1, None);
         loop {
             let error = match self.attempt(call, deadline).await {
                 Ok(answer) => return Ok(answer),
+                // The deadline came during another try: what the one before it was told says more.
+                Err(error) if matches!(error.kind(), ApiErrorKind::Timeout | ApiErrorKind::Budget) => {
+                    return Err(last.unwrap_or(error));
+                }
                 Err(error) => error,
             };
             let wait = error.retry_after().unwrap_or_else(|| backoff(tries, rand::random()));
@@ -139,6 +143,7 @@ impl Account {
                 return Err(error);
             }
             tracing::debug!(%error, tries, ?wait, "asks again");
+            last = Some(error);
             sleep(wait).await;
             tries += 1;
         }
