@@ -14,7 +14,7 @@ use pointsman::probe::Look;
 use pointsman::probe::schedule::{self, CanLook, Pace, Scheduled, phase_of};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, advance, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -136,6 +136,14 @@ async fn after_a_look_that_took_longer_than_the_interval_the_next_starts_at_once
 }
 
 #[tokio::test(start_paused = true)]
+async fn looks_that_all_take_longer_than_the_interval_follow_each_other() {
+    let mut looks = Loop::start(Takes(vec![0, 6_000, 6_000, 6_000, 6_000]));
+    looks.next().await;
+    let starts = [(7_300, 0), (13_300, 1_000), (19_300, 1_000), (25_300, 1_000), (31_300, 1_000)];
+    assert_eq!(looks.take(5).await, starts);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fast_pace_counts_from_the_last_start() {
     let mut looks = Loop::start(Takes(vec![]));
     assert_eq!(looks.take(2).await, [(300, 0), (7_300, 0)]);
@@ -209,14 +217,15 @@ async fn a_panic_in_a_look_is_seen_by_the_supervisor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_start_on_whole_milliseconds() {
+async fn a_look_that_started_between_milliseconds_is_followed_by_one_due_on_a_whole_millisecond() {
     let mut looks = Loop::start(Takes(vec![]));
     looks.next().await;
-    sleep(Duration::from_micros(3_456_789)).await;
+    advance(Duration::from_micros(3_456_789)).await;
     looks.pace.send_replace(Pace::Fast);
-    looks.next().await;
-    let seen = looks.observations.recv().await.unwrap();
-    assert_eq!(seen.started.since_start().subsec_micros() % 1_000, 0, "{}", seen.started);
+    let between = looks.observations.recv().await.unwrap();
+    assert_eq!(between.started.since_start(), Duration::from_micros(3_756_789));
+    let next = looks.observations.recv().await.unwrap();
+    assert_eq!((next.late.as_micros(), next.started.since_start().as_micros()), (789, 4_756_789));
 }
 
 #[test]

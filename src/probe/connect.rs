@@ -19,7 +19,7 @@ pub(super) async fn connect(at: SocketAddr, source: Option<IpAddr>) -> Result<Tc
     let socket = socket(at, source)?;
     let mut connecting = pin!(socket.connect(at));
     // What the first poll says, our own kernel said before any answer could come: no route, no free port,
-    // a local filter. That is blindness, except for a refusal, which loopback gives at once.
+    // a local filter. That is blindness. Only a refusal is never our own.
     let at_once = poll_fn(|context| Poll::Ready(connecting.as_mut().poll(context))).await;
     match at_once {
         Poll::Ready(Ok(stream)) => Ok(stream),

@@ -341,6 +341,9 @@ impl Stream {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
     use super::*;
     use crate::model::{StatusSet, TlsSettings};
 
@@ -368,5 +371,25 @@ pub(super) mod tests {
                 expires_within: Duration::from_secs(14 * 86_400),
             },
         }
+    }
+    #[tokio::test]
+    async fn the_room_that_a_long_body_took_is_given_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let (mut stream, _peer) = listener.accept().await.unwrap();
+            let body = "x".repeat(60_000);
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.read_to_end(&mut Vec::new()).await
+        });
+        let check = HttpCheck { port, expect_body: Some("x".to_owned()), ..check() };
+        let here = Addresses::Known(Arc::from([std::net::IpAddr::from([127, 0, 0, 1])]));
+        let mut looker = HttpLooker::new(Arc::new(check), None, watch::channel(here).1).unwrap();
+        let deadline = crate::clock::instant_now() + Duration::from_secs(20);
+        let look = looker.look(deadline, &mut Trace::off()).await;
+        assert_eq!(look.saw, "status 200 and the expected body");
+        assert!(looker.asker.buffer.capacity() <= KEPT_BUFFER);
     }
 }

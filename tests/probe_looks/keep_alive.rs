@@ -1,6 +1,11 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use pointsman::clock::instant_now;
 use pointsman::model::{HttpCheck, Reason};
-use pointsman::probe::Trace;
+use pointsman::probe::{Addresses, HttpLooker, Trace};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::server::Server;
 use super::*;
@@ -99,4 +104,30 @@ async fn an_answer_cut_off_on_a_kept_connection_is_a_failure() {
     let [first, second, _] = three_looks(keeping(server.port())).await;
     assert_pass(&first);
     assert_fail(&second, Reason::Closed, "within the answer's head");
+}
+
+#[tokio::test]
+async fn a_connection_to_an_address_that_the_region_has_no_longer_is_closed() {
+    let (closed, mut was_closed) = mpsc::channel(1);
+    let server = Server::doing(move |mut peer| {
+        let closed = closed.clone();
+        async move {
+            while peer.request().await {
+                peer.send(OK).await;
+            }
+            closed.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let (addresses, watched) = watch::channel(Addresses::Known(Arc::from([LOOPBACK])));
+    let mut looker = HttpLooker::new(Arc::new(keeping(server.port())), None, watched).unwrap();
+    assert_pass(&looker.look(instant_now() + PATIENCE, &mut Trace::off()).await);
+    assert!(was_closed.try_recv().is_err());
+    addresses.send_replace(Addresses::Known(Arc::from([IpAddr::from([127, 0, 0, 8])])));
+    assert_fail(
+        &looker.look(instant_now() + PATIENCE, &mut Trace::off()).await,
+        Reason::Refused,
+        "127.0.0.8",
+    );
+    timeout(PATIENCE, was_closed.recv()).await.unwrap().unwrap();
 }

@@ -77,8 +77,30 @@ fn issued(certificate: &Certificate, key: &KeyPair) -> Issued {
     Issued { chain: vec![certificate.der().clone()], key }
 }
 
-/// Answers 200 over TLS, and tells in the body which name was asked for and whether we showed a certificate.
+/// Answers 200 over TLS, and tells in the body what the handshake was.
 async fn serve(issued: Issued, clients_from: Option<&Authority>) -> Server {
+    let acceptor = acceptor(issued, clients_from);
+    Server::doing(move |peer| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Some(mut peer) = peer.within_tls(acceptor).await else { return };
+            while peer.request().await {
+                let session = peer.stream.get_ref().1;
+                let shown = session.peer_certificates().is_some();
+                let name = session.server_name().unwrap_or("none");
+                let kind = session.handshake_kind().unwrap();
+                let protocol = String::from_utf8_lossy(session.alpn_protocol().unwrap());
+                let body = format!("name={name} client={shown} handshake={kind:?} protocol={protocol}");
+                let length = body.len();
+                peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())
+                    .await;
+            }
+        }
+    })
+    .await
+}
+
+fn acceptor(issued: Issued, clients_from: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -92,30 +114,16 @@ async fn serve(issued: Issued, clients_from: Option<&Authority>) -> Server {
             builder.with_client_cert_verifier(verifier.build().unwrap())
         }
     };
-    let config = builder.with_single_cert(issued.chain, issued.key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    Server::doing(move |peer| {
-        let acceptor = acceptor.clone();
-        async move {
-            let Some(mut peer) = peer.within_tls(acceptor).await else { return };
-            while peer.request().await {
-                let session = peer.stream.get_ref().1;
-                let shown = session.peer_certificates().is_some();
-                let body = format!("name={} client={shown}", session.server_name().unwrap_or("none"));
-                let length = body.len();
-                peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())
-                    .await;
-            }
-        }
-    })
-    .await
+    let mut config = builder.with_single_cert(issued.chain, issued.key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
 }
 
 #[tokio::test]
 async fn a_good_certificate_passes_and_its_end_is_read() {
     let authority = Authority::new();
     let server = serve(authority.issue("demo.localdev.me", |_| ()), None).await;
-    let expect_body = Some("name=demo.localdev.me client=false".to_owned());
+    let expect_body = Some("name=demo.localdev.me client=false handshake=Full protocol=http/1.1".to_owned());
     let check = HttpCheck { expect_body, ..authority.check(server.port()) };
     let (look, phases) = traced(check).await;
     assert_pass(&look);
@@ -274,13 +282,51 @@ async fn a_handshake_that_hangs_times_out_and_one_cut_off_is_closed() {
     let authority = Authority::new();
     let hanging = Server::doing(|mut peer| async move { peer.wait_for_close().await }).await;
     let look = look_within(authority.check(hanging.port()), SHORT).await;
-    assert_fail(&look, Reason::Timeout, "did not finish the TLS handshake within 200ms");
+    assert_fail(&look, Reason::Timeout, "did not finish the TLS handshake within 500ms");
     let closing = Server::doing(|peer| async move {
         peer.stream.readable().await.unwrap();
         peer.stream.try_read(&mut [0; 4096]).unwrap();
     })
     .await;
     assert_fail(&super::look(authority.check(closing.port())).await, Reason::Closed, "closed the connection");
+}
+
+#[tokio::test]
+async fn every_handshake_is_a_full_one_so_that_the_certificate_is_judged_anew() {
+    let authority = Authority::new();
+    let server = serve(authority.issue("demo.localdev.me", |_| ()), None).await;
+    let expect_body = Some("handshake=Full".to_owned());
+    let mut looker = looker(HttpCheck { expect_body, ..authority.check(server.port()) });
+    for _ in 0..3 {
+        assert_pass(&looker.look(instant_now() + PATIENCE, &mut Trace::off()).await);
+    }
+    assert_eq!(server.seen().peers.len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_leaves_out_the_farewell_of_tls_is_judged_by_its_answer() {
+    let authority = Authority::new();
+    for (answer, passes) in [
+        ("HTTP/1.1 200 OK\r\n\r\nall of it", true),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nall of it", false),
+    ] {
+        let acceptor = acceptor(authority.issue("demo.localdev.me", |_| ()), None);
+        let server = Server::doing(move |peer| {
+            let acceptor = acceptor.clone();
+            async move {
+                let mut peer = peer.within_tls(acceptor).await.unwrap();
+                peer.request().await;
+                peer.send(answer.as_bytes()).await;
+            }
+        })
+        .await;
+        let look = look(authority.check(server.port())).await;
+        if passes {
+            assert_pass(&look);
+        } else {
+            assert_fail(&look, Reason::Closed, "after 9 bytes of the body");
+        }
+    }
 }
 
 #[tokio::test]
