@@ -1,3 +1,7 @@
+//! Reads the status line and headers of an HTTP answer, where they lie.
+//!
+//! Takes bytes, returns what a look needs of them or what is wrong; does no I/O and keeps nothing.
+
 use std::borrow::Cow;
 
 use super::framing::{Chunked, Framing};

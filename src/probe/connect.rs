@@ -1,3 +1,7 @@
+//! Opens TCP connections, and tells what an error on one says about whom.
+//!
+//! An error of this machine is unknown, one of the region or the way to it is failing (BLIND-IS-NOT-DOWN).
+
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +19,7 @@ pub(super) async fn connect(at: SocketAddr, source: Option<IpAddr>) -> Result<Tc
     let socket = socket(at, source)?;
     let mut connecting = pin!(socket.connect(at));
     // What the first poll says, our own kernel said before any answer could come: no route, no free port,
-    // a local filter. That is blindness, except for a refusal, which loopback gives at once.
+    // a local filter. That is blindness. Only a refusal is never our own.
     let at_once = poll_fn(|context| Poll::Ready(connecting.as_mut().poll(context))).await;
     match at_once {
         Poll::Ready(Ok(stream)) => Ok(stream),
@@ -57,5 +61,32 @@ pub(super) fn broken(error: &io::Error, at: SocketAddr) -> Fault {
             Fault::fail(Reason::Unreachable, format!("{at} cannot be reached: {error}"))
         }
         _ => Fault::local(format!("the connection to {at} broke in an unexpected way: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Outcome;
+
+    #[test]
+    fn an_error_is_held_against_the_region_only_when_it_is_known_to_be_its_own() {
+        for (kind, outcome) in [
+            (ErrorKind::ConnectionRefused, Outcome::Fail(Reason::Refused)),
+            (ErrorKind::ConnectionReset, Outcome::Fail(Reason::Closed)),
+            (ErrorKind::BrokenPipe, Outcome::Fail(Reason::Closed)),
+            (ErrorKind::UnexpectedEof, Outcome::Fail(Reason::Closed)),
+            (ErrorKind::TimedOut, Outcome::Fail(Reason::Timeout)),
+            (ErrorKind::HostUnreachable, Outcome::Fail(Reason::Unreachable)),
+            (ErrorKind::NetworkUnreachable, Outcome::Fail(Reason::Unreachable)),
+            (ErrorKind::NetworkDown, Outcome::Unknown(Reason::Local)),
+            (ErrorKind::PermissionDenied, Outcome::Unknown(Reason::Local)),
+            (ErrorKind::OutOfMemory, Outcome::Unknown(Reason::Local)),
+            (ErrorKind::Other, Outcome::Unknown(Reason::Local)),
+        ] {
+            let fault = broken(&io::Error::from(kind), SocketAddr::from(([127, 0, 0, 1], 80)));
+            assert_eq!(fault.outcome, outcome, "{kind}");
+            assert!(fault.saw.contains("127.0.0.1:80"), "{}", fault.saw);
+        }
     }
 }

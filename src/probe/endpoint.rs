@@ -1,3 +1,7 @@
+//! What all direct looks share: every address in turn, one deadline, one verdict.
+//!
+//! Start at [`look_at_each`]; carries BLIND-IS-NOT-DOWN for unknown addresses and for our own stalls.
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -177,4 +181,36 @@ fn first_to_end(one: Option<Certificate>, other: Option<Certificate>) -> Option<
 fn whole_ms(duration: Duration) -> Duration {
     let ms = (duration + Duration::from_micros(500)).as_millis();
     Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_this_process_slept_through_says_nothing_about_the_region() {
+        let started = clock::instant_now();
+        let deadline = started + Duration::from_secs(2);
+        let noticed = |late_ms| {
+            let now = deadline + Duration::from_millis(late_ms);
+            overdue(Stage::Head, SocketAddr::from(([127, 0, 0, 1], 80)), started, deadline, now)
+        };
+        let on_time = noticed(1_000);
+        assert!(on_time.is(Reason::Timeout));
+        assert_eq!(on_time.saw, "127.0.0.1:80 did not answer within 2s");
+        assert_eq!(noticed(1_001).outcome, Outcome::Unknown(Reason::Local));
+    }
+
+    #[test]
+    fn of_several_certificates_the_first_to_end_is_told() {
+        let ends = |expires| Some(Certificate { expires, expires_soon: false });
+        for (one, other, told) in [
+            (None, None, None),
+            (None, ends(5), ends(5)),
+            (ends(5), None, ends(5)),
+            (ends(5), ends(4), ends(4)),
+        ] {
+            assert_eq!(first_to_end(one, other), told);
+        }
+    }
 }

@@ -1,3 +1,7 @@
+//! Finds the end of an HTTP answer's body, and takes chunks out of their wrapping in place.
+//!
+//! Takes bytes as they come, does no I/O, buffers nothing.
+
 /// How the end of an answer's body is found (RFC 9112, 6.3), and how much of it is still to come.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Framing {

@@ -1,3 +1,8 @@
+//! Looks over HTTP and HTTPS: one request to each of the region's own addresses.
+//!
+//! Its own few lines instead of a client: the request is built once, the answer is parsed where it was read,
+//! and redirects, cookies, compression and pools do not exist. Start at [`HttpLooker`].
+
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -22,11 +27,14 @@ use super::trace::{Stage, Trace};
 use super::{Addresses, Look, LookerError, request};
 use crate::model::{Certificate, HttpCheck, Reason, Scheme};
 
-/// Room for most answers to a look, in bytes; what the buffer starts with and grows by.
-const READ: usize = 2 * 1024;
+/// What the buffer starts with, in bytes: room for most answers to a look.
+const FIRST_READ: usize = 2 * 1024;
 
-/// A buffer that grew beyond this, in bytes, is given back after the look: 10,000 checks keep theirs.
-const KEPT_BUFFER: usize = 16 * 1024;
+/// How much the buffer grows at most when one read has filled it, in bytes: fewer reads of a long body.
+const GROW_MOST: usize = 16 * 1024;
+
+/// A buffer that grew beyond this, in bytes, is given back after the look, since 10,000 checks keep theirs.
+const KEPT_BUFFER: usize = 2 * FIRST_READ;
 
 /// Looks by one HTTP request to each of the region's own addresses. Redirects are not followed.
 #[derive(Debug)]
@@ -185,32 +193,17 @@ impl Asker {
         trace.enter(Stage::Head);
         let Head { status, framing, keeps, length } = self.read_head(&mut connection).await?;
         trace.leave(format_args!("status {status}"));
+        self.judge_status(status, at)?;
         self.buffer.drain(..length);
 
         trace.enter(Stage::Body);
         let body = self.read_body(&mut connection, framing).await?;
         trace.leave(format_args!("{body}"));
-
         if self.check.keep_alive && keeps && body.reusable {
             self.kept.push(connection);
         }
-        if !self.check.expect_status.contains(status) {
-            let expected = &self.check.expect_status;
-            return Err(Fault::fail(
-                Reason::Status,
-                format!("status {status} from {at}, expected {expected}"),
-            ));
-        }
         self.judge_body(&body, at)?;
-        Ok(match (status, self.expect_body.is_empty()) {
-            (200, true) => Cow::Borrowed("status 200"),
-            (200, false) => Cow::Borrowed("status 200 and the expected body"),
-            (204, true) => Cow::Borrowed("status 204"),
-            (301, true) => Cow::Borrowed("status 301"),
-            (302, true) => Cow::Borrowed("status 302"),
-            (status, true) => Cow::Owned(format!("status {status}")),
-            (status, false) => Cow::Owned(format!("status {status} and the expected body")),
-        })
+        Ok(passing(status, !self.expect_body.is_empty()))
     }
 
     async fn read_head(&mut self, connection: &mut Connection) -> Result<Head, Fault> {
@@ -262,6 +255,16 @@ impl Asker {
         Ok(body)
     }
 
+    fn judge_status(&self, status: u16, at: SocketAddr) -> Result<(), Fault> {
+        let expected = &self.check.expect_status;
+        if expected.contains(status) {
+            return Ok(());
+        }
+        let redirect = if (300..400).contains(&status) { "; redirects are not followed" } else { "" };
+        let saw = format!("status {status} from {at}, expected {expected}{redirect}");
+        Err(Fault::fail(Reason::Status, saw))
+    }
+
     fn judge_body(&self, body: &Body, at: SocketAddr) -> Result<(), Fault> {
         if self.expect_body.iter().all(|expected| expected.is_match(&self.buffer)) {
             return Ok(());
@@ -272,6 +275,19 @@ impl Asker {
             format!("the body from {at} ({} bytes) lacks what is expected", body.length)
         };
         Err(Fault::fail(Reason::Body, saw))
+    }
+}
+
+/// What a pass saw, allocated for the rarer statuses only.
+fn passing(status: u16, with_body: bool) -> Cow<'static, str> {
+    match (status, with_body) {
+        (200, false) => Cow::Borrowed("status 200"),
+        (200, true) => Cow::Borrowed("status 200 and the expected body"),
+        (204, false) => Cow::Borrowed("status 204"),
+        (301, false) => Cow::Borrowed("status 301"),
+        (302, false) => Cow::Borrowed("status 302"),
+        (status, false) => Cow::Owned(format!("status {status}")),
+        (status, true) => Cow::Owned(format!("status {status} and the expected body")),
     }
 }
 
@@ -297,8 +313,8 @@ impl Connection {
     /// Appends what comes next; 0 at the end. A server that leaves out TLS' farewell ended, too: whether the
     /// answer was whole, its own framing tells.
     async fn read_more(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Fault> {
-        if buffer.capacity() - buffer.len() < READ / 2 {
-            buffer.reserve(READ);
+        if buffer.capacity() == buffer.len() {
+            buffer.reserve(buffer.len().clamp(FIRST_READ, GROW_MOST));
         }
         let read = match &mut self.stream {
             Stream::Plain(plain) => plain.read_buf(buffer).await,
@@ -325,6 +341,9 @@ impl Stream {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
     use super::*;
     use crate::model::{StatusSet, TlsSettings};
 
@@ -352,5 +371,25 @@ pub(super) mod tests {
                 expires_within: Duration::from_secs(14 * 86_400),
             },
         }
+    }
+    #[tokio::test]
+    async fn the_room_that_a_long_body_took_is_given_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let (mut stream, _peer) = listener.accept().await.unwrap();
+            let body = "x".repeat(60_000);
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.read_to_end(&mut Vec::new()).await
+        });
+        let check = HttpCheck { port, expect_body: Some("x".to_owned()), ..check() };
+        let here = Addresses::Known(Arc::from([std::net::IpAddr::from([127, 0, 0, 1])]));
+        let mut looker = HttpLooker::new(Arc::new(check), None, watch::channel(here).1).unwrap();
+        let deadline = crate::clock::instant_now() + Duration::from_secs(20);
+        let look = looker.look(deadline, &mut Trace::off()).await;
+        assert_eq!(look.saw, "status 200 and the expected body");
+        assert!(looker.asker.buffer.capacity() <= KEPT_BUFFER);
     }
 }

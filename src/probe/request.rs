@@ -1,3 +1,5 @@
+//! Builds a check's HTTP request once, and refuses what would break its syntax.
+
 use super::LookerError;
 use crate::model::HttpCheck;
 

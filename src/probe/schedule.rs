@@ -71,12 +71,16 @@ pub fn phase_of(source: &str) -> u64 {
 }
 
 /// Looks until `stop` is cancelled, which drops a look in flight, or until nobody takes observations.
-pub async fn run<L: CanLook>(scheduled: Scheduled<L>, stop: CancellationToken) {
-    stop.run_until_cancelled(scheduled.look_forever()).await;
+pub async fn run<L: CanLook>(mut scheduled: Scheduled<L>, stop: CancellationToken) {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = scheduled.look_forever() => {}
+    }
 }
 
 impl<L: CanLook> Scheduled<L> {
-    async fn look_forever(mut self) {
+    async fn look_forever(&mut self) {
         // The first look comes soon, whatever the interval, and still spread.
         let mut due = self.beat_from(self.clock.now(), self.check.fast_interval);
         sleep_until(self.clock.instant(due)).await;

@@ -1,3 +1,5 @@
+//! Looks by opening a TCP connection.
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use super::trace::{Stage, Trace};
 use super::{Addresses, Look};
 use crate::model::{Certificate, TcpCheck};
 
-/// Looks by opening a TCP connection and closing it again in the orderly way.
+/// Looks by opening a TCP connection and closing it again, in the orderly way unless the server spoke first.
 #[derive(Debug)]
 pub struct TcpLooker {
     check: TcpCheck,

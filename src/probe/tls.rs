@@ -1,3 +1,7 @@
+//! TLS of the looks: whom to trust, what to present, and what an error or a certificate says.
+//!
+//! Never resumes a session, since a resumed one is not verified anew. Start at [`Tls`].
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;

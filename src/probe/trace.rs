@@ -1,3 +1,5 @@
+//! Follows a look through its stages, for the deadline's message and for `pointsman probe`.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -116,5 +118,23 @@ impl Trace {
     #[must_use]
     pub fn into_phases(self) -> Vec<Phase> {
         self.record.map(|record| record.phases).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_told_once_and_a_trace_that_is_off_tells_none() {
+        for (mut trace, told) in [(Trace::on(), 1), (Trace::off(), 0)] {
+            trace.enter(Stage::Head);
+            trace.leave(format_args!("status {}", 200));
+            trace.leave(format_args!("again"));
+            assert_eq!(trace.stage(), Stage::Head);
+            let phases = trace.into_phases();
+            assert_eq!(phases.len(), told);
+            assert!(phases.iter().all(|phase| phase.name == Stage::Head && phase.saw == "status 200"));
+        }
     }
 }
