@@ -129,6 +129,20 @@ async fn what_cannot_be_looked_at_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_list_that_was_not_asked_for_a_load_balancer_says_nothing_of_it() {
+    let cloud = CloudDouble::start().await;
+    cloud.plays(TWO);
+    let view = CloudView::new(cloud.account(), REGION);
+    let mut first = EipLooker::new(&view, &EipCheck { elb: elb(ELB) });
+    look(&mut first).await;
+    let mut later = EipLooker::new(&view, &EipCheck { elb: elb(OTHER_ELB) });
+    assert_eq!(look(&mut later).await.outcome, Outcome::Fail(Reason::Unbound));
+    let asked = cloud.asked();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(!asked[0].query.contains(OTHER_ELB) && asked[1].query.contains(OTHER_ELB), "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_load_balancer_that_is_watched_no_more_is_asked_for_no_more() {
     let (cloud, _view, mut looker, other) = watched().await;
     drop(other);

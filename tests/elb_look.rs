@@ -317,6 +317,37 @@ async fn a_listener_without_pools_has_no_backends_to_judge() {
 }
 
 #[tokio::test]
+async fn an_answer_without_the_default_pool_is_unknown_and_asked_for_again() {
+    let (cloud, mut looker) = watched().await;
+    cloud.plays_as(POOLS, |body| drop(body["pools"].as_array_mut().unwrap().remove(0)));
+    for _ in 0..2 {
+        cloud.plays("elb-list_all_members-weight-zero");
+        assert_eq!(look(&mut looker).await.outcome, Outcome::Unknown(Reason::Api));
+        assert_eq!(cloud.asked_for(), ["listeners", "pools", "members"]);
+    }
+    // Its members are asked for all the same, and pass when they are online.
+    cloud.plays(ALL_ONLINE);
+    assert_eq!(look(&mut looker).await.outcome, Outcome::Pass);
+    let asked = cloud.asked();
+    let members = asked.iter().find(|asked| asked.what == members(ALL_ONLINE)).unwrap();
+    assert!(members.query.contains("1e7da20b-7a99-5d66-916c-2b4c55efd868"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn of_two_listeners_on_the_port_the_one_that_talks_tcp_counts() {
+    let (cloud, mut looker) = watched().await;
+    cloud.plays_as(LISTENERS, |body| {
+        let mut udp = body["listeners"][0].clone();
+        udp["id"] = json!("udp");
+        udp["protocol"] = json!("UDP");
+        body["listeners"].as_array_mut().unwrap().insert(0, udp);
+    });
+    look(&mut looker).await;
+    let asked = cloud.asked();
+    assert!(asked[1].query.contains("listener_id=ef8a3a19-ca75-51f6-b663-6c5bc9f6298a"), "{asked:?}");
+}
+
+#[tokio::test]
 async fn checks_of_one_listener_share_a_call_and_no_check_counts_an_answer_twice() {
     let cloud = CloudDouble::start().await;
     for sample in [LISTENERS, POOLS, ALL_ONLINE] {

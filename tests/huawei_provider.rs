@@ -259,6 +259,17 @@ async fn errors_of_a_write_say_what_became_of_it_and_none_is_sent_twice() {
 }
 
 #[tokio::test]
+async fn after_a_write_to_what_is_not_there_the_zone_is_looked_for_again() {
+    let (cloud, provider) = zone().await;
+    let found = read_set(&provider).await.unwrap().unwrap();
+    cloud.plays_in_place_of(NOT_FOUND, &what_of(&read(UPDATED)));
+    assert_eq!(replace(&provider, &found).await, Err(ProviderErrorKind::Conflict));
+    let _ = cloud.asked();
+    read_set(&provider).await.unwrap();
+    assert_eq!(cloud.asked_for(), ["zones", "recordsets"]);
+}
+
+#[tokio::test]
 async fn a_write_that_is_not_answered_in_time_is_lost() {
     let (cloud, provider) = zone().await;
     let found = read_set(&provider).await.unwrap().unwrap();

@@ -225,7 +225,7 @@ async fn a_look_that_started_between_milliseconds_is_followed_by_one_due_on_a_wh
     let between = looks.observations.recv().await.unwrap();
     assert_eq!(between.started.since_start(), Duration::from_micros(3_756_789));
     let next = looks.observations.recv().await.unwrap();
-    assert_eq!(next.started.since_start() - next.late, Duration::from_millis(4_756));
+    assert_eq!((next.late.as_micros(), next.started.since_start().as_micros()), (789, 4_756_789));
 }
 
 #[test]

@@ -355,3 +355,22 @@ impl From<Unseen> for Look {
         Self::new(Outcome::Unknown(unseen.reason()), unseen.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_asked_for_before_the_last_look_is_no_news_to_the_next() {
+        let (mut history, mut trace) = (History::default(), Trace::off());
+        let (minute, asked) = (Duration::from_secs(60), instant_now());
+        let mut admits = |asked| {
+            let now = instant_now();
+            Sight::begin(&mut history, minute, now + minute, &mut trace).window.admits(asked)
+        };
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(admits(asked), "it is shared with a look that starts later");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!admits(asked));
+    }
+}

@@ -52,7 +52,7 @@ async fn a_connection_that_nobody_accepts_times_out() {
         queued.push(stream.unwrap());
     }
     let look = tcp(TcpCheck { port: at.port(), source: None }, &[LOOPBACK], SHORT).await;
-    assert_fail(&look, Reason::Timeout, "did not accept the connection within 200ms");
+    assert_fail(&look, Reason::Timeout, "did not accept the connection within 500ms");
 }
 
 #[tokio::test]

@@ -282,7 +282,7 @@ async fn a_handshake_that_hangs_times_out_and_one_cut_off_is_closed() {
     let authority = Authority::new();
     let hanging = Server::doing(|mut peer| async move { peer.wait_for_close().await }).await;
     let look = look_within(authority.check(hanging.port()), SHORT).await;
-    assert_fail(&look, Reason::Timeout, "did not finish the TLS handshake within 200ms");
+    assert_fail(&look, Reason::Timeout, "did not finish the TLS handshake within 500ms");
     let closing = Server::doing(|peer| async move {
         peer.stream.readable().await.unwrap();
         peer.stream.try_read(&mut [0; 4096]).unwrap();
