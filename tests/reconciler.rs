@@ -7,7 +7,7 @@ use std::time::Duration;
 use pointsman::core::{Report, WriteResult};
 use pointsman::model::{Alarm, InForce, OnDrift, Ttl};
 use world::Look::{Fail, Pass};
-use world::{Weather, World, address, foreign, service};
+use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
 
 fn dying(weather: Weather) -> World {
     let mut world = World::new(service(2), &[0, 1]);
@@ -57,6 +57,18 @@ fn writes_that_get_lost_use_up_the_budget_and_refused_ones_do_not() {
     refused.weather = Weather::Fair;
     refused.run(200, &[Fail, Pass]).assert_published(&[1]);
     assert!(refused.alarms.is_empty(), "{:?}", refused.alarms);
+}
+
+#[test]
+fn a_write_that_is_refused_again_and_again_is_sent_less_and_less_often_while_reads_go_on() {
+    let mut world = dying(Weather::Refuse);
+    world.run(1_200, &[Fail, Pass]);
+    assert!((5..25).contains(&results(&world).len()), "{} writes", results(&world).len());
+    let reads = world.reports.iter().filter(|report| matches!(report, Report::Seen { .. })).count();
+    assert!(reads >= 20, "a read every resync, but {reads} in 20 min");
+    // A new plan is tried at once.
+    world.weather = Weather::Fair;
+    world.run(RECOVER_AFTER.as_secs() + 1, &[Pass, Pass]).run(3, &[Pass, Fail]).assert_published(&[0]);
 }
 
 #[test]

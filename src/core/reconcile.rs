@@ -70,7 +70,11 @@ pub struct Reconciler {
     plan: Option<Arc<Plan>>,
     phase: Phase,
     writes: Writes,
-    backoff: Backoff,
+    /// Failed reads in a row, and failed writes: a read that goes well says nothing about the next write.
+    reading: Backoff,
+    writing: Backoff,
+    /// After a failed write the same is not sent again before this.
+    write_again_at: Moment,
     /// A throttle is obeyed until then, whatever the plan.
     throttled_until: Moment,
     /// A write whose answer was lost may still land until then.
@@ -108,7 +112,9 @@ impl Reconciler {
     #[must_use]
     pub fn new(record: Record, rules: WriteRules, timing: Timing, dry_run: bool, now: Moment) -> Self {
         Self {
-            backoff: Backoff::new(&record.key),
+            reading: Backoff::new(&record.key),
+            writing: Backoff::new(&record.key),
+            write_again_at: Moment::START,
             record,
             rules,
             timing,
@@ -146,6 +152,7 @@ impl Reconciler {
             return;
         }
         self.plan = Some(plan);
+        self.write_again_at = self.throttled_until;
         if let Phase::Due { at } = &mut self.phase {
             *at = (*at).min(now.max(self.throttled_until));
         }
@@ -179,12 +186,12 @@ impl Reconciler {
             (Phase::SettleReading { write, polls }, Ok(found)) => (Some((write, polls)), found),
             (Phase::Reading, Ok(found)) => (None, found),
             (Phase::SettleReading { write, polls }, Err(error)) => {
-                let at = self.failed(now, &error, Alarm::ProviderAway);
+                let at = self.read_failed(now, &error);
                 self.phase = Phase::Settling { write, polls, at };
                 return;
             }
             (Phase::Reading, Err(error)) => {
-                let at = self.failed(now, &error, Alarm::ProviderAway);
+                let at = self.read_failed(now, &error);
                 self.phase = Phase::Due { at };
                 return;
             }
@@ -200,7 +207,7 @@ impl Reconciler {
                 return;
             }
         };
-        self.backoff.succeeded();
+        self.reading.succeeded();
         self.reports.push_back(Report::Seen { found: answer.clone() });
         self.phase = match written {
             Some((write, polls)) => self.settle(now, write, polls, answer),
@@ -222,7 +229,7 @@ impl Reconciler {
             Ok(()) => {
                 let result = if superseded { WriteResult::Superseded } else { WriteResult::Applied };
                 self.reports.push_back(told(result, String::new()));
-                self.backoff.succeeded();
+                self.writing.succeeded();
                 self.phase = Phase::Settling { write, polls: 0, at: now + POLL_FIRST };
                 return;
             }
@@ -232,8 +239,8 @@ impl Reconciler {
             ProviderErrorKind::Lost | ProviderErrorKind::Unclear => {
                 self.reports.push_back(told(WriteResult::Lost, error.message));
                 self.wary_until = now + WARY_FOR;
-                self.backoff.failed();
-                self.phase = Phase::Due { at: now + self.backoff.wait(MOST) };
+                self.writing.failed();
+                self.phase = Phase::Due { at: now + self.writing.wait(MOST) };
             }
             ProviderErrorKind::Refused
             | ProviderErrorKind::Conflict
@@ -241,32 +248,28 @@ impl Reconciler {
             | ProviderErrorKind::Throttled(_) => {
                 self.writes.refused();
                 self.reports.push_back(told(WriteResult::Refused, error.message.clone()));
-                let at = self.failed(now, &error, Alarm::WriteRefused);
-                self.phase = Phase::Due { at };
+                self.writing.failed();
+                let (wait, alarm) = weigh(&error, &self.writing, Alarm::WriteRefused);
+                self.obey(now, &error, wait);
+                self.write_again_at = now + wait;
+                self.phase = Phase::Due { at: now + wait.min(self.idle_for(now)) };
+                self.reports.extend(alarm);
             }
         }
     }
 
-    /// Counts a failed call, alarms when it is no blip, and says when to try again.
-    fn failed(&mut self, now: Moment, error: &ProviderError, when_refused: Alarm) -> Moment {
-        self.backoff.failed();
-        let is_no_blip = self.backoff.is_no_blip();
-        let (at, alarm) = match error.kind {
-            ProviderErrorKind::Throttled(after) => {
-                let at = now + after.unwrap_or_default().max(self.backoff.wait(MOST));
-                self.throttled_until = at;
-                (at, is_no_blip.then_some(Alarm::ProviderAway))
-            }
-            ProviderErrorKind::Refused => (now + self.backoff.wait(REFUSED_MOST), Some(when_refused)),
-            ProviderErrorKind::Unclear => (now + self.backoff.wait(MOST), Some(Alarm::ProviderAway)),
-            ProviderErrorKind::Away | ProviderErrorKind::Lost | ProviderErrorKind::Conflict => {
-                (now + self.backoff.wait(MOST), is_no_blip.then_some(Alarm::ProviderAway))
-            }
-        };
-        if let Some(alarm) = alarm {
-            self.alarm(alarm, error.message.clone());
+    fn read_failed(&mut self, now: Moment, error: &ProviderError) -> Moment {
+        self.reading.failed();
+        let (wait, alarm) = weigh(error, &self.reading, Alarm::ProviderAway);
+        self.obey(now, error, wait);
+        self.reports.extend(alarm);
+        now + wait
+    }
+
+    fn obey(&mut self, now: Moment, error: &ProviderError, wait: Duration) {
+        if matches!(error.kind, ProviderErrorKind::Throttled(_)) {
+            self.throttled_until = now + wait;
         }
-        at
     }
 
     /// A set that was written is in force, or on its way, or something else happened to it.
@@ -310,6 +313,7 @@ impl Reconciler {
         if values_wanted(&found.values, &plan) == found.values {
             return match found.in_force {
                 InForce::Yes => {
+                    self.writing.succeeded();
                     self.synced = Some((plan.generation, ours));
                     self.reports.push_back(Report::InSync);
                     idle
@@ -370,6 +374,10 @@ impl Reconciler {
             }
             return None;
         }
+        if self.write_again_at > now {
+            self.phase = Phase::Due { at: self.write_again_at.min(now + self.idle_for(now)) };
+            return None;
+        }
         let may_send_at = self.writes.may_send_at(now);
         if may_send_at > now {
             self.hold_for_budget(now, may_send_at);
@@ -421,6 +429,23 @@ impl Reconciler {
 
     fn alarm(&mut self, alarm: Alarm, message: String) {
         self.reports.push_back(Report::Alarmed { alarm, message });
+    }
+}
+
+/// How long to wait after a failed call, and what to alarm: a refusal at once, anything else when it is no blip
+/// any more.
+fn weigh(error: &ProviderError, backoff: &Backoff, alarm: Alarm) -> (Duration, Option<Report>) {
+    let report = Report::Alarmed { alarm, message: error.message.clone() };
+    let unless_blip = backoff.is_no_blip().then(|| report.clone());
+    match error.kind {
+        ProviderErrorKind::Throttled(after) => {
+            (after.unwrap_or_default().max(backoff.wait(MOST)), unless_blip)
+        }
+        ProviderErrorKind::Refused => (backoff.wait(REFUSED_MOST), Some(report)),
+        ProviderErrorKind::Unclear => (backoff.wait(MOST), Some(report)),
+        ProviderErrorKind::Away | ProviderErrorKind::Lost | ProviderErrorKind::Conflict => {
+            (backoff.wait(MOST), unless_blip)
+        }
     }
 }
 
