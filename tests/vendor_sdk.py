@@ -305,11 +305,14 @@ def record_sets(about, clients):
     body = CreateRecordSetRequestBody(name="new.localdev.me.", type="A", records=["198.51.100.1"],
                                       description="made here", tags=[Tag(key="owner", value="sdk")])
     request = CreateRecordSetRequest(zone_id=zone, body=body)
+    stuck = {"api": "dns", "times": 1, "effect": {"kind": "stuck-pending", "in_force": False}}
+    control(about, "POST", "/sim/faults", stuck)
     made = dns.create_record_set(request)
     check("DNS accepts a new record set: PENDING_CREATE, default TTL",
           (made.status, made.ttl, made.description) == ("PENDING_CREATE", 300, "made here"), made)
     refused("DNS refuses a write while one is pending", lambda: dns.update_record_set(UpdateRecordSetRequest(
         zone_id=zone, recordset_id=made.id, body=UpdateRecordSetReq(ttl=60))), 409, "DNS.0312")
+    control(about, "DELETE", "/sim/faults")
     wait("DNS puts it in force: ACTIVE", lambda: show(made.id), lambda s: s.status == "ACTIVE")
     refused("DNS refuses a second one of that name and type", lambda: dns.create_record_set(request), 409)
 

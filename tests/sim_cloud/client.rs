@@ -171,6 +171,12 @@ pub(crate) async fn ask_in_vain(stream: &mut TcpStream) -> bool {
     timeout(SILENCE, ask(stream)).await.ok().flatten().is_none()
 }
 
+/// Waits until the other side closes the connection.
+pub(crate) async fn until_closed(stream: &mut TcpStream) {
+    let read = timeout(DEADLINE, stream.read(&mut [0; 16])).await.unwrap();
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+}
+
 async fn ask(stream: &mut TcpStream) -> Option<Answer> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: demo.localdev.me\r\n\r\n").await.ok()?;
     let mut bytes = vec![0; 4096];

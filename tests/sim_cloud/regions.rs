@@ -7,7 +7,7 @@ use pointsman::sim::{EndpointState, RegionSetup, Setup, SimulatedCloud};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::client::{Came, ask_again, ask_in_vain, get, is_silent, look, quick, start, until};
+use crate::client::{Came, ask_again, ask_in_vain, get, is_silent, look, quick, start, until, until_closed};
 
 const EIP1: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 10);
 const EIP2: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 20);
@@ -112,6 +112,12 @@ async fn a_kept_connection_dies_with_its_region() {
     }
     region.eip_unbind().await.unwrap();
     assert!(ask_in_vain(&mut stream).await);
+    region.eip_rebind().await.unwrap();
+
+    let mut stream = TcpStream::connect((EIP1, cloud.setup().regions[0].listener_port)).await.unwrap();
+    assert_eq!(ask_again(&mut stream).await.status, 200);
+    region.endpoint(EndpointState::Refuse).await.unwrap();
+    until_closed(&mut stream).await;
 }
 
 #[tokio::test]
