@@ -55,7 +55,7 @@ pub async fn look(wiring: &Wiring, service: &Service, clock: Clock) -> Result<Ou
     let rules = WriteRules { min_published: impatient.min_published, budget: impatient.write_budget };
     let timing = Timing { resync: Duration::from_secs(60) };
     let mut reconciler = Reconciler::new(impatient.record.clone(), rules, timing, true, clock.now());
-    let mut told = Told { core: &mut core, clock, reports: Vec::new() };
+    let mut told = Told { core: &mut core, clock, reports: Vec::new(), trouble: None };
 
     told.follow(&mut reconciler, provider.as_ref(), name).await;
     let (seen, mut addresses) = tokio::sync::mpsc::channel(1.max(impatient.regions.len()));
@@ -83,7 +83,10 @@ pub async fn look(wiring: &Wiring, service: &Service, clock: Clock) -> Result<Ou
     }
     told.reports.clear();
     told.follow(&mut reconciler, provider.as_ref(), name).await;
-    let change = change(told.reports, told.core.plan(name).is_some());
+    let change = match told.trouble {
+        Some(trouble) => Change::Unclear(trouble),
+        None => change(told.reports, told.core.plan(name).is_some()),
+    };
     let plan = core.plan(name).cloned();
     core.service_status(name, clock.now())
         .map(|status| Outlook { status, plan, change })
@@ -95,6 +98,8 @@ struct Told<'a> {
     core: &'a mut Core,
     clock: Clock,
     reports: Vec<Report>,
+    /// Why the last read of the record set failed, if it did.
+    trouble: Option<String>,
 }
 
 impl Told<'_> {
@@ -117,6 +122,7 @@ impl Told<'_> {
         let Some(key) = key else { return };
         if let Some(Call::Read) = reconciler.poll_call(self.clock.now()) {
             let answer = provider.read(&key, instant_now() + READ_DEADLINE).await;
+            self.trouble = answer.as_ref().err().map(ToString::to_string);
             reconciler.handle_read(self.clock.now(), answer);
             // On a dry run this makes no call; it says what it would have called.
             let _none = reconciler.poll_call(self.clock.now());
