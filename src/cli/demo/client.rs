@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// One request through the name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
-    pub(super) at: Moment,
+    pub(super) began: Moment,
+    pub(super) ended: Moment,
     pub(super) served: bool,
 }
 
@@ -81,7 +82,7 @@ impl Client {
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         for turn in 0_usize.. {
             beat.tick().await;
-            let at = clock.now();
+            let began = clock.now();
             let served = match self.resolve().await {
                 Ok(addresses) if !addresses.is_empty() => {
                     let pick = addresses.get(turn % addresses.len()).copied();
@@ -92,7 +93,8 @@ impl Client {
                 }
                 Ok(_) | Err(_) => false,
             };
-            if samples.send(Sample { at, served }).await.is_err() {
+            let ended = clock.now();
+            if samples.send(Sample { began, ended, served }).await.is_err() {
                 return;
             }
         }

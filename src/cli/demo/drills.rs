@@ -357,10 +357,15 @@ async fn answers(stage: &Stage) -> Answers {
 /// What somebody went through who used the name all the time.
 fn clients(stage: &Stage, broken: Moment, left: Option<Moment>, report: &mut Report) {
     let failed: Vec<_> = stage.samples.iter().filter(|sample| !sample.served).collect();
-    let late = failed.iter().filter(|sample| left.is_none_or(|left| sample.at > left)).count();
-    let early = failed.iter().filter(|sample| sample.at < broken).count();
-    let suffered = failed.iter().map(|sample| sample.at.since(broken)).max();
-    let seen = format!("{} of {} requests failed, {late} of them later", failed.len(), stage.samples.len());
+    let late = failed.iter().filter(|sample| left.is_none_or(|left| sample.began > left)).count();
+    // One that was under way when the region broke may fail; one that was over by then may not.
+    let early = failed.iter().filter(|sample| sample.ended < broken).count();
+    let suffered = failed.iter().map(|sample| sample.began.since(broken)).max();
+    let seen = format!(
+        "{} of {} requests failed, {early} of them before and {late} after",
+        failed.len(),
+        stage.samples.len()
+    );
     report.step(
         "a client that asks all the time",
         "none fails once EIP 1 has left",
