@@ -4,7 +4,9 @@ mod world;
 
 use std::time::Duration;
 
-use pointsman::model::{Alarm, CheckName, Expression, Liveness, PolicyKind, Share, WhenAllDown, WhenUnknown};
+use pointsman::model::{
+    Alarm, CheckName, Expression, Liveness, Pace, PolicyKind, Share, WhenAllDown, WhenUnknown,
+};
 use world::Look::{Blind, Fail, Pass};
 use world::{RECOVER_AFTER, World, address, check, foreign, region_name, service};
 
@@ -96,6 +98,35 @@ fn min_published_is_kept_whatever_dies() {
     careful.min_published = 3;
     let mut world = World::new(careful, &[0, 1, 2]);
     world.run(5, &[Pass; 3]).run(60, &[Fail, Pass, Pass]).assert_published(&[0, 1, 2]).assert_writes(0);
+}
+
+#[test]
+fn of_two_that_die_together_only_as_many_leave_as_min_published_allows() {
+    let mut careful = service(3);
+    (careful.min_published, careful.max_removed) = (2, 2);
+    careful.panic_threshold = Share::from_percent(100).unwrap();
+    let mut world = World::new(careful, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(60, &[Fail, Fail, Pass]).assert_published(&[1, 2]);
+}
+
+#[test]
+fn the_last_address_stays_although_its_region_is_dead_until_another_may_enter() {
+    let mut world = World::new(service(2), &[0]);
+    world.run(5, &[Pass, Pass]).run(20, &[Fail, Pass]).assert_published(&[0]);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("NEVER-EMPTY"), "{:?}", world.alarms);
+    world.run(RECOVER_AFTER.as_secs(), &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn while_one_region_is_suspect_all_are_looked_at_fast_and_one_that_recovers_alone_is() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).look(0, Fail);
+    assert_eq!((world.paces[&region_name(0)], world.paces[&region_name(1)]), (Pace::Fast, Pace::Fast));
+    world.run(3, &[Fail, Pass]).run(1, &[Pass, Pass]);
+    assert_eq!(world.liveness(0), Liveness::Recovering);
+    assert_eq!((world.paces[&region_name(0)], world.paces[&region_name(1)]), (Pace::Fast, Pace::Normal));
+    world.run(RECOVER_AFTER.as_secs(), &[Pass, Pass]);
+    assert_eq!(world.paces[&region_name(0)], Pace::Normal);
 }
 
 #[test]

@@ -89,6 +89,35 @@ fn nothing_is_written_on_a_read_that_cannot_be_understood() {
 }
 
 #[test]
+fn an_answer_to_a_write_that_cannot_be_understood_is_settled_by_reading() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+    // The read before the write still goes well.
+    world.weather = Weather::GarbleWrites;
+    world.run(3, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+    assert_eq!(results(&world), [WriteResult::Lost]);
+    world.weather = Weather::Fair;
+    world.run(10, &[Fail, Pass]).assert_writes(1);
+}
+
+#[test]
+fn a_lost_write_that_lands_late_over_a_newer_one_is_corrected_within_seconds() {
+    let mut world = dying(Weather::LoseWrite);
+    world.weather = Weather::Fair;
+    world.run(5, &[Fail, Pass]).assert_published(&[1]);
+    world.zone.values.insert(address(0));
+    world.run(3, &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn an_older_plan_never_takes_the_place_of_a_newer_one() {
+    let mut world = dying(Weather::Fair);
+    let stale = world.plans[0].clone();
+    world.reconciler.handle_plan(world.now, stale);
+    world.run(70, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+}
+
+#[test]
 fn what_somebody_else_removed_is_put_back_within_resync_and_alarmed() {
     let mut world = World::new(service(2), &[0, 1]);
     world.run(65, &[Pass, Pass]);

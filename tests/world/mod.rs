@@ -16,7 +16,7 @@ use std::time::Duration;
 use pointsman::core::{Call, Core, Effect, Input, Plan, Reconciler, Report, Timing, WriteRules};
 use pointsman::model::{
     Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Flap, Found, Fqdn, InForce, Liveness, Moment,
-    Observation, OnDrift, Outcome, PolicyKind, ProviderError, ProviderErrorKind, ProviderName, Reason,
+    Observation, OnDrift, Outcome, Pace, PolicyKind, ProviderError, ProviderErrorKind, ProviderName, Reason,
     Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share, TcpCheck, Threshold, Ttl,
     WhenAllDown, WhenUnknown, WriteBudget,
 };
@@ -105,6 +105,8 @@ pub(crate) enum Weather {
     Throttle,
     /// A read cannot be understood.
     Garble,
+    /// A write is carried out, and what is answered cannot be understood.
+    GarbleWrites,
 }
 
 /// What a look finds.
@@ -136,6 +138,7 @@ pub(crate) struct World {
     pub(crate) transitions: Vec<(RegionName, Liveness)>,
     pub(crate) plans: Vec<Arc<Plan>>,
     pub(crate) reports: Vec<Report>,
+    pub(crate) paces: BTreeMap<RegionName, Pace>,
     pub(crate) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
 }
 
@@ -162,6 +165,7 @@ impl World {
             transitions: Vec::new(),
             plans: Vec::new(),
             reports: Vec::new(),
+            paces: BTreeMap::new(),
             alarms: BTreeMap::new(),
         };
         world.turn();
@@ -254,7 +258,8 @@ impl World {
                     self.alarms.insert((raised.alarm, raised.region), raised.message);
                 }
                 Effect::Alarm(raised) => drop(self.alarms.remove(&(raised.alarm, raised.region))),
-                Effect::Pace { .. } | Effect::Held { .. } => {}
+                Effect::Pace { region, pace, .. } => drop(self.paces.insert(region, pace)),
+                Effect::Held { .. } => {}
             }
         }
     }
@@ -288,9 +293,11 @@ impl World {
                         Weather::Away => Err(error(ProviderErrorKind::Away)),
                         Weather::Throttle => Err(error(ProviderErrorKind::Throttled(None))),
                         Weather::Garble => Err(error(ProviderErrorKind::Unclear)),
-                        Weather::Fair | Weather::Refuse | Weather::LoseAnswer | Weather::LoseWrite => {
-                            Ok(Some(self.zone.clone()))
-                        }
+                        Weather::Fair
+                        | Weather::Refuse
+                        | Weather::LoseAnswer
+                        | Weather::LoseWrite
+                        | Weather::GarbleWrites => Ok(Some(self.zone.clone())),
                     };
                     self.reconciler.handle_read(self.now, answer);
                 }
@@ -306,13 +313,15 @@ impl World {
     fn write(&mut self, values: BTreeSet<IpAddr>) -> Result<(), ProviderError> {
         let (carried_out, result) = match self.weather {
             Weather::Fair | Weather::Garble => (true, Ok(())),
+            Weather::GarbleWrites => (true, Err(error(ProviderErrorKind::Unclear))),
             Weather::Away => (false, Err(error(ProviderErrorKind::Away))),
             Weather::Refuse => (false, Err(error(ProviderErrorKind::Refused))),
             Weather::Throttle => (false, Err(error(ProviderErrorKind::Throttled(None)))),
             Weather::LoseAnswer => (true, Err(error(ProviderErrorKind::Lost))),
             Weather::LoseWrite => (false, Err(error(ProviderErrorKind::Lost))),
         };
-        if carried_out || matches!(result, Err(ProviderError { kind: ProviderErrorKind::Lost, .. })) {
+        let sent = carried_out || self.weather == Weather::LoseWrite;
+        if sent {
             self.sent.push(self.now);
         }
         if carried_out {
