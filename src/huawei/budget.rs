@@ -31,7 +31,8 @@ const PAUSE_OBEYED: Duration = Duration::from_secs(600);
 pub(super) enum Share {
     /// Looks: ELB, EIP and IAM. 20 requests/s, 40 at once.
     Looks,
-    /// Reads of zones and record sets, before and after a write. 5 requests/s, 10 at once.
+    /// Reads of zones and record sets, before and after a write and every `resync`. 20 requests/s, 40 at once, so that
+    /// hundreds of record sets are read soon after a start.
     RecordReads,
     /// Writes of record sets. 5 requests/s, 10 at once.
     RecordWrites,
@@ -49,16 +50,16 @@ impl Share {
     /// From one request to the next, in the long run.
     fn interval(self) -> Duration {
         match self {
-            Self::Looks => Duration::from_millis(50),
-            Self::RecordReads | Self::RecordWrites => Duration::from_millis(200),
+            Self::Looks | Self::RecordReads => Duration::from_millis(50),
+            Self::RecordWrites => Duration::from_millis(200),
         }
     }
 
     /// How many may go at once after a rest.
     fn burst(self) -> u32 {
         match self {
-            Self::Looks => 40,
-            Self::RecordReads | Self::RecordWrites => 10,
+            Self::Looks | Self::RecordReads => 40,
+            Self::RecordWrites => 10,
         }
     }
 }
