@@ -1,6 +1,4 @@
-use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,7 +14,7 @@ use crate::core::Report;
 use crate::daemon::Wiring;
 use crate::daemon::once::{self, Change, Outlook};
 use crate::huawei::Observe;
-use crate::model::Liveness;
+use crate::model::{Liveness, addresses_in_words};
 
 /// Look once, and print what would be written and why
 ///
@@ -65,7 +63,7 @@ fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
     let mut table = Table::new(["region", "is", "at", "check", "look", "ms", "saw"]);
     for region in &status.regions {
         let state = Cell::new(style_of(region.liveness), region.liveness.as_str());
-        let mut head = vec![region.name.as_str().into(), state, list(&region.addresses).into()];
+        let mut head = vec![region.name.as_str().into(), state, addresses_in_words(&region.addresses).into()];
         for check in &region.checks {
             let look = Cell::new(style_of_look(check.last), check.last.unwrap_or("none"));
             let ms = check.latency_ms.map(|ms| format!("{ms:.1}")).unwrap_or_default();
@@ -74,14 +72,18 @@ fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
         }
     }
     write!(out, "{table}")?;
-    let now = status.record_set.values.as_ref().map_or_else(|| "not known".to_owned(), list);
+    let now = status.record_set.values.as_ref().map_or_else(|| "not known".to_owned(), addresses_in_words);
     let ttl = status.record_set.ttl.map(|ttl| format!(", TTL {ttl}")).unwrap_or_default();
     writeln!(out, "now     {now}{ttl}")?;
     if !status.record_set.foreign.is_empty() {
-        writeln!(out, "        of which not ours, and kept: {}", list(&status.record_set.foreign))?;
+        writeln!(
+            out,
+            "        of which not ours, and kept: {}",
+            addresses_in_words(&status.record_set.foreign)
+        )?;
     }
     if let Some(plan) = plan {
-        writeln!(out, "wanted  {}", list(&plan.wanted))?;
+        writeln!(out, "wanted  {}", addresses_in_words(&plan.wanted))?;
         for region in plan.regions.iter().filter(|region| region.published != region.wanted) {
             let verb = if region.wanted { "enters" } else { "leaves" };
             writeln!(out, "        {} {verb}: {}", region.region, region.because)?;
@@ -93,7 +95,11 @@ fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
     match change {
         Change::None => writeln!(out, "{GOOD}nothing to do{GOOD:#}")?,
         Change::Due(Report::DryRun { set, .. }) => {
-            writeln!(out, "{CARE}a change is due{CARE:#}: the set would hold {}", list(set.values()))?;
+            writeln!(
+                out,
+                "{CARE}a change is due{CARE:#}: the set would hold {}",
+                addresses_in_words(set.values())
+            )?;
         }
         Change::Due(_) => writeln!(out, "{CARE}a change is due{CARE:#}")?,
         Change::Unclear(why) => writeln!(out, "{BAD}cannot tell{BAD:#}: {why}")?,
@@ -116,11 +122,4 @@ fn style_of_look(outcome: Option<&str>) -> Style {
         Some("fail") => BAD,
         Some(_) | None => CARE,
     }
-}
-
-fn list(addresses: &BTreeSet<IpAddr>) -> String {
-    if addresses.is_empty() {
-        return "no address".to_owned();
-    }
-    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }

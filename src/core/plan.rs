@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::model::{Liveness, Moment, RecordKey, RegionName, ServiceName, Ttl, WriteBudget};
+use crate::model::{
+    Liveness, Moment, RecordKey, RegionName, ServiceName, Ttl, WriteBudget, addresses_in_words,
+};
 
 /// Orders plans: a later plan has a greater one (NEWEST-PLAN-WINS).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,7 +115,14 @@ impl fmt::Display for Held {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "plan {} for {} ({}): {}", self.generation, self.service, self.key, list(&self.wanted))?;
+        write!(
+            f,
+            "plan {} for {} ({}): {}",
+            self.generation,
+            self.service,
+            self.key,
+            addresses_in_words(&self.wanted)
+        )?;
         for region in &self.regions {
             let change = match (region.published, region.wanted) {
                 (true, true) => "stays in",
@@ -126,7 +135,7 @@ impl fmt::Display for Plan {
                 "\n  {} is {} and {change} ({}): {}",
                 region.region,
                 region.liveness,
-                list(&region.addresses),
+                addresses_in_words(&region.addresses),
                 region.because
             )?;
         }
@@ -135,14 +144,6 @@ impl fmt::Display for Plan {
         }
         Ok(())
     }
-}
-
-/// Addresses in a row, for a sentence.
-pub(super) fn list(addresses: &BTreeSet<IpAddr>) -> String {
-    if addresses.is_empty() {
-        return "no address".to_owned();
-    }
-    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What the reconciler must know beside the plan; it changes only with the configuration.

@@ -16,11 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff::{Backoff, MOST, REFUSED_MOST};
-use super::plan::{Generation, Held, Plan, Rule, WriteRules, list};
+use super::plan::{Generation, Held, Plan, Rule, WriteRules};
 use super::report::{Report, WriteResult};
 use super::write_budget::Writes;
 use crate::model::{
     Alarm, Answer, Found, InForce, Moment, OnDrift, ProviderError, ProviderErrorKind, Record, RecordSet, Ttl,
+    addresses_in_words,
 };
 
 /// The first of the reads that wait for a write to be in force comes so long after it; each further one waits
@@ -340,8 +341,8 @@ impl Reconciler {
             let message = format!(
                 "somebody else changed {}: our addresses in it were {}, now {}",
                 self.record.key,
-                list(synced),
-                list(&ours)
+                addresses_in_words(synced),
+                addresses_in_words(&ours)
             );
             self.alarm(Alarm::Drift, message);
             if self.record.on_drift == OnDrift::Alarm {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::Core;
-use super::plan::{Held, list};
+use super::plan::Held;
 use super::region::RegionState;
 use super::service::ServiceState;
 use super::signal::Signal;
 use crate::model::{
     AlarmStatus, Check, CheckStatus, HeldStatus, Kleene, Liveness, Moment, Outcome, RecordStatus,
-    RegionStatus, ServiceName, ServiceStatus,
+    RegionStatus, ServiceName, ServiceStatus, addresses_in_words,
 };
 
 impl Core {
@@ -94,7 +94,9 @@ fn region_status(state: &ServiceState, region: &RegionState, now: Moment) -> Reg
         since_s: now.since(region.since).as_secs_f64(),
         published: seen.is_some_and(|found| !found.values.is_disjoint(&region.owned)),
         because: match because {
-            Some(plan) if plan.wanted => format!("in, with {}: {evidence}", list(&region.addresses)),
+            Some(plan) if plan.wanted => {
+                format!("in, with {}: {evidence}", addresses_in_words(&region.addresses))
+            }
             Some(_) => format!("out: {evidence}"),
             None => evidence,
         },

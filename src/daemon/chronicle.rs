@@ -4,8 +4,6 @@
 //! warn: something to look into in working hours; error: a promise is at risk; debug: a look.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use tokio::sync::broadcast;
 use tracing::{debug, error, info, warn};
@@ -14,7 +12,7 @@ use super::Event;
 use crate::admin::{Phase, Recorder};
 use crate::core::{Effect, Held, Plan, Raised, Report, Transition, WriteResult};
 use crate::dns::driver::Reported;
-use crate::model::{Alarm, Liveness, Moment, Observation, ServiceName};
+use crate::model::{Alarm, Liveness, Moment, Observation, ServiceName, addresses_in_words};
 
 /// Keeps log, metrics and listeners up to date.
 pub(super) struct Chronicle {
@@ -81,13 +79,14 @@ impl Chronicle {
         let times = self.writes.entry(service.clone()).or_default();
         match &reported.report {
             Report::Seen { found } => {
-                let values = found.as_ref().map(|found| list(&found.values)).unwrap_or_default();
+                let values =
+                    found.as_ref().map(|found| addresses_in_words(&found.values)).unwrap_or_default();
                 debug!(%service, values, "read the record set");
             }
             Report::InSync => debug!(%service, "found the record set in sync"),
             Report::Sent { generation, from, set } => {
                 *times = WriteTimes { sent: Some(now), taken: None };
-                let (from, to) = (list(from), list(set.values()));
+                let (from, to) = (addresses_in_words(from), addresses_in_words(set.values()));
                 info!(%service, generation = generation.0, ttl = set.ttl().as_seconds(), "sent a write of {to} in place of {from}");
             }
             Report::Written { generation, result, message } => {
@@ -116,7 +115,7 @@ impl Chronicle {
                 info!(%service, generation = generation.0, took_ms, "the write is in force");
             }
             Report::DryRun { generation, from, set } => {
-                let (from, to) = (list(from), list(set.values()));
+                let (from, to) = (addresses_in_words(from), addresses_in_words(set.values()));
                 info!(%service, generation = generation.0, "dry run: would have written {to} in place of {from}");
             }
             Report::Held(held) => tell_held(service, std::slice::from_ref(held)),
@@ -141,7 +140,7 @@ fn summary(plan: &Plan) -> String {
     });
     let changes: Vec<String> = changes.collect();
     let why = if changes.is_empty() { "as it is".to_owned() } else { changes.join("; ") };
-    format!("{}: {why}", list(&plan.wanted))
+    format!("{}: {why}", addresses_in_words(&plan.wanted))
 }
 
 fn tell_held(service: &ServiceName, held: &[Held]) {
@@ -163,11 +162,4 @@ fn tell_alarm(raised: &Raised) {
     } else {
         warn!(%service, region, %alarm, "alarm {alarm}: {message}");
     }
-}
-
-fn list(addresses: &BTreeSet<IpAddr>) -> String {
-    if addresses.is_empty() {
-        return "nothing".to_owned();
-    }
-    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,7 @@
 //! Makes the calls that the reconciler asks for, against a provider, and brings their answers back.
 //!
 //! Decides nothing. A plan is replaced by a newer one, never queued; what the reconciler tells goes to the core
-//! in order. A write that is under way when the daemon stops is given [`LAST_WRITE`] to end, so that its outcome
+//! in order. A write that is under way when the daemon stops is given two seconds to end, so that its outcome
 //! is known to the log; the record set is left as it is (LEAVE-AS-IS).
 
 use std::sync::Arc;

@@ -28,7 +28,7 @@ pub use name::{CheckKey, CheckName, CloudName, Fqdn, NameError, ProviderName, Re
 pub use observation::{Certificate, Observation, Outcome, Reason};
 pub use record_set::{
     Answer, EmptyRecordSet, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet,
-    RecordType, Ttl,
+    RecordType, Ttl, addresses_in_words,
 };
 pub use secret::Secret;
 pub use service::{Flap, OnDrift, PolicyKind, Record, Region, Service, Share, WhenAllDown, WriteBudget};

@@ -131,6 +131,15 @@ impl RecordSet {
     }
 }
 
+/// Addresses in a row, for a sentence: "198.51.100.10, 203.0.113.20", or "no address".
+#[must_use]
+pub fn addresses_in_words(addresses: &BTreeSet<IpAddr>) -> String {
+    if addresses.is_empty() {
+        return "no address".to_owned();
+    }
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// A record set as a provider holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
