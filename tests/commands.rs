@@ -1,95 +1,129 @@
-//! What the commands that look once print, and the exit codes that scripts go by.
-
+//! What the commands that look once tell a script by their exit code, and a person by what they print.
 #![cfg(test)] // makes clippy take the helpers below for tests too
 
 mod daemon_world;
 
 use std::process::Output;
 
-use daemon_world::{World, until};
+use daemon_world::{EIP1, EIP2, FOREIGN, Scene, World};
 use pointsman::sim::{Api, Effect, EndpointState, Fault};
 
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-#[track_caller]
-fn assert_exit(output: &Output, code: i32, words: &[&str]) {
-    let said = said(output);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for word in words {
-        assert!(said.contains(word), "no word of {word:?} in {said}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_with_nothing_to_do_exits_with_0() {
-    let world = World::new().await;
-    let eips = world.eips();
-    let wanted = format!("wanted  {}, {}", eips[0], eips[1]);
-    assert_exit(&world.output(&["plan"]).await, 0, &["region1", "status 200", &wanted, "nothing to do"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_with_a_dead_region_shows_why_and_exits_with_2_and_writes_nothing() {
-    let world = World::new().await;
-    world.cloud.region("region1").unwrap().endpoint(EndpointState::Status { status: 503 }).await.unwrap();
-    let eips = world.eips();
-    let now = format!("now     {}, {}", eips[0], eips[1]);
-    let wanted = format!("wanted  {}\n", eips[1]);
-    let words = ["status 503", "down", &now, &wanted, "region1 leaves", "a change is due"];
-    assert_exit(&world.output(&["plan"]).await, 2, &words);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plan_says_that_there_is_nothing_to_do() {
+    let world = World::set(Scene::with_a_foreign_value()).await;
+    let said = world.outcome("plan", &[]).await;
+    ended_with(0, &said, &["region1  up  127.0.1.10", "region2  up  127.0.2.20", "nothing to do"]);
     assert_eq!(world.writes(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_for_a_region_that_is_missing_and_well_wants_it_back() {
-    let world = World::new().await;
-    let eips = world.eips();
-    world.cloud.write_as("somebody", &eips[1..]).unwrap();
-    world.zone_is(&eips[1..]).await;
-    assert_exit(&world.output(&["plan"]).await, 2, &["region1 enters", "a change is due"]);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plan_tells_a_change_that_is_due_with_its_evidence_and_makes_none() {
+    let world = World::set(Scene::with_a_foreign_value()).await;
+    world.break_region("region1").await;
+    let said = world.outcome("plan", &[]).await;
+    let told = [
+        "region1  down  127.0.1.10",
+        "status 503 from 127.0.1.10:",
+        "3 of 3 backends",
+        "now     127.0.1.10, 127.0.2.20, 192.0.2.99, TTL 30",
+        "of which not ours, and kept: 192.0.2.99",
+        "wanted  127.0.2.20",
+        "region1 leaves: ",
+        "a change is due: the set would hold 127.0.2.20, 192.0.2.99",
+    ];
+    ended_with(2, &said, &told);
+    let now: Vec<_> = world.cloud.zone_values();
+    assert_eq!((world.cloud.history().len(), now), (1, vec![EIP1, EIP2, FOREIGN]));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_without_an_answer_from_the_api_exits_with_1_and_says_what_failed() {
-    let world = World::new().await;
-    world.cloud.fault(Fault::new(Api::Dns, Effect::Error { status: 403 }));
-    assert_exit(&world.output(&["plan"]).await, 1, &["cannot tell", "403"]);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plan_cannot_tell_without_the_api() {
+    let world = World::set(Scene::new()).await;
+    for api in [Api::Iam, Api::Elb, Api::Dns] {
+        world.cloud.fault(Fault::new(api, Effect::Error { status: 503 }));
+    }
+    let said = world.outcome("plan", &[]).await;
+    ended_with(1, &said, &["region1  unknown  no address", "now     not known", "cannot tell: ", "503"]);
+    assert_eq!(world.writes(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_look_shows_its_phases_and_exits_by_what_it_came_to() {
-    let world = World::new().await;
-    let probe = async |check: &str| world.output(&["probe", &format!("demo/{check}")]).await;
-    assert_exit(&probe("region1/web").await, 0, &["connect", "head", "status 200", "pass after"]);
-    assert_exit(&probe("region1/elb").await, 0, &["list members", "3 of 3 backends online"]);
-    assert_exit(&probe("region1/eip").await, 0, &["bound"]);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probe_tells_the_phases_of_a_look_that_passes() {
+    let world = World::set(Scene::new()).await;
+    let web = world.outcome("probe", &["demo/region1/web"]).await;
+    ended_with(
+        0,
+        &web,
+        &[
+            "list load balancers: answered",
+            "connected to 127.0.1.10:",
+            "sent GET /",
+            "status 200",
+            "read 30 bytes",
+            "pass after ",
+        ],
+    );
+    let elb = world.outcome("probe", &["demo/region1/elb"]).await;
+    ended_with(0, &elb, &["find listener and pools: answered", "list members: answered", "pass after "]);
+    let eip = world.outcome("probe", &["demo/region1/eip"]).await;
+    ended_with(0, &eip, &["list load balancers: answered", "pass after ", "EIP 127.0.1.10 bound"]);
+}
 
-    let region = world.cloud.region("region1").unwrap();
-    region.endpoint(EndpointState::Refuse).await.unwrap();
-    assert_exit(&probe("region1/web").await, 2, &["refused"]);
-    region.members_offline();
-    until("the load balancer has noticed", async || probe("region1/elb").await.status.code() == Some(2))
-        .await;
-    region.eip_unbind().await.unwrap();
-    assert_exit(&probe("region1/eip").await, 2, &["unbound"]);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probe_exits_with_2_for_a_failure_and_3_for_what_cannot_be_told() {
+    let world = World::set(Scene::new()).await;
+    let region1 = world.cloud.region("region1").unwrap();
+    world.break_region("region1").await;
+    let status = world.outcome("probe", &["demo/region1/web"]).await;
+    ended_with(2, &status, &["fail (status) after ", "status 503 from 127.0.1.10:"]);
+    region1.endpoint(EndpointState::Refuse).await.unwrap();
+    ended_with(2, &world.outcome("probe", &["demo/region1/web"]).await, &["fail (refused) after "]);
+    region1.eip_unbind().await.unwrap();
+    ended_with(2, &world.outcome("probe", &["demo/region1/eip"]).await, &["fail (unbound) after "]);
 
     world.cloud.fault(Fault::new(Api::Elb, Effect::Error { status: 503 }));
-    assert_exit(&probe("region2/elb").await, 3, &["unknown", "503"]);
-    assert_exit(&probe("region2/nothing").await, 1, &["has no check nothing"]);
+    ended_with(3, &world.outcome("probe", &["demo/region1/elb"]).await, &["unknown (api) after ", "503"]);
+    world.cloud.fault(Fault::new(Api::Elb, Effect::Error { status: 401 }));
+    ended_with(3, &world.outcome("probe", &["demo/region1/elb"]).await, &["unknown (credentials) after "]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_that_is_not_right_is_refused_by_every_command_with_its_line() {
-    let world = World::new().await;
-    let text = std::fs::read_to_string(&world.config).unwrap();
-    std::fs::write(&world.config, text.replace("fall = 3", "fal = 3")).unwrap();
-    for command in ["check", "plan", "run"] {
-        assert_exit(
-            &world.output(&[command]).await,
-            1,
-            &["pointsman.toml:", "fal = 3", "the nearest known key is fall"],
-        );
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probe_exits_with_1_for_a_check_that_is_not_there() {
+    let world = World::set(Scene::new()).await;
+    for (check, complaint) in [
+        ("other/region1/web", "there is no service other"),
+        ("demo/region3/web", "service demo has no region region3"),
+        ("demo/region1/tcp", "demo/region1 has no check tcp"),
+    ] {
+        let said = world.outcome("probe", &[check]).await;
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        assert!(String::from_utf8_lossy(&said.stderr).contains(complaint), "{said:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_connects_to_nothing_and_says_what_run_would_refuse() {
+    let world = World::set(Scene::new()).await;
+    ended_with(0, &world.outcome("check", &[]).await, &["good, "]);
+    assert!(world.cloud.requests().is_empty(), "{:?}", world.cloud.requests());
+
+    let wrong = World::set(Scene { service: "polcy = \"all\"", ..Scene::new() }).await;
+    let path = wrong.config();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = text.lines().position(|line| line.starts_with("polcy")).unwrap() + 1;
+    let told = format!("{}:{line}: ", path.display());
+    ended_with(1, &wrong.outcome("check", &[]).await, &[&told, "polcy", "policy"]);
+    let refused = wrong.outcome("run", &[]).await;
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(&told), "{refused:?}");
+}
+
+fn ended_with(code: i32, said: &Output, told: &[&str]) {
+    let text = String::from_utf8_lossy(&said.stdout);
+    let complaints = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(code), "{text}{complaints}");
+    for part in told {
+        assert!(text.contains(part), "{part:?} is not in\n{text}{complaints}");
+    }
+    assert!(!text.contains('\u{1b}'), "colour in a pipe:\n{text}");
 }

@@ -1,155 +1,239 @@
-//! How the daemon starts, shows itself, and stops.
-
+//! One daemon's life: how it starts, what it says while it runs, how it ends.
 #![cfg(test)] // makes clippy take the helpers below for tests too
 
 mod daemon_world;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use daemon_world::{MARKED_KEY, World, get, needs, until};
+use daemon_world::{EIP1, EIP2, FOREIGN, Now, REGIONS, Scene, World, all_at_once};
+use pointsman::model::Secret;
 use pointsman::sim::{Api, Effect, EndpointState, Fault};
+use serde_json::{Value, json};
 
 /// What a stop may take.
-const STOP: Duration = Duration::from_secs(5);
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// No answer for as long as a test can last.
+const NEVER: Effect = Effect::Slow { delay: Duration::from_secs(3_600) };
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_ends_it_with_0_within_5_s_and_leaves_the_record_set_as_it_is() {
-    for signal in ["TERM", "INT"] {
-        let world = World::new().await;
-        let mut daemon = world.daemon(&[], &[]).await;
-        daemon.ready().await;
-        daemon.signal(signal);
-        let status = daemon.ends(STOP).await;
-        assert_eq!(status.code(), Some(0), "{}", daemon.log());
-        assert_eq!(world.writes(), 0, "LEAVE-AS-IS");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_does_not_wait_for_an_api_or_an_endpoint_that_hangs() {
-    let world = World::new().await;
-    let mut daemon = world.daemon(&[], &[]).await;
-    daemon.ready().await;
-    for api in [Api::Elb, Api::Dns, Api::Iam] {
-        world.cloud.fault(Fault::new(api, Effect::Slow { delay: Duration::from_secs(60) }));
-    }
-    for region in ["region1", "region2"] {
-        world.cloud.region(region).unwrap().endpoint(EndpointState::Hang).await.unwrap();
-    }
-    daemon.says("suspect").await;
-    daemon.signal("TERM");
-    assert_eq!(daemon.ends(STOP).await.code(), Some(0), "{}", daemon.log());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_says_what_it_would_write_and_writes_nothing() {
-    let world = World::new().await;
-    let daemon = world.daemon(&["--dry-run"], &[]).await;
-    daemon.ready().await;
-    world.cloud.region("region1").unwrap().endpoint(EndpointState::Refuse).await.unwrap();
-    daemon.says("dry run: would have written").await;
-    assert_eq!(world.writes(), 0);
-    assert!(get(daemon.admin, "/api/v1/status").await.1.contains(r#""dry_run":true"#));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn it_is_ready_once_every_region_has_a_verdict_and_shows_what_it_sees() {
-    let world = World::new().await;
-    // Without addresses nobody can be looked at, and without the ELB's API there are none.
-    let fault = world.cloud.fault(Fault::new(Api::Elb, Effect::Error { status: 503 }));
-    let daemon = world.daemon(&[], &[]).await;
-    assert_eq!(get(daemon.admin, "/healthz").await.0, 200);
-    let (status, body) = get(daemon.admin, "/readyz").await;
-    assert!(status == 503 && body.contains("demo/region1"), "{status} {body}");
-    world.cloud.clear(fault);
-    daemon.ready().await;
-
-    world.cloud.region("region1").unwrap().endpoint(EndpointState::Status { status: 500 }).await.unwrap();
-    let eips = world.eips();
-    world.zone_is(&eips[1..]).await;
-    until("the status shows it", async || {
-        let (_, body) = get(daemon.admin, "/api/v1/status").await;
-        let status: serde_json::Value = serde_json::from_str(&body).unwrap();
-        let service = &status["services"][0];
-        let region = &service["regions"][0];
-        region["liveness"] == "down"
-            && region["published"] == false
-            && region["checks"][0]["reason"] == "status"
-            && service["record_set"]["in_sync"] == true
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_it_soon_and_leaves_the_record_set_as_it_is() {
+    all_at_once(["TERM", "INT"], |signal| async move {
+        let mut world = World::watched(Scene::with_a_foreign_value()).await;
+        stops_well(&mut world, signal).await;
+        assert_eq!(world.writes(), 0);
     })
     .await;
-    let (_, metrics) = get(daemon.admin, "/metrics").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_waits_for_no_api_and_no_endpoint_that_hangs() {
+    let mut world = World::watched(Scene::with_a_foreign_value()).await;
+    for region in REGIONS {
+        world.cloud.region(region).unwrap().endpoint(EndpointState::Hang).await.unwrap();
+    }
+    world.cloud.fault(Fault::new(Api::Elb, NEVER));
+    world.cloud.fault(Fault::new(Api::Dns, NEVER));
+    let hangs = |now: &Now, region| now.check(region, "web")["reason"] == "timeout";
+    world.until("looks hang", |now| REGIONS.iter().all(|region| hangs(now, region))).await;
+    let read_age = |now: &Now| now.service["record_set"]["read_age_s"].as_f64();
+    world.until("a read of the record set hangs", |now| read_age(now) > Some(2.0)).await;
+    assert_eq!(world.get("/healthz").await.unwrap(), (200, "ok\n".to_owned()));
+    stops_well(&mut world, "TERM").await;
+    assert_eq!(world.writes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_gives_a_write_that_hangs_little_time() {
+    let mut world = World::watched(Scene::with_a_foreign_value()).await;
+    world.cloud.fault(Fault::new(Api::Dns, NEVER).writes());
+    world.break_region("region1").await;
+    world.until("the write is taken up, and its answer awaited", |_| world.writes() == 1).await;
+    stops_well(&mut world, "TERM").await;
+    assert_eq!(world.writes(), 1);
+    world.assert_history_is_harmless();
+}
+
+async fn stops_well(world: &mut World, signal: &str) {
+    let before = world.cloud.history().len();
+    let (status, took) = world.stop(signal).await;
+    let log = world.log();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(took < STOP_WITHIN, "it took {took:?} to stop:\n{log}");
+    assert!(log.contains("stopping; every record set stays as it is") && log.contains("stopped"), "{log}");
+    assert_eq!(world.cloud.history().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_says_what_it_would_write_and_writes_nothing() {
+    let by_argument: (&[&str], &str) = (&["--dry-run"], "");
+    all_at_once([by_argument, (&[], "dry_run = true")], |(arguments, daemon)| async move {
+        let mut world = World::set(Scene { daemon, ..Scene::with_a_foreign_value() }).await;
+        world.run(arguments).await;
+        world.until("all is well", Now::all_well).await;
+        world.break_region("region1").await;
+        let line = "dry run: would have written 127.0.2.20, 192.0.2.99 in place of 127.0.1.10, 127.0.2.20, 192.0.2.99";
+        world.until("it says so", |_| world.log().contains(line)).await;
+        let now = world.now().await;
+        assert_eq!(now.service["record_set"]["wanted"], json!(["127.0.2.20"]));
+        assert!(now.zone_holds(&[EIP1, EIP2, FOREIGN]), "{now:#?}");
+        let status: Value = serde_json::from_str(&world.get("/api/v1/status").await.unwrap().1).unwrap();
+        assert_eq!(status["dry_run"], true);
+        assert_eq!(world.stop("TERM").await.0.code(), Some(0));
+        assert_eq!(world.writes(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_ready_once_there_is_a_verdict_on_every_region() {
+    let mut world = World::set(Scene::new()).await;
+    world.cloud.fault(Fault::new(Api::Iam, Effect::Closed));
+    world.run(&[]).await;
+    let (code, body) = world.get("/readyz").await.unwrap();
+    assert_eq!(code, 503, "nothing is known of any region yet: {body}");
+    let waiting: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(waiting, json!({"ready": false, "without_verdict": ["demo/region1", "demo/region2"]}));
+    assert_eq!(world.get("/healthz").await.unwrap().0, 200);
+    world.cloud.clear_faults();
+    world.until("all is well", Now::all_well).await;
+    let (code, body) = world.get("/readyz").await.unwrap();
+    assert_eq!(
+        (code, serde_json::from_str(&body).unwrap()),
+        (200, json!({"ready": true, "without_verdict": []}))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_the_log_and_the_metrics_tell_of_a_failover() {
+    let world = failed_over(Scene::with_a_foreign_value(), &[]).await;
+    let now = world.now().await;
+    let set = &now.service["record_set"];
+    assert_eq!(
+        (&set["values"], &set["foreign"], &set["wanted"], &set["ttl"], &set["in_sync"]),
+        (
+            &json!(["127.0.2.20", "192.0.2.99"]),
+            &json!(["192.0.2.99"]),
+            &json!(["127.0.2.20"]),
+            &json!(30),
+            &json!(true)
+        )
+    );
+    let region1 = now.region("region1");
+    assert_eq!((&region1["liveness"], &region1["published"]), (&json!("down"), &json!(false)));
+    assert!(
+        region1["because"].as_str().unwrap().starts_with("out: web: status 503 from 127.0.1.10:"),
+        "{region1:#}"
+    );
+    let log = world.log();
+    for line in [
+        "region1 went from up to suspect",
+        "region1 went from suspect to down",
+        "planned 127.0.2.20: region1 leaves",
+        "sent a write of 127.0.2.20, 192.0.2.99 in place of",
+        "the provider took the write",
+        "the write is in force",
+    ] {
+        assert!(log.contains(line), "{line:?} in\n{log}");
+    }
+    let metrics = world.get("/metrics").await.unwrap().1;
     for series in [
         r#"pointsman_region_liveness{region="region1",service="demo",state="down"} 1"#,
+        r#"pointsman_region_published{region="region1",service="demo"} 0"#,
         r#"pointsman_record_set_writes_total{result="applied",service="demo"} 1"#,
-        r#"pointsman_record_set_in_sync{service="demo"} 1"#,
-        r#"pointsman_failover_seconds_count{phase="detect",service="demo"} 1"#,
-        r#"pointsman_signal_passing{check="web",region="region1",service="demo"} 0"#,
+        r#"pointsman_failover_seconds_count{phase="activate",service="demo"} 1"#,
+        r#"pointsman_record_set_addresses{service="demo"} 2"#,
     ] {
-        assert!(metrics.contains(series), "no {series} in {metrics}");
+        assert!(metrics.lines().any(|line| line == series), "{series} in\n{metrics}");
     }
-    lint(&metrics);
+    promtool_is_silent_on(&metrics);
 }
 
-/// Prometheus' own tool has nothing to say about them.
-fn lint(metrics: &str) {
-    let mut promtool = Command::new(needs("promtool", "prometheus"))
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_secret_key_shows_nowhere_even_at_the_finest_log_level() {
-    let world = World::new().await;
-    let daemon = world.daemon(&[], &[("RUST_LOG", "trace")]).await;
-    daemon.ready().await;
-    // Errors are where secrets like to show.
-    world.cloud.fault(Fault::new(Api::Elb, Effect::Error { status: 401 }));
-    world.cloud.region("region1").unwrap().endpoint(EndpointState::Refuse).await.unwrap();
-    let eips = world.eips();
-    world.zone_is(&eips[1..]).await;
-    daemon.says("blind").await;
-    let shown =
-        [daemon.log(), get(daemon.admin, "/metrics").await.1, get(daemon.admin, "/api/v1/status").await.1];
-    assert!(shown[0].contains("TRACE"), "the log is not as fine as this test needs it");
-    assert!(shown.iter().all(|text| !text.contains(MARKED_KEY)), "SECRETS-STAY");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn as_json_every_line_is_an_object_that_says_when_how_grave_and_what() {
-    let world = World::new().await;
-    let text = std::fs::read_to_string(&world.config).unwrap();
-    let text = text.replace("[daemon]\n", "[daemon]\nlog = { level = \"info\", format = \"json\" }\n");
-    std::fs::write(&world.config, text).unwrap();
-    let daemon = world.daemon(&[], &[]).await;
-    daemon.ready().await;
-    daemon.says("planned").await;
-    for line in daemon.log().lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        for key in ["timestamp", "level", "message"] {
-            assert!(line[key].is_string(), "no {key} in {line}");
+fn promtool_is_silent_on(metrics: &str) {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = match promtool.spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!("this test needs promtool; please do: apt-get install prometheus")
         }
+        Err(error) => panic!("promtool does not start: {error}"),
+    };
+    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let said = promtool.wait_with_output().unwrap();
+    assert!(said.status.success() && said.stdout.is_empty() && said.stderr.is_empty(), "{said:?}\n{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_told_by_any_log_line_metric_or_status() {
+    let (key, token) = ("MarkedSecretKeyThatMustStay", "MarkedTokenThatMustStay");
+    let scene = || {
+        let mut scene = Scene::new();
+        scene.cloud.secret_key = Secret::new(key);
+        scene.daemon = "log = { level = \"info\", format = \"json\" }";
+        scene
+    };
+    // From a file, through a failover.
+    let mut good = failed_over(scene(), &[("RUST_LOG", "trace")]).await;
+    // From the environment, with a token, refused by the cloud.
+    let mut refused =
+        World::set(Scene { credentials: Some("credentials = \"environment\""), ..scene() }).await;
+    let access = refused.cloud.setup().access_key.clone();
+    let environment = [
+        ("RUST_LOG", "trace"),
+        ("HUAWEICLOUD_SDK_AK", access.as_str()),
+        ("HUAWEICLOUD_SDK_SK", key),
+        ("HUAWEICLOUD_SDK_SECURITY_TOKEN", token),
+    ];
+    refused.cloud.fault(Fault::new(Api::Elb, Effect::Error { status: 401 }));
+    refused.run_with(&[], &environment).await;
+    refused.until("it is refused", |now| now.check("region1", "elb")["reason"] == "credentials").await;
+
+    for world in [&mut good, &mut refused] {
+        let mut told = String::new();
+        for path in ["/metrics", "/api/v1/status", "/api/v1/services/demo", "/readyz"] {
+            told += &world.get(path).await.unwrap().1;
+        }
+        world.stop("TERM").await;
+        let log = world.log();
+        assert!(log.contains("\"TRACE\""), "it must tell all it can:\n{log}");
+        for secret in [key, token] {
+            let found = log.lines().chain(told.lines()).find(|line| line.contains(secret));
+            assert_eq!(found, None, "{secret} came out");
+        }
+        every_line_is_json(&log);
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_taken_is_an_error_that_names_it() {
-    let world = World::new().await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let text = std::fs::read_to_string(&world.config).unwrap();
-    std::fs::write(&world.config, text.replace("127.0.0.1:0", &address.to_string())).unwrap();
-    let output = world.output(&["run"]).await;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains(&address.to_string()), "{said}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_lines_in_json_parse_and_have_fields_for_what_a_program_looks_for() {
+    let scene = Scene { daemon: "log = { level = \"info\", format = \"json\" }", ..Scene::new() };
+    let mut world = failed_over(scene, &[]).await;
+    world.stop("TERM").await;
+    let lines = every_line_is_json(&world.log());
+    let down = lines.iter().find(|line| line["to"] == "down").unwrap();
+    let fields = ["level", "service", "region", "from"].map(|field| &down[field]);
+    assert_eq!(fields, [&json!("INFO"), &json!("demo"), &json!("region1"), &json!("suspect")], "{down:#}");
+}
+
+/// A daemon in whose world region1 has just left.
+async fn failed_over(scene: Scene, environment: &[(&str, &str)]) -> World {
+    let mut world = World::set(scene).await;
+    world.run_with(&[], environment).await;
+    world.until("all is well", Now::all_well).await;
+    world.break_region("region1").await;
+    let is_out =
+        |now: &Now| now.liveness("region1") == "down" && now.service["record_set"]["in_sync"] == true;
+    world.until("region1 has left", |now| is_out(now) && !now.zone.contains(&EIP1)).await;
+    world
+}
+
+fn every_line_is_json(log: &str) -> Vec<Value> {
+    let parse = |line: &str| {
+        let parsed: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(parsed["timestamp"].is_string() && parsed["message"].is_string(), "{line}");
+        parsed
+    };
+    log.lines().map(parse).collect()
 }

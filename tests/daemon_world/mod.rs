@@ -1,227 +1,275 @@
-//! The built daemon against the simulated cloud, each on loopback, quick enough for a test.
-#![expect(dead_code, reason = "each test file uses its part of it")]
+//! A simulated cloud, a configuration for it, and the built binary running by that, all on loopback.
+//!
+//! A test begins with a [`Scene`], makes a [`World`] of it, breaks something, and waits with [`World::until`]
+//! for what must come of it. Waiting polls, and fails loudly past [`DEADLINE`] with the log and the status.
+#![expect(dead_code, reason = "each test crate uses the part it needs")]
 
-use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+mod process;
+mod scene;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use pointsman::clock::instant_now;
-use pointsman::sim::{Setup, SimulatedCloud};
-use tempfile::TempDir;
+use pointsman::sim::{EndpointState, SimulatedCloud};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// Far more than anything here takes on an idle machine; the test machines are not always idle.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+use process::Process;
+pub(crate) use scene::Scene;
 
-/// A secret key that is easy to find wherever it leaks.
-pub(crate) const MARKED_KEY: &str = "MarkedSecretKeyThatNobodyMayEverSee00000";
+/// Past this, what is waited for does not come. A busy machine takes a tenth of it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+const BLINK: Duration = Duration::from_millis(20);
+/// One question to a server on loopback.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Looks ten times as fast as by default.
-const QUICK: &str = "interval = \"400ms\"\nfast_interval = \"100ms\"\ntimeout = \"400ms\"\nfall = 3\nrise = 2\n\
-                     recover_after = \"800ms\"\n";
+pub(crate) const REGIONS: [&str; 2] = ["region1", "region2"];
+pub(crate) const EIP1: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 10));
+pub(crate) const EIP2: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 2, 20));
+/// A value in the zone that is not ours.
+pub(crate) const FOREIGN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 99));
 
+/// A cloud, and perhaps a daemon that watches it.
 pub(crate) struct World {
     pub(crate) cloud: SimulatedCloud,
-    pub(crate) config: PathBuf,
-    folder: TempDir,
+    folder: tempfile::TempDir,
+    daemon: Option<Process>,
+}
+
+/// What a person sees who looks now.
+#[derive(Debug)]
+pub(crate) struct Now {
+    /// The first service of `/api/v1/status`; null while nobody answers.
+    pub(crate) service: Value,
+    /// What the zone answers.
+    pub(crate) zone: BTreeSet<IpAddr>,
 }
 
 impl World {
-    /// A cloud with two regions, and a configuration that looks at them in every way.
-    pub(crate) async fn new() -> Self {
-        let mut setup = Setup::two_regions();
-        setup.notice = Duration::from_secs(1);
-        Self::with(setup, |cloud| {
-            let mut regions = String::new();
-            for region in &cloud.setup().regions {
-                writeln!(
-                    regions,
-                    "[[service.region]]\nname = \"{}\"\ncloud_region = \"{}\"\nelb = \"{}\"\nlistener_port = {}",
-                    region.name, region.cloud_region, region.elb_id, region.listener_port
-                )
-                .unwrap();
-            }
-            format!("{}{}{}{regions}", check("web", "http"), check("elb", "elb"), check("eip", "eip"))
-        })
-        .await
-    }
-
-    /// A cloud of that setup, and a service with the checks and regions that `service` writes.
-    pub(crate) async fn with(mut setup: Setup, service: impl Fn(&SimulatedCloud) -> String) -> Self {
-        setup.secret_key = pointsman::model::Secret::new(MARKED_KEY);
-        let cloud = SimulatedCloud::start(setup).await.unwrap();
+    /// The cloud and the configuration; nobody watches it yet.
+    pub(crate) async fn set(scene: Scene) -> Self {
+        let cloud = SimulatedCloud::start(scene.cloud.clone()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("pointsman.toml");
-        let at = cloud.endpoint();
-        let text = format!(
-            "[daemon]\nlisten = \"127.0.0.1:0\"\nresync = \"2s\"\n\
-             [cloud.main]\nregion = \"cn-north-4\"\n\
-             endpoints = {{ iam = \"{at}\", elb = \"{at}\", eip = \"{at}\", dns = \"{at}\" }}\n\
-             [dns.private]\nkind = \"huawei\"\nzone = \"{}\"\nzone_type = \"private\"\n\
-             [defaults]\n{QUICK}[[service]]\nname = \"demo\"\ndomain = \"{}\"\n{}",
-            cloud.setup().zone,
-            cloud.setup().record,
-            service(&cloud)
-        );
-        std::fs::write(&config, text).unwrap();
-        Self { cloud, config, folder }
+        let world = Self { cloud, folder, daemon: None };
+        let mut key =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(world.key_file()).unwrap();
+        key.write_all(world.cloud.setup().secret_key.expose().as_bytes()).unwrap();
+        std::fs::write(world.config(), scene.configuration(&world.cloud, &world.key_file())).unwrap();
+        world
     }
 
-    /// The program with this world's configuration and keys.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    /// With a daemon that watches it, and has found all to be well.
+    pub(crate) async fn watched(scene: Scene) -> Self {
+        let mut world = Self::set(scene).await;
+        world.run(&[]).await;
+        world.until("all is well", Now::all_well).await;
+        world
+    }
+
+    /// Starts the daemon; returns when it says where it listens.
+    pub(crate) async fn run(&mut self, arguments: &[&str]) {
+        self.run_with(arguments, &[]).await;
+    }
+
+    /// The same with environment variables.
+    pub(crate) async fn run_with(&mut self, arguments: &[&str], environment: &[(&str, &str)]) {
+        let mut command = self.command("run", arguments);
+        command.envs(environment.iter().copied());
+        self.daemon = Some(Process::start(command).await);
+    }
+
+    /// A command of the binary with this world's configuration.
+    pub(crate) fn command(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
-        command
-            .args(arguments)
-            .args(["--config".as_ref(), self.config.as_os_str()])
-            .env_remove("RUST_LOG")
-            .env("HUAWEICLOUD_SDK_AK", &self.cloud.setup().access_key)
-            .env("HUAWEICLOUD_SDK_SK", MARKED_KEY);
+        command.arg(name).args(arguments).arg("--config").arg(self.config());
+        for variable in ["RUST_LOG", "CLICOLOR_FORCE", "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"] {
+            command.env_remove(variable);
+        }
         command
     }
 
-    /// Runs it to its end, without holding up the simulated cloud.
-    pub(crate) async fn output(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command(arguments);
-        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+    /// Lets such a command run to its end while the cloud goes on.
+    pub(crate) async fn outcome(&self, name: &str, arguments: &[&str]) -> Output {
+        let mut command = self.command(name, arguments);
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
-    /// Starts the daemon and waits until it says where it listens.
-    pub(crate) async fn daemon(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
-        let log = self.folder.path().join("log");
-        let mut command = self.command(&["run"]);
-        command.args(arguments).envs(environment.iter().copied());
-        command.stderr(Stdio::from(std::fs::File::create(&log).unwrap()));
-        let child = command.spawn().unwrap();
-        let mut daemon = Daemon { child, log, admin: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        until("the daemon says where it listens", async || daemon.said("listen")).await;
-        let text = daemon.log();
-        let at = text.split("listen").nth(1).unwrap().trim_start_matches(['=', '"', ':']);
-        let end = at.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(at.len());
-        daemon.admin = at[..end].parse().unwrap();
-        daemon
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("pointsman.toml")
     }
 
-    /// Waits until the zone holds exactly these.
-    pub(crate) async fn zone_is(&self, addresses: &[IpAddr]) {
-        let what = format!("the zone holds {addresses:?}");
-        until(&what, async || {
-            let mut there = self.cloud.zone_values();
-            there.sort_unstable();
-            there == addresses
-        })
-        .await;
+    fn key_file(&self) -> PathBuf {
+        self.folder.path().join("secret.key")
     }
 
-    /// The EIPs of the cloud's regions, in ascending order.
-    pub(crate) fn eips(&self) -> Vec<IpAddr> {
-        self.cloud.setup().regions.iter().map(|region| region.eip.into()).collect()
+    fn daemon(&self) -> &Process {
+        self.daemon.as_ref().unwrap()
     }
 
-    /// How many versions of the record set came after the first.
-    pub(crate) fn writes(&self) -> usize {
-        self.cloud.history().len() - 1
-    }
-}
-
-/// A running daemon; killed when dropped.
-pub(crate) struct Daemon {
-    child: Child,
-    log: PathBuf,
-    pub(crate) admin: SocketAddr,
-}
-
-impl Daemon {
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn said(&self, word: &str) -> bool {
-        self.log().contains(word)
-    }
-
-    /// Waits until a line of its log has this in it.
-    pub(crate) async fn says(&self, what: &str) {
-        until(&format!("the daemon says {what:?}"), async || self.said(what)).await;
-    }
-
-    /// Waits until every region has a verdict.
-    pub(crate) async fn ready(&self) {
-        until("the daemon is ready", async || get(self.admin, "/readyz").await.0 == 200).await;
-    }
-
-    pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Waits for its end; panics when it does not come within `within`.
-    pub(crate) async fn ends(&mut self, within: Duration) -> ExitStatus {
-        let deadline = instant_now() + within;
+    /// Waits until what is seen `holds`.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Now) -> bool) {
+        let end = instant_now() + DEADLINE;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
+            let now = self.now().await;
+            if holds(&now) {
+                return;
             }
-            assert!(instant_now() < deadline, "still there after {within:?}: {}", self.log());
-            sleep(Duration::from_millis(10)).await;
+            assert!(
+                instant_now() < end,
+                "never came: {what}\nzone {:?}, status {:#}\nlog:\n{}",
+                now.zone,
+                now.service,
+                self.daemon().log()
+            );
+            sleep(BLINK).await;
         }
     }
-}
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+    pub(crate) async fn now(&self) -> Now {
+        let answer = self.get("/api/v1/status").await;
+        let service = answer.map_or(Value::Null, |(_, body)| {
+            serde_json::from_str::<Value>(&body).unwrap()["services"][0].take()
+        });
+        Now { service, zone: self.cloud.zone_values().into_iter().collect() }
+    }
+
+    /// Asks the daemon's read-only side: the status and the body; none when it does not answer.
+    pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        get(self.daemon().listens_at(), path).await
+    }
+
+    /// Whether every fault that was to strike so many times has done so.
+    pub(crate) async fn faults_are_used_up(&self) -> bool {
+        let api: SocketAddr = self.cloud.endpoint().trim_start_matches("http://").parse().unwrap();
+        get(api, "/sim/faults").await.unwrap().1 == "[]"
+    }
+
+    /// Everything that the daemon said so far.
+    pub(crate) fn log(&self) -> String {
+        self.daemon().log()
+    }
+
+    /// Sends a signal such as `TERM` and waits for the end: how it ended, and how long that took.
+    pub(crate) async fn stop(&mut self, signal: &str) -> (ExitStatus, Duration) {
+        self.daemon.as_mut().unwrap().end(signal).await
+    }
+
+    /// The region's application answers 503 from now on.
+    pub(crate) async fn break_region(&self, name: &str) {
+        self.cloud.region(name).unwrap().endpoint(EndpointState::Status { status: 503 }).await.unwrap();
+    }
+
+    /// It answers 200 again.
+    pub(crate) async fn mend_region(&self, name: &str) {
+        self.cloud.region(name).unwrap().endpoint(EndpointState::Serve).await.unwrap();
+    }
+
+    /// How many writes of ours the zone has taken up.
+    pub(crate) fn writes(&self) -> usize {
+        let us = &self.cloud.setup().access_key;
+        self.cloud.history().iter().filter(|version| version.written_by == *us).count()
+    }
+
+    /// No version of the record set was ever empty, lost [`FOREIGN`] once it was there, or was one too many.
+    pub(crate) fn assert_history_is_harmless(&self) {
+        let history = self.cloud.history();
+        let budget = 6;
+        assert!(self.writes() <= budget, "more writes than write_budget allows: {history:#?}");
+        let holds = |values: &[String], value: IpAddr| values.iter().any(|text| text.parse() == Ok(value));
+        for pair in history.windows(2) {
+            let [before, after] = pair else { unreachable!() };
+            assert!(
+                [EIP1, EIP2].iter().any(|ours| holds(&after.values, *ours)),
+                "no region is left: {history:#?}"
+            );
+            let kept = !holds(&before.values, FOREIGN) || holds(&after.values, FOREIGN);
+            assert!(kept, "somebody else's value is gone: {history:#?}");
+        }
+    }
+
+    /// No region was so much as suspected, and nothing was written.
+    pub(crate) fn assert_nothing_happened(&self) {
+        let log = self.log();
+        assert!(!log.contains("to=suspect") && !log.contains("to=down"), "a region fell:\n{log}");
+        assert_eq!(self.writes(), 0, "{:#?}\n{log}", self.cloud.history());
     }
 }
 
-/// A check without further keys.
-pub(crate) fn check(name: &str, kind: &str) -> String {
-    format!("[[service.check]]\nname = \"{name}\"\nkind = \"{kind}\"\n")
-}
+impl Now {
+    pub(crate) fn region(&self, name: &str) -> &Value {
+        let regions = self.service["regions"].as_array();
+        regions.and_then(|all| all.iter().find(|region| region["name"] == name)).unwrap_or(&Value::Null)
+    }
 
-/// Waits for something to come true; says what it was that did not.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = instant_now() + PATIENCE;
-    while !holds().await {
-        assert!(instant_now() < deadline, "waited {PATIENCE:?} in vain until {what}");
-        sleep(Duration::from_millis(10)).await;
+    pub(crate) fn liveness(&self, region: &str) -> &str {
+        self.region(region)["liveness"].as_str().unwrap_or("not told")
+    }
+
+    pub(crate) fn check(&self, region: &str, name: &str) -> &Value {
+        let checks = self.region(region)["checks"].as_array();
+        checks.and_then(|all| all.iter().find(|check| check["name"] == name)).unwrap_or(&Value::Null)
+    }
+
+    /// Whether something of that name is alarmed, of that region if one is named.
+    pub(crate) fn alarmed(&self, alarm: &str, region: Option<&str>) -> bool {
+        let alarms = self.service["alarms"].as_array();
+        alarms.is_some_and(|all| all.iter().any(|it| it["alarm"] == alarm && it["region"].as_str() == region))
+    }
+
+    /// Both regions are up, the zone holds what is wanted, and nothing is alarmed.
+    pub(crate) fn all_well(&self) -> bool {
+        REGIONS.iter().all(|region| self.liveness(region) == "up")
+            && self.service["record_set"]["in_sync"] == true
+            && self.service["alarms"].as_array().is_some_and(Vec::is_empty)
+    }
+
+    pub(crate) fn zone_holds(&self, values: &[IpAddr]) -> bool {
+        self.zone == values.iter().copied().collect()
     }
 }
 
-/// Status and body of a GET; status 0 when nobody answers.
-pub(crate) async fn get(at: SocketAddr, path: &str) -> (u16, String) {
+/// Plays a story for each case, all at once since most of their time is waiting, and tells which went wrong.
+pub(crate) async fn all_at_once<Case, Story>(
+    cases: impl IntoIterator<Item = Case>,
+    story: impl Fn(Case) -> Story,
+) where
+    Case: fmt::Debug,
+    Story: Future<Output = ()> + Send + 'static,
+{
+    let mut playing = JoinSet::new();
+    let mut names = BTreeMap::new();
+    for case in cases {
+        let name = format!("{case:?}");
+        names.insert(playing.spawn(story(case)).id().to_string(), name);
+    }
+    let mut failed = Vec::new();
+    while let Some(ended) = playing.join_next().await {
+        failed.extend(ended.err().map(|error| &names[&error.id().to_string()]));
+    }
+    assert!(failed.is_empty(), "{} of {} stories failed, see above: {failed:#?}", failed.len(), names.len());
+}
+
+async fn get(server: SocketAddr, path: &str) -> Option<(u16, String)> {
     let exchange = async {
-        let mut stream = TcpStream::connect(at).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(server).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
-        std::io::Result::Ok(answer)
+        Ok::<_, std::io::Error>(answer)
     };
-    let answer = timeout(PATIENCE, exchange).await.unwrap().unwrap_or_default();
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
-}
-
-/// A port that is free on all of these addresses.
-pub(crate) fn free_port(addresses: &[IpAddr]) -> u16 {
-    for _ in 0..100 {
-        let first = std::net::TcpListener::bind((addresses[0], 0)).unwrap();
-        let port = first.local_addr().unwrap().port();
-        if addresses[1..].iter().all(|address| std::net::TcpListener::bind((*address, port)).is_ok()) {
-            return port;
-        }
-    }
-    panic!("no port is free on all of {addresses:?}");
-}
-
-/// A program that a test needs, from Debian's packages.
-pub(crate) fn needs(program: &str, package: &str) -> PathBuf {
-    let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin"];
-    let found = places.iter().map(|place| Path::new(place).join(program)).find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("this test needs {program}: run ./test, or apt-get install {package}"))
+    let answer = timeout(ANSWER_WITHIN, exchange).await.ok()?.ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
