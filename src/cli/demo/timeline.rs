@@ -41,8 +41,12 @@ fn effect_line(now: Moment, effect: &Effect) -> io::Result<()> {
                 Liveness::Suspect | Liveness::Recovering => CARE,
                 Liveness::Unknown => DIM,
             };
-            let text = format!("{} → {style}{}{style:#}  {DIM}{}{DIM:#}", t.from, t.to, t.because);
-            line(now, t.region.as_str(), STRONG, &text)
+            // One line a check: together they are too long to read.
+            let mut evidence = t.because.split("; ");
+            let first = evidence.next().unwrap_or_default();
+            let text = format!("{} → {style}{}{style:#}  {DIM}{first}{DIM:#}", t.from, t.to);
+            line(now, t.region.as_str(), STRONG, &text)?;
+            evidence.try_for_each(|more| line(now, "", STRONG, &format!("  {DIM}{more}{DIM:#}")))
         }
         Effect::Apply(plan) => match changes(plan) {
             Some(changes) => line(now, "plan", STRONG, &changes),
