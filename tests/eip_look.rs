@@ -10,8 +10,8 @@ use std::time::Duration;
 use cloud_double::{CloudDouble, ELB, ERROR_SAMPLES, OTHER_ELB, REGION, read, what_of};
 use pointsman::clock::instant_now;
 use pointsman::model::{
-    Check, CheckKind, CheckName, CloudName, EipCheck, ElbRef, Expression, Flap, Outcome, Reason, Region,
-    RegionName, ServiceName, Threshold, WhenUnknown,
+    Check, CheckKind, CheckName, CloudName, EipCheck, ElbRef, Expression, Flap, Outcome, Reason, RecordType,
+    Region, RegionName, ServiceName, Threshold, WhenUnknown,
 };
 use pointsman::probe::{AddressFollower, Addresses, AddressesSeen, CloudView, EipLooker, Look, Trace};
 use serde_json::json;
@@ -181,7 +181,7 @@ fn following(
 ) -> (AddressFollower, watch::Receiver<Addresses>, mpsc::Receiver<AddressesSeen>) {
     let (told, tellings) = mpsc::channel(4);
     let service = ServiceName::parse("demo").unwrap();
-    let (follower, looks) = AddressFollower::new(view, &service, &region(), told).unwrap();
+    let (follower, looks) = AddressFollower::new(view, &service, &region(), RecordType::A, told).unwrap();
     (follower, looks, tellings)
 }
 
@@ -194,14 +194,20 @@ async fn addresses_are_followed_and_told_once_a_change() {
     let (cloud, view, _looker, _other) = watched().await;
     let (mut follower, looks, mut tellings) = following(&view);
     assert_eq!(*looks.borrow(), Addresses::NotKnown);
-    for bound in [&["198.51.100.10"] as &[&str], &["198.51.100.99", "198.51.100.10"], &[], &["2001:db8::7"]] {
+    // What is bound, and what of it an A record can hold.
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["198.51.100.10"], &["198.51.100.10"]),
+        (&["198.51.100.99", "198.51.100.10", "2001:db8::7"], &["198.51.100.10", "198.51.100.99"]),
+        (&["2001:db8::7"], &[]),
+        (&["198.51.100.12"], &["198.51.100.12"]),
+    ];
+    for (bound, known) in cases {
         cloud.plays_as(TWO, |body| {
             let eips: Vec<_> = bound.iter().map(|eip| json!({ "eip_address": eip })).collect();
             body["loadbalancers"][0]["eips"] = json!(eips);
             body["loadbalancers"][0]["publicips"] = json!([]);
         });
-        let mut sorted: Vec<IpAddr> = bound.iter().map(|address| address.parse().unwrap()).collect();
-        sorted.sort_unstable();
+        let sorted: Vec<IpAddr> = known.iter().map(|address| address.parse().unwrap()).collect();
         for _ in 0..2 {
             follow(&mut follower).await;
             assert_eq!(*looks.borrow(), Addresses::Known(sorted.as_slice().into()));
@@ -257,5 +263,8 @@ async fn fixed_addresses_are_not_followed() {
     let (told, _tellings) = mpsc::channel(4);
     let mut region = region();
     region.addresses.push("198.51.100.10".parse().unwrap());
-    assert!(AddressFollower::new(&view, &ServiceName::parse("demo").unwrap(), &region, told).is_none());
+    assert!(
+        AddressFollower::new(&view, &ServiceName::parse("demo").unwrap(), &region, RecordType::A, told)
+            .is_none()
+    );
 }

@@ -138,7 +138,10 @@ impl Wiring {
         seen: &mpsc::Sender<AddressesSeen>,
     ) -> Result<RegionWiring, WiringError> {
         let follower = match &region.elb {
-            Some(elb) => AddressFollower::new(&self.view(elb)?, &service.name, region, seen.clone()),
+            Some(elb) => {
+                let record_type = service.record.key.record_type;
+                AddressFollower::new(&self.view(elb)?, &service.name, region, record_type, seen.clone())
+            }
             None => None,
         };
         let (follower, addresses) = match follower {

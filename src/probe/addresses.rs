@@ -18,7 +18,7 @@ use super::shared_answer::History;
 use super::trace::Trace;
 use super::{Addresses, Look};
 use crate::clock::instant_now;
-use crate::model::{CheckKind, Region, RegionName, ServiceName};
+use crate::model::{CheckKind, RecordType, Region, RegionName, ServiceName};
 
 /// How often addresses are asked for when none of the region's checks asks the cloud; the default
 /// `interval`.
@@ -35,7 +35,7 @@ pub struct AddressesSeen {
     pub service: ServiceName,
     /// Which region.
     pub region: RegionName,
-    /// All that are bound, of both families, in ascending order; empty when nothing is.
+    /// All that are bound and can be values of the service's record set, in ascending order; empty when none is.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -46,13 +46,15 @@ pub struct AddressFollower {
     service: ServiceName,
     region: RegionName,
     interval: Duration,
+    record_type: RecordType,
     known: watch::Sender<Addresses>,
     seen: mpsc::Sender<AddressesSeen>,
     history: History,
 }
 
 impl AddressFollower {
-    /// A follower for `region` of `service`, and where its looks find the addresses. `None` for a region
+    /// A follower for `region` of `service`, and where its looks find the addresses: those that a record set of that
+    /// type can hold, since the others are published nowhere and this machine may have no way to them. `None` for a region
     /// without a load balancer or with fixed addresses. The load balancer must be of the view's account
     /// and cloud region. Each change is told to `seen` before looks can meet it; when `seen` is full, both
     /// wait.
@@ -61,6 +63,7 @@ impl AddressFollower {
         view: &Arc<CloudView>,
         service: &ServiceName,
         region: &Region,
+        record_type: RecordType,
         seen: mpsc::Sender<AddressesSeen>,
     ) -> Option<(Self, watch::Receiver<Addresses>)> {
         let elb = region.elb.as_ref().filter(|_| region.addresses.is_empty())?;
@@ -74,6 +77,7 @@ impl AddressFollower {
             service: service.clone(),
             region: region.name.clone(),
             interval: cloud_checks.map(|check| check.interval).min().unwrap_or(INTERVAL),
+            record_type,
             known,
             seen,
             history: History::default(),
@@ -103,7 +107,10 @@ impl AddressFollower {
         };
         let look = verdict(&self.elb, &bound);
         match bound {
-            Bound::Addresses(addresses) => self.learn(addresses).await,
+            Bound::Addresses(mut addresses) => {
+                addresses.retain(|address| self.record_type.holds(*address));
+                self.learn(addresses).await;
+            }
             Bound::Gone => self.learn(Vec::new()).await,
             Bound::NotTold => {}
         }
