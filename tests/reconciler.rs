@@ -118,6 +118,35 @@ fn an_older_plan_never_takes_the_place_of_a_newer_one() {
 }
 
 #[test]
+fn a_list_that_forgets_the_set_once_makes_no_second_one_and_changes_no_plan() {
+    let mut service = service(2);
+    service.record.create = true;
+    let mut world = World::new(service, &[0, 1]);
+    world.run(50, &[Pass, Pass]);
+    let plans = world.plans.len();
+    // The read that is due at 60 s finds nothing, and the one that confirms it finds the set again.
+    world.weather = Weather::Forget;
+    world.pass(Duration::from_millis(10_500));
+    world.weather = Weather::Fair;
+    world.run(60, &[Pass, Pass]).assert_published(&[0, 1]).assert_writes(0);
+    assert_eq!(world.plans.len(), plans);
+}
+
+#[test]
+fn a_set_that_is_missing_twice_is_made_when_that_is_allowed_and_alarmed_when_it_is_not() {
+    for create in [true, false] {
+        let mut service = service(2);
+        service.record.create = create;
+        let mut world = World::new(service, &[0, 1]);
+        world.run(50, &[Pass, Pass]);
+        world.weather = Weather::Forget;
+        world.run(20, &[Pass, Pass]);
+        assert_eq!(world.sent.is_empty(), !create);
+        assert_eq!(world.alarms.contains_key(&(Alarm::Missing, None)), !create, "{:?}", world.alarms);
+    }
+}
+
+#[test]
 fn what_somebody_else_removed_is_put_back_within_resync_and_alarmed() {
     let mut world = World::new(service(2), &[0, 1]);
     world.run(65, &[Pass, Pass]);

@@ -30,6 +30,8 @@ const POLL_FIRST: Duration = Duration::from_millis(100);
 const POLL_MOST: Duration = Duration::from_secs(1);
 /// A read shortly after a write may still be answered from before it; so long that is not held against it.
 const READ_LAG: Duration = Duration::from_secs(5);
+/// A set that is missing is looked for once more after this before that is believed (BLIND-IS-NOT-DOWN).
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 /// A set that is not in force after this is alarmed, and its values are taken as they are.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 /// A write without an answer may still land; so long the set is read every [`WARY_EVERY`].
@@ -80,6 +82,8 @@ pub struct Reconciler {
     throttled_until: Moment,
     /// A write whose answer was lost may still land until then.
     wary_until: Moment,
+    /// Whether the last read that went well found no such set.
+    missing: bool,
     /// Since when somebody's change has been pending.
     pending_since: Option<Moment>,
     /// The plan and the values of ours that the set was last in sync with, to know drift by.
@@ -125,6 +129,7 @@ impl Reconciler {
             writes: Writes::new(rules.budget),
             throttled_until: Moment::START,
             wary_until: Moment::START,
+            missing: false,
             pending_since: None,
             synced: None,
             told: None,
@@ -209,6 +214,12 @@ impl Reconciler {
             }
         };
         self.reading.succeeded();
+        // One list that lacks the set may have forgotten it; two that do, apart in time, are believed.
+        let missing_before = std::mem::replace(&mut self.missing, answer.is_none());
+        if answer.is_none() && !missing_before {
+            self.phase = Phase::Due { at: now + CONFIRM_AFTER };
+            return;
+        }
         self.reports.push_back(Report::Seen { found: answer.clone() });
         self.phase = match written {
             Some((write, polls)) => self.settle(now, write, polls, answer),

@@ -13,7 +13,7 @@ use super::wiring::{RegionWiring, Wiring, WiringError};
 use crate::clock::{Clock, instant_now};
 use crate::core::{Call, Core, Input, Plan, Reconciler, Report, Timing, WriteRules};
 use crate::dns::Provider;
-use crate::model::{Liveness, Observation, Region, Service, ServiceStatus};
+use crate::model::{Check, Liveness, Observation, Region, Service, ServiceName, ServiceStatus};
 use crate::probe::{AddressesSeen, Trace};
 
 /// Deadline of a read of the record set.
@@ -57,7 +57,7 @@ pub async fn look(wiring: &Wiring, service: &Service, clock: Clock) -> Result<Ou
     let mut reconciler = Reconciler::new(impatient.record.clone(), rules, timing, true, clock.now());
     let mut told = Told { core: &mut core, clock, reports: Vec::new(), trouble: None };
 
-    told.follow(&mut reconciler, provider.as_ref(), name).await;
+    told.follow(&mut reconciler, provider.as_ref(), &impatient).await;
     let (seen, mut addresses) = tokio::sync::mpsc::channel(1.max(impatient.regions.len()));
     let mut regions = Vec::new();
     for region in &impatient.regions {
@@ -82,7 +82,7 @@ pub async fn look(wiring: &Wiring, service: &Service, clock: Clock) -> Result<Ou
         reconciler.handle_plan(clock.now(), Arc::clone(plan));
     }
     told.reports.clear();
-    told.follow(&mut reconciler, provider.as_ref(), name).await;
+    told.follow(&mut reconciler, provider.as_ref(), &impatient).await;
     let change = match told.trouble {
         Some(trouble) => Change::Unclear(trouble),
         None => change(told.reports, told.core.plan(name).is_some()),
@@ -108,32 +108,30 @@ impl Told<'_> {
         self.core.step(self.clock.now(), input, &mut Vec::new());
     }
 
-    /// Reads the record set once, and lets the reconciler say what it makes of it.
-    async fn follow(
-        &mut self,
-        reconciler: &mut Reconciler,
-        provider: &dyn Provider,
-        name: &crate::model::ServiceName,
-    ) {
-        let key = self
-            .core
-            .service_status(name, self.clock.now())
-            .map(|status| crate::model::RecordKey { name: status.domain, record_type: status.record_type });
-        let Some(key) = key else { return };
-        if let Some(Call::Read) = reconciler.poll_call(self.clock.now()) {
-            let answer = provider.read(&key, instant_now() + READ_DEADLINE).await;
+    /// Reads the record set, and lets the reconciler say what it makes of it: at once, or after the read that confirms
+    /// that the set is missing.
+    async fn follow(&mut self, reconciler: &mut Reconciler, provider: &dyn Provider, service: &Service) {
+        for _ in 0..2 {
+            let Some(Call::Read) = reconciler.poll_call(self.clock.now()) else { return };
+            let answer = provider.read(&service.record.key, instant_now() + READ_DEADLINE).await;
             self.trouble = answer.as_ref().err().map(ToString::to_string);
             reconciler.handle_read(self.clock.now(), answer);
             // On a dry run this makes no call; it says what it would have called.
             let _none = reconciler.poll_call(self.clock.now());
-        }
-        while let Some(report) = reconciler.poll_report() {
-            self.reports.push(report.clone());
-            self.tell(&Input::Reported { service: name.clone(), report });
+            while let Some(report) = reconciler.poll_report() {
+                self.reports.push(report.clone());
+                self.tell(&Input::Reported { service: service.name.clone(), report });
+            }
+            match reconciler.next_wake() {
+                Some(at) if self.reports.is_empty() && self.trouble.is_none() => {
+                    tokio::time::sleep_until(self.clock.instant(at)).await;
+                }
+                Some(_) | None => return,
+            }
         }
     }
 
-    fn is_settled(&self, name: &crate::model::ServiceName) -> bool {
+    fn is_settled(&self, name: &ServiceName) -> bool {
         let status = self.core.service_status(name, self.clock.now());
         status.is_some_and(|status| {
             status.regions.iter().all(|region| matches!(region.liveness, Liveness::Up | Liveness::Down))
@@ -148,7 +146,7 @@ fn without_waiting(service: &Service) -> Service {
     Service { regions: service.regions.iter().map(hurry).collect(), ..service.clone() }
 }
 
-fn checks(service: &Service) -> impl Iterator<Item = &crate::model::Check> {
+fn checks(service: &Service) -> impl Iterator<Item = &Check> {
     service.regions.iter().flat_map(|region| &region.checks)
 }
 

@@ -107,6 +107,8 @@ pub(crate) enum Weather {
     Garble,
     /// A write is carried out, and what is answered cannot be understood.
     GarbleWrites,
+    /// A read finds no such set.
+    Forget,
 }
 
 /// What a look finds.
@@ -293,6 +295,7 @@ impl World {
                         Weather::Away => Err(error(ProviderErrorKind::Away)),
                         Weather::Throttle => Err(error(ProviderErrorKind::Throttled(None))),
                         Weather::Garble => Err(error(ProviderErrorKind::Unclear)),
+                        Weather::Forget => Ok(None),
                         Weather::Fair
                         | Weather::Refuse
                         | Weather::LoseAnswer
@@ -312,7 +315,7 @@ impl World {
 
     fn write(&mut self, values: BTreeSet<IpAddr>) -> Result<(), ProviderError> {
         let (carried_out, result) = match self.weather {
-            Weather::Fair | Weather::Garble => (true, Ok(())),
+            Weather::Fair | Weather::Garble | Weather::Forget => (true, Ok(())),
             Weather::GarbleWrites => (true, Err(error(ProviderErrorKind::Unclear))),
             Weather::Away => (false, Err(error(ProviderErrorKind::Away))),
             Weather::Refuse => (false, Err(error(ProviderErrorKind::Refused))),
