@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod online;
 mod plan;
 mod probe;
 mod run;
@@ -89,7 +90,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(arguments) => demo::execute(arguments).await,
         Command::Run(arguments) => run::execute(arguments).await,
-        Command::Check(arguments) => check::execute(&arguments),
+        Command::Check(arguments) => check::execute(arguments).await,
         Command::Plan(arguments) => plan::execute(arguments).await,
         Command::Probe(arguments) => probe::execute(arguments).await,
     }

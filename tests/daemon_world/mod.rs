@@ -18,6 +18,7 @@ use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use pointsman::clock::instant_now;
+use pointsman::model::Secret;
 use pointsman::sim::{EndpointState, SimulatedCloud};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -103,6 +104,18 @@ impl World {
     pub(crate) async fn outcome(&self, name: &str, arguments: &[&str]) -> Output {
         let mut command = self.command(name, arguments);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    }
+
+    /// Writes something else into the configuration in place of each `old`, which must be in it.
+    pub(crate) fn edit_config(&self, old: &str, new: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(old), "{old:?} is not in the configuration");
+        std::fs::write(self.config(), text.replace(old, new)).unwrap();
+    }
+
+    /// Gives the account another secret key than the cloud knows.
+    pub(crate) fn set_secret_key(&self, key: &Secret) {
+        std::fs::write(self.key_file(), key.expose()).unwrap();
     }
 
     pub(crate) fn config(&self) -> PathBuf {
