@@ -59,7 +59,7 @@ async fn it_says_what_the_numbers_mean() {
     let (_world, said) = asked(scene).await;
     let told = [
         "region1: web notices a dead region after at most 1 s + 2 × 1 s + 1 s = 4 s",
-        "notices a dead backend of pool api after 5 s × 1 = 5 s, then elb after at most 1 s + 2 × 1 s + 1 s = 4 s: 9 s in all",
+        "notices a dead backend of pool web after 5 s × 1 = 5 s, then elb after at most 1 s + 2 × 1 s + 1 s = 4 s: 9 s in all",
         "region2: eip notices an unbound EIP after at most 1 s + 2 × 1 s + 1 s = 4 s",
         "clients follow within its TTL of 3 s",
     ];

@@ -183,25 +183,66 @@ impl Asking<'_> {
                 (Verdict::Found, saw)
             }
         });
-        let nobody_knows = "nothing notices a dead backend there, and elb checks are unknown";
-        let (of, name) = (&self.of, &pool.name);
-        let warning = match answer {
-            Ok(Some(monitor)) if monitor.admin_state_up => {
-                found.monitors.push((pool.name.clone(), monitor.clone()));
-                None
-            }
-            Ok(Some(_)) => {
-                Some(format!("{of}: the health monitor of pool {name} is switched off: {nobody_knows}"))
-            }
-            Ok(None) => Some(format!("{of}: pool {name} has no health monitor: {nobody_knows}")),
-            Err(_) => Some(format!("{of}: whether the health monitor of pool {name} is on cannot be told")),
-        };
-        found.warnings.extend(warning);
+        found.warnings.extend(warning(&self.of, &pool.name, answer));
+        if let Ok(Some(monitor)) = answer
+            && monitor.admin_state_up
+        {
+            found.monitors.push((pool.name.clone(), monitor.clone()));
+        }
         found.findings.push(finding);
+    }
+}
+
+/// What is to be said of a pool's health monitor; none when it is there and on.
+fn warning(of: &str, pool: &str, monitor: &Result<Option<HealthMonitor>, ApiError>) -> Option<String> {
+    let nobody_knows = "nothing notices a dead backend there, and elb checks are unknown";
+    match monitor {
+        Ok(Some(monitor)) if monitor.admin_state_up => None,
+        Ok(Some(_)) => {
+            Some(format!("{of}: the health monitor of pool {pool} is switched off: {nobody_knows}"))
+        }
+        Ok(None) => Some(format!("{of}: pool {pool} has no health monitor: {nobody_knows}")),
+        Err(_) => Some(format!("{of}: whether the health monitor of pool {pool} is on cannot be told")),
     }
 }
 
 /// Addresses in a row.
 fn in_words(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_health_monitor_that_is_switched_off_is_as_good_as_none() {
+        let monitor = |admin_state_up| HealthMonitor {
+            id: "m".to_owned(),
+            delay_s: 5,
+            max_retries_down: 3,
+            timeout_s: 3,
+            kind: "TCP".to_owned(),
+            admin_state_up,
+        };
+        assert_eq!(warning("demo/a", "web", &Ok(Some(monitor(true)))), None);
+        let off = warning("demo/a", "web", &Ok(Some(monitor(false)))).unwrap();
+        assert!(off.starts_with("demo/a: the health monitor of pool web is switched off"), "{off}");
+    }
+
+    #[test]
+    fn a_load_balancer_of_many_is_named_after_the_first() {
+        let elb = ElbRef {
+            cloud: CloudName::parse("main").unwrap(),
+            cloud_region: "cn-north-4".to_owned(),
+            id: "e".to_owned(),
+            listener_port: 80,
+        };
+        let of = |regions: &[&str]| {
+            let regions = regions.iter().map(|&region| region.to_owned()).collect();
+            Wanted { elb: elb.clone(), regions, listener_needed: true, backends_needed: true }.of()
+        };
+        assert_eq!(of(&["a/x"]), "a/x");
+        assert_eq!(of(&["a/x", "b/x", "c/x"]), "a/x and 2 more");
+    }
 }

@@ -48,7 +48,8 @@ pub(super) fn detection(region: &Region, monitors: &[(String, HealthMonitor)]) -
 
 /// A sentence for each check of a region.
 pub(super) fn sentences(region: &Region, monitors: &[(String, HealthMonitor)]) -> Vec<String> {
-    let slowest = monitors.iter().max_by_key(|(_, monitor)| notice(monitor));
+    // The first of equals: a listener's default pool comes before those of its policies.
+    let slowest = monitors.iter().rev().max_by_key(|(_, monitor)| notice(monitor));
     let sentence = |check: &Check| {
         let name = &check.name;
         match (&check.kind, slowest) {
@@ -77,4 +78,38 @@ pub(super) fn sentences(region: &Region, monitors: &[(String, HealthMonitor)]) -
 /// For a sentence: `0.1 s`, `15 s`.
 pub(super) fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CheckName, TcpCheck, Threshold, WhenUnknown};
+
+    fn check(fast: u64, fall: Threshold) -> Check {
+        Check {
+            name: CheckName::parse("web").unwrap(),
+            kind: CheckKind::Tcp(TcpCheck { port: 80, source: None }),
+            interval: Duration::from_secs(5),
+            fast_interval: Duration::from_secs(fast),
+            timeout: Duration::from_secs(2),
+            max_latency: None,
+            fall,
+            rise: fall,
+            vote: true,
+            when_unknown: WhenUnknown::Keep,
+        }
+    }
+
+    #[test]
+    fn the_next_look_waits_for_the_longer_of_pace_and_timeout() {
+        let three = Threshold::in_a_row(3).unwrap();
+        assert_eq!(sum(&check(1, three)), "5 s + 2 × 2 s + 2 s = 11 s");
+        assert_eq!(sum(&check(4, three)), "5 s + 2 × 4 s + 2 s = 15 s");
+    }
+
+    #[test]
+    fn a_dead_region_fails_every_look_so_only_the_count_matters() {
+        assert_eq!(worst(&check(1, Threshold::of(3, 10).unwrap())), Duration::from_secs(11));
+        assert_eq!(worst(&check(1, Threshold::in_a_row(1).unwrap())), Duration::from_secs(7));
+    }
 }
