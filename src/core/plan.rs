@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::model::{
-    Liveness, Moment, RecordKey, RegionName, ServiceName, Ttl, WriteBudget, addresses_in_words,
-};
+use crate::model::{Liveness, RecordKey, RegionName, ServiceName, Ttl, WriteBudget, addresses_in_words};
 
 /// Orders plans: a later plan has a greater one (NEWEST-PLAN-WINS).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,10 +35,6 @@ pub struct Plan {
     pub regions: Vec<RegionPlan>,
     /// The rules that keep it from being what the policy asks for.
     pub held: Vec<Held>,
-    /// When the first failing look behind it started, if a region leaves by it.
-    pub first_failure: Option<Moment>,
-    /// When it was made.
-    pub made: Moment,
 }
 
 /// One region's part in a plan.
@@ -72,9 +66,6 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::NeverEmpty, Self::BoundedBlast, Self::BoundedWrites];
-
     /// The invariant's name as metrics and the API spell it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

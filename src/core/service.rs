@@ -182,7 +182,7 @@ impl ServiceState {
             });
             let regions = regions.collect();
             self.hold(held, effects);
-            self.plan(now, wanted, regions, effects);
+            self.plan(wanted, regions, effects);
         }
         self.raise_alarms(effects);
     }
@@ -208,13 +208,7 @@ impl ServiceState {
         owned
     }
 
-    fn plan(
-        &mut self,
-        now: Moment,
-        wanted: BTreeSet<IpAddr>,
-        regions: Vec<RegionPlan>,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn plan(&mut self, wanted: BTreeSet<IpAddr>, regions: Vec<RegionPlan>, effects: &mut Vec<Effect>) {
         // Without an address to want there is nothing to plan: an empty plan cannot be carried out (NEVER-EMPTY).
         if wanted.is_empty() {
             return;
@@ -229,21 +223,15 @@ impl ServiceState {
             return;
         }
         self.generation = Generation(self.generation.0.saturating_add(1));
-        let leaving = |region: &&RegionPlan| region.published && !region.wanted;
-        let failures = regions.iter().filter(leaving).filter_map(|leaving| {
-            self.regions.iter().find(|r| r.region.name == leaving.region).and_then(RegionState::first_failure)
-        });
         let plan = Arc::new(Plan {
             service: self.service.name.clone(),
             key: self.service.record.key.clone(),
             generation: self.generation,
-            first_failure: failures.min(),
             wanted,
             owned,
             ttl: self.service.record.ttl,
             regions,
             held: self.held.clone(),
-            made: now,
         });
         self.plan = Some(plan.clone());
         effects.push(Effect::Apply(plan));

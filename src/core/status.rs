@@ -8,8 +8,8 @@ use super::region::RegionState;
 use super::service::ServiceState;
 use super::signal::Signal;
 use crate::model::{
-    AlarmStatus, Check, CheckStatus, HeldStatus, Kleene, Liveness, Moment, Outcome, RecordStatus,
-    RegionStatus, ServiceName, ServiceStatus, addresses_in_words,
+    AlarmStatus, Check, CheckStatus, HeldStatus, Kleene, Moment, Outcome, RecordStatus, RegionStatus,
+    ServiceName, ServiceStatus, addresses_in_words,
 };
 
 impl Core {
@@ -23,15 +23,6 @@ impl Core {
     #[must_use]
     pub fn service_status(&self, name: &ServiceName, now: Moment) -> Option<ServiceStatus> {
         self.services.get(name).map(|service| status(service, now))
-    }
-
-    /// How many regions have a verdict, and the names of those that have none, as `SERVICE/REGION`.
-    #[must_use]
-    pub fn without_verdict(&self) -> Vec<String> {
-        let regions = self.services.iter().flat_map(|(name, service)| {
-            service.regions.iter().filter(|r| r.liveness() == Liveness::Unknown).map(move |r| (name, r))
-        });
-        regions.map(|(service, region)| format!("{service}/{}", region.region.name)).collect()
     }
 }
 
