@@ -17,4 +17,5 @@ pub mod huawei;
 pub mod log;
 pub mod model;
 pub mod probe;
+pub mod pulse;
 pub mod sim;

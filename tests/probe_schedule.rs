@@ -12,6 +12,7 @@ use pointsman::model::{
 };
 use pointsman::probe::Look;
 use pointsman::probe::schedule::{self, CanLook, Scheduled, phase_of};
+use pointsman::pulse::{Pulses, SLACK};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep, sleep_until, timeout};
@@ -43,6 +44,7 @@ struct Loop {
     pace: watch::Sender<Pace>,
     stop: CancellationToken,
     clock: Clock,
+    pulses: Pulses,
     tasks: JoinSet<()>,
 }
 
@@ -55,6 +57,7 @@ impl Loop {
         let (sender, observations) = mpsc::channel(room);
         let (pace, paced) = watch::channel(Pace::Normal);
         let (clock, stop) = (Clock::start(), CancellationToken::new());
+        let pulses = Pulses::new(clock);
         let scheduled = Scheduled {
             key: Arc::new(CheckKey {
                 service: ServiceName::parse("demo").unwrap(),
@@ -67,10 +70,11 @@ impl Loop {
             observations: sender,
             clock,
             phase,
+            pulse: pulses.register("check demo/r/web"),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(schedule::run(scheduled, stop.clone()));
-        Self { observations, pace, stop, clock, tasks }
+        Self { observations, pace, stop, clock, pulses, tasks }
     }
 
     /// The next observation's start and lateness, in milliseconds.
@@ -186,6 +190,31 @@ async fn while_observations_are_not_taken_no_look_is_made_and_the_next_is_late()
     looks.until(30_000).await;
     // One lies in the channel, one waits for room since 7.3 s; the third starts when there is.
     assert_eq!(looks.take(3).await, [(300, 0), (7_300, 0), (30_000, 17_700)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_does_not_end_is_a_stuck_loop_and_an_observation_that_is_not_taken_is_not() {
+    let looks = Loop::with(Takes(vec![]), 2_300, 1);
+    looks.until(1_000_000).await;
+    assert_eq!(looks.pulses.stuck(), None);
+
+    let looks = Loop::start(Takes(vec![0, 1_000_000]));
+    // Its second look begins at 7.3 s, is over 2 s later, and the slack after that.
+    looks.until(9_300).await;
+    sleep(SLACK).await;
+    assert_eq!(looks.pulses.stuck(), None);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(looks.pulses.stuck().map(|stuck| stuck.name).as_deref(), Some("check demo/r/web"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_turns_is_never_stuck_whatever_its_pace() {
+    let mut looks = Loop::start(Takes(vec![0, 1_900, 6_000, 0]));
+    for pace in [Pace::Normal, Pace::Fast, Pace::Normal].into_iter().cycle().take(30) {
+        looks.next().await;
+        looks.pace.send_replace(pace);
+        assert_eq!(looks.pulses.stuck(), None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

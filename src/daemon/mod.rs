@@ -29,6 +29,7 @@ use crate::core::{Core, Effect, Reconciler, Timing, WriteRules};
 use crate::dns::driver::{Driver, Reported};
 use crate::huawei::{Finished, Observe};
 use crate::model::{Moment, Observation, Pace};
+use crate::pulse::Pulses;
 use chronicle::Chronicle;
 use core_loop::{CoreLoop, Inbox, Levers};
 use supervise::supervised;
@@ -135,6 +136,7 @@ impl Daemon {
         let (reports, reported) = mpsc::channel(REPORTS_MAX);
         let (addresses, bound) = mpsc::channel(REPORTS_MAX);
         let (status, questions) = status_channel();
+        let pulses = Pulses::new(self.clock);
 
         let mut levers = Levers::default();
         for service in &self.config.services {
@@ -146,7 +148,9 @@ impl Daemon {
             let provider = self.wiring.provider(&service.record.provider)?;
             let (service_, reports, clock, stop) =
                 (Arc::clone(service), reports.clone(), self.clock, ended.clone());
-            tasks.spawn(supervised(format!("record set of {}", service.name), ended.clone(), move || {
+            let name = format!("record set of {}", service.name);
+            let pulses_ = pulses.clone();
+            tasks.spawn(supervised(name.clone(), ended.clone(), move || {
                 let record = service_.record.clone();
                 let driver = Driver {
                     service: service_.name.clone(),
@@ -156,6 +160,7 @@ impl Daemon {
                     plans: plans.clone(),
                     reports: reports.clone(),
                     clock,
+                    pulse: pulses_.register(name.clone()),
                 };
                 driver.run(stop.clone())
             }));
@@ -171,6 +176,7 @@ impl Daemon {
                         observations: observations.clone(),
                         addresses: addresses.clone(),
                         clock: self.clock,
+                        pulses: pulses.clone(),
                         stop: ended.clone(),
                     },
                 )?;

@@ -22,6 +22,7 @@ use crate::probe::{
     AddressFollower, Addresses, AddressesSeen, CloudView, EipLooker, ElbLooker, HttpLooker, Looker,
     LookerError, TcpLooker, schedule,
 };
+use crate::pulse::Pulses;
 
 /// Why something that is configured cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,8 @@ pub(super) struct Watching {
     pub(super) addresses: mpsc::Sender<AddressesSeen>,
     /// The vantage's clock.
     pub(super) clock: Clock,
+    /// Tell whether its loops still turn.
+    pub(super) pulses: Pulses,
     /// Ends it all.
     pub(super) stop: CancellationToken,
 }
@@ -204,24 +207,26 @@ impl Wiring {
             let name = format!("addresses of {}/{}", service.name, region.name);
             // After a panic it goes on with what it knew: it holds what the looks read addresses from.
             let follower = Arc::new(tokio::sync::Mutex::new(follower));
-            let stop = watching.stop.clone();
-            tasks.spawn(supervised(name, watching.stop.clone(), move || {
+            let (pulses, stop) = (watching.pulses.clone(), watching.stop.clone());
+            tasks.spawn(supervised(name.clone(), watching.stop.clone(), move || {
                 let (follower, stop) = (Arc::clone(&follower), stop.clone());
+                let pulse = pulses.register(name.clone());
                 async move {
                     let mut follower = follower.lock().await;
-                    stop.run_until_cancelled(follower.run()).await;
+                    stop.run_until_cancelled(follower.run(pulse)).await;
                 }
             }));
         }
         for (key, check, looker) in lookers {
             let name = format!("check {key}");
             let looker = Arc::new(tokio::sync::Mutex::new(looker));
-            let Watching { paces, observations, clock, stop, .. } = watching;
-            let (paces, observations, clock, stop) =
-                (paces.clone(), observations.clone(), *clock, stop.clone());
-            tasks.spawn(supervised(name, watching.stop.clone(), move || {
+            let Watching { paces, observations, clock, pulses, stop, .. } = watching;
+            let (paces, observations, clock, pulses, stop) =
+                (paces.clone(), observations.clone(), *clock, pulses.clone(), stop.clone());
+            tasks.spawn(supervised(name.clone(), watching.stop.clone(), move || {
                 let (key, check, looker) = (Arc::clone(&key), check.clone(), Arc::clone(&looker));
                 let (pace, observations, stop) = (paces.clone(), observations.clone(), stop.clone());
+                let pulse = pulses.register(name.clone());
                 async move {
                     let phase = schedule::phase_of(&key.to_string());
                     let mut looker = looker.lock().await;
@@ -233,6 +238,7 @@ impl Wiring {
                         observations,
                         clock,
                         phase,
+                        pulse,
                     };
                     schedule::run(scheduled, stop).await;
                 }

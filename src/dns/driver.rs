@@ -14,6 +14,7 @@ use super::Provider;
 use crate::clock::{Clock, instant_now};
 use crate::core::{Call, Plan, Reconciler, Report};
 use crate::model::{RecordKey, ServiceName};
+use crate::pulse::Pulse;
 
 /// Deadline of a read: a provider that needs longer is as good as away, and a read is soon asked again.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
@@ -48,6 +49,8 @@ pub struct Driver {
     pub reports: mpsc::Sender<Reported>,
     /// The vantage's clock.
     pub clock: Clock,
+    /// Tells whether the loop still turns.
+    pub pulse: Pulse,
 }
 
 impl Driver {
@@ -65,11 +68,12 @@ impl Driver {
                 }
                 continue;
             }
-            let Some(due) = self.reconciler.next_wake().map(|at| self.clock.instant(at)) else { return };
+            let Some(due) = self.reconciler.next_wake() else { return };
+            self.pulse.turns_by(due);
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = self.plans.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep_until(due) => {}
+                () = tokio::time::sleep_until(self.clock.instant(due)) => {}
             }
         }
     }
@@ -82,9 +86,11 @@ impl Driver {
     }
 
     async fn tell(&mut self) -> Result<(), mpsc::error::SendError<Reported>> {
+        self.pulse.rests();
         while let Some(report) = self.reconciler.poll_report() {
             self.reports.send(Reported { service: self.service.clone(), report }).await?;
         }
+        self.pulse.turns_within(Duration::ZERO);
         Ok(())
     }
 
@@ -94,6 +100,7 @@ impl Driver {
         let key = self.key.clone();
         match call {
             Call::Read => {
+                self.pulse.turns_within(READ_DEADLINE);
                 let answer = tokio::select! {
                     () = stop.cancelled() => return false,
                     answer = provider.read(&key, instant_now() + READ_DEADLINE) => answer,
@@ -101,11 +108,13 @@ impl Driver {
                 self.reconciler.handle_read(self.clock.now(), answer);
             }
             Call::Replace { found, set } => {
+                self.pulse.turns_within(WRITE_DEADLINE);
                 let call = provider.replace(&key, &found, &set, instant_now() + WRITE_DEADLINE);
                 let Some(result) = finish(call, stop).await else { return false };
                 self.written(result);
             }
             Call::Create { set } => {
+                self.pulse.turns_within(WRITE_DEADLINE);
                 let call = provider.create(&key, &set, instant_now() + WRITE_DEADLINE);
                 let Some(result) = finish(call, stop).await else { return false };
                 self.written(result);

@@ -19,6 +19,7 @@ use super::trace::Trace;
 use super::{Addresses, Look};
 use crate::clock::instant_now;
 use crate::model::{CheckKind, RecordType, Region, RegionName, ServiceName};
+use crate::pulse::Pulse;
 
 /// How often addresses are asked for when none of the region's checks asks the cloud; the default
 /// `interval`.
@@ -86,11 +87,14 @@ impl AddressFollower {
     }
 
     /// Looks at once, and then as often as the most frequent of the region's cloud checks. Never returns.
-    pub async fn run(&mut self) {
+    /// `pulse` tells whether it still turns.
+    pub async fn run(&mut self, pulse: Pulse) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            pulse.turns_within(self.interval);
             ticks.tick().await;
+            pulse.turns_within(TIMEOUT);
             let look = self.look(instant_now() + TIMEOUT, &mut Trace::off()).await;
             let (service, region) = (&self.service, &self.region);
             tracing::debug!(%service, %region, saw = %look.saw, "asked for the region's addresses");

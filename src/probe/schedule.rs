@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Look, Looker, Trace};
 use crate::clock::Clock;
 use crate::model::{Check, CheckKey, Moment, Observation, Pace};
+use crate::pulse::Pulse;
 
 /// Whatever can look. [`Looker`] does; a test has its own.
 pub trait CanLook: Send {
@@ -54,6 +55,8 @@ pub struct Scheduled<L = Looker> {
     pub clock: Clock,
     /// The check's place within its interval: any number that is well spread over checks, see [`phase_of`].
     pub phase: u64,
+    /// Tells whether the loop still turns.
+    pub pulse: Pulse,
 }
 
 /// A phase for the check with this source, such as its key: the same in every run, and well spread.
@@ -80,10 +83,13 @@ impl<L: CanLook> Scheduled<L> {
     async fn look_forever(&mut self) {
         // The first look comes soon, whatever the interval, and still spread.
         let mut due = self.beat_from(self.clock.now(), self.check.fast_interval);
+        self.pulse.turns_by(due);
         sleep_until(self.clock.instant(due)).await;
         loop {
             let started = self.clock.now();
-            let deadline = self.clock.instant(started + self.check.timeout);
+            let over = started + self.check.timeout;
+            self.pulse.turns_by(over);
+            let deadline = self.clock.instant(over);
             let interval = self.interval();
             let Look { outcome, saw, certificate } = self.looker.look(interval, deadline).await;
             let finished = self.clock.now();
@@ -96,6 +102,7 @@ impl<L: CanLook> Scheduled<L> {
                 saw,
                 certificate,
             };
+            self.pulse.rests();
             if self.observations.send(observation).await.is_err() {
                 return;
             }
@@ -115,6 +122,7 @@ impl<L: CanLook> Scheduled<L> {
         let pace = *self.pace.borrow_and_update();
         let mut due = self.due(started, finished, pace);
         while due > self.clock.now() {
+            self.pulse.turns_by(due);
             tokio::select! {
                 () = sleep_until(self.clock.instant(due)) => return due,
                 // Never again once its sender is gone: the last pace stays.
