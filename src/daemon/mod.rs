@@ -8,6 +8,7 @@
 mod chronicle;
 mod core_loop;
 pub mod once;
+pub mod service_manager;
 mod supervise;
 mod wiring;
 
