@@ -1,0 +1,332 @@
+//! What the journal keeps: made of the core's own types, which hold no secret (SECRETS-STAY), and put into words
+//! only by the thread that writes, so that telling costs its callers a clone.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::core::{Effect, Generation, Held, Plan, Raised, Report, Transition, WriteResult};
+use crate::model::{RecordSet, RegionName, Service, ServiceName, addresses_in_words};
+
+/// One thing that happened, with the evidence it came from (EXPLAINED).
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// The daemon runs.
+    Started(Configured),
+    /// The daemon ended because it was asked to. None of these before a start tells of a hard end.
+    Stopped,
+    /// Another configuration came into force.
+    Reloaded(Configured),
+    /// Another configuration was refused; the running one stays.
+    ReloadRefused {
+        /// Why, with the line that is wrong.
+        message: String,
+    },
+    /// A region's state changed.
+    Transition(Transition),
+    /// There is a new plan.
+    Plan(Arc<Plan>),
+    /// The rules that hold a service's plan back changed; none left means that it is free.
+    PlanHeld {
+        /// Of which service.
+        service: ServiceName,
+        /// Every rule that holds.
+        held: Vec<Held>,
+    },
+    /// A rule holds a write back.
+    WriteHeld {
+        /// Of which service.
+        service: ServiceName,
+        /// Which, why, and what lifts it.
+        held: Held,
+    },
+    /// An alarm began or ended.
+    Alarm(Raised),
+    /// A write is on its way: its intent.
+    Sent(Change),
+    /// A dry run would write this.
+    DryRun(Change),
+    /// A write was answered, or its answer is lost.
+    Written {
+        /// Of which service.
+        service: ServiceName,
+        /// Of which plan.
+        generation: Generation,
+        /// What became of it.
+        result: WriteResult,
+        /// What the provider said, when it did not say yes.
+        message: String,
+    },
+    /// What was written is in force.
+    InForce {
+        /// Of which service.
+        service: ServiceName,
+        /// Of which plan.
+        generation: Generation,
+    },
+}
+
+/// What runs: the program, its services and their regions.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    version: &'static str,
+    services: Vec<(ServiceName, Vec<RegionName>)>,
+}
+
+/// What a write changes a record set from and to.
+#[derive(Clone, Debug)]
+pub struct Change {
+    service: ServiceName,
+    generation: Generation,
+    from: BTreeSet<IpAddr>,
+    set: RecordSet,
+}
+
+impl Configured {
+    /// By this version of the program, with these services.
+    #[must_use]
+    pub fn new(version: &'static str, services: &[Arc<Service>]) -> Self {
+        let regions = |service: &Service| service.regions.iter().map(|region| region.name.clone()).collect();
+        let services = services.iter().map(|service| (service.name.clone(), regions(service))).collect();
+        Self { version, services }
+    }
+
+    fn in_words(&self) -> String {
+        let regions: usize = self.services.iter().map(|(_, regions)| regions.len()).sum();
+        format!("{} services, {regions} regions", self.services.len())
+    }
+
+    fn detail(&self) -> Value {
+        let services: Map<String, Value> =
+            self.services.iter().map(|(name, regions)| (name.to_string(), json!(regions))).collect();
+        json!({ "version": self.version, "services": services })
+    }
+}
+
+impl Entry {
+    /// What is kept of what the core asked for; none of a pace.
+    #[must_use]
+    pub fn of_effect(effect: &Effect) -> Option<Self> {
+        match effect {
+            Effect::Transition(transition) => Some(Self::Transition(transition.clone())),
+            Effect::Apply(plan) => Some(Self::Plan(Arc::clone(plan))),
+            Effect::Held { service, held } => {
+                Some(Self::PlanHeld { service: service.clone(), held: held.clone() })
+            }
+            Effect::Alarm(raised) => Some(Self::Alarm(raised.clone())),
+            Effect::Pace { .. } => None,
+        }
+    }
+
+    /// What is kept of what the reconciler told; none of a read that changes nothing, and none of what it
+    /// alarms at every attempt: the core's alarm tells that once.
+    #[must_use]
+    pub fn of_report(service: &ServiceName, report: &Report) -> Option<Self> {
+        let service = service.clone();
+        match report {
+            Report::Sent { generation, from, set } => Some(Self::Sent(Change {
+                service,
+                generation: *generation,
+                from: from.clone(),
+                set: set.clone(),
+            })),
+            Report::DryRun { generation, from, set } => Some(Self::DryRun(Change {
+                service,
+                generation: *generation,
+                from: from.clone(),
+                set: set.clone(),
+            })),
+            Report::Written { generation, result, message } => Some(Self::Written {
+                service,
+                generation: *generation,
+                result: *result,
+                message: message.clone(),
+            }),
+            Report::InForce { generation } => Some(Self::InForce { service, generation: *generation }),
+            Report::Held(held) => Some(Self::WriteHeld { service, held: held.clone() }),
+            Report::Seen { .. } | Report::InSync | Report::Alarmed { .. } => None,
+        }
+    }
+
+    /// Its kind, as the journal spells it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::Stopped => "stopped",
+            Self::Reloaded(_) => "reloaded",
+            Self::ReloadRefused { .. } => "reload_refused",
+            Self::Transition(_) => "transition",
+            Self::Plan(_) => "plan",
+            Self::PlanHeld { held, .. } if held.is_empty() => "released",
+            Self::PlanHeld { .. } => "plan_held",
+            Self::WriteHeld { .. } => "write_held",
+            Self::Alarm(raised) if raised.raised => "alarm_raised",
+            Self::Alarm(_) => "alarm_cleared",
+            Self::Sent(_) => "write_sent",
+            Self::DryRun(_) => "dry_run",
+            Self::Written { .. } => "written",
+            Self::InForce { .. } => "in_force",
+        }
+    }
+
+    /// The service that it is about, if it is about one.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Started(_) | Self::Stopped | Self::Reloaded(_) | Self::ReloadRefused { .. } => None,
+            Self::Transition(Transition { service, .. })
+            | Self::PlanHeld { service, .. }
+            | Self::WriteHeld { service, .. }
+            | Self::Alarm(Raised { service, .. })
+            | Self::Sent(Change { service, .. })
+            | Self::DryRun(Change { service, .. })
+            | Self::Written { service, .. }
+            | Self::InForce { service, .. } => Some(service),
+            Self::Plan(plan) => Some(&plan.service),
+        }
+    }
+
+    /// The region that it is about, if it is about one.
+    #[must_use]
+    pub fn region(&self) -> Option<&RegionName> {
+        match self {
+            Self::Transition(transition) => Some(&transition.region),
+            Self::Alarm(raised) => raised.region.as_ref(),
+            Self::Started(_)
+            | Self::Stopped
+            | Self::Reloaded(_)
+            | Self::ReloadRefused { .. }
+            | Self::Plan(_)
+            | Self::PlanHeld { .. }
+            | Self::WriteHeld { .. }
+            | Self::Sent(_)
+            | Self::DryRun(_)
+            | Self::Written { .. }
+            | Self::InForce { .. } => None,
+        }
+    }
+
+    /// The plan that it is about, if it is about one.
+    #[must_use]
+    pub fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Plan(plan) => Some(plan.generation),
+            Self::Sent(Change { generation, .. })
+            | Self::DryRun(Change { generation, .. })
+            | Self::Written { generation, .. }
+            | Self::InForce { generation, .. } => Some(*generation),
+            Self::Started(_)
+            | Self::Stopped
+            | Self::Reloaded(_)
+            | Self::ReloadRefused { .. }
+            | Self::Transition(_)
+            | Self::PlanHeld { .. }
+            | Self::WriteHeld { .. }
+            | Self::Alarm(_) => None,
+        }
+    }
+
+    /// In a sentence, for a person.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Started(what) => format!("pointsman {} started: {}", what.version, what.in_words()),
+            Self::Stopped => "pointsman stopped".to_owned(),
+            Self::Reloaded(what) => format!("another configuration came into force: {}", what.in_words()),
+            Self::ReloadRefused { message } => format!("another configuration was refused: {message}"),
+            Self::Transition(Transition { region, from, to, because, .. }) => {
+                format!("{region} went from {from} to {to}: {because}")
+            }
+            Self::Plan(plan) => plan.to_string(),
+            Self::PlanHeld { held, .. } if held.is_empty() => {
+                "no rule holds the plan back any more".to_owned()
+            }
+            Self::PlanHeld { held, .. } => {
+                let held: Vec<String> = held.iter().map(ToString::to_string).collect();
+                format!("the plan is held back by {}", held.join("; and by "))
+            }
+            Self::WriteHeld { held, .. } => format!("the write is held back by {held}"),
+            Self::Alarm(Raised { alarm, raised: true, message, .. }) => format!("alarm {alarm}: {message}"),
+            Self::Alarm(Raised { alarm, message, .. }) => format!("alarm {alarm} ended: {message}"),
+            Self::Sent(change) => format!("sent a write of {}", change.in_words()),
+            Self::DryRun(change) => format!("dry run: would have written {}", change.in_words()),
+            Self::Written { result, message, .. } => match result {
+                WriteResult::Applied => "the provider took the write".to_owned(),
+                WriteResult::Superseded => {
+                    "the provider took the write, and there is a newer plan".to_owned()
+                }
+                WriteResult::Refused => format!("the write was refused: {message}"),
+                WriteResult::Lost => format!("the write's answer was lost, a read will tell: {message}"),
+            },
+            Self::InForce { .. } => "the write is in force".to_owned(),
+        }
+    }
+
+    /// The evidence, for a program.
+    #[must_use]
+    pub fn detail(&self) -> Value {
+        match self {
+            Self::Started(what) | Self::Reloaded(what) => what.detail(),
+            Self::Stopped | Self::InForce { .. } => json!({}),
+            Self::ReloadRefused { message } => json!({ "problem": message }),
+            Self::Transition(Transition { from, to, because, first_failure, at, .. }) => json!({
+                "from": from,
+                "to": to,
+                "because": because,
+                // The core's times count from the start of the daemon; only how far they are apart lasts.
+                "failing_for_ms": first_failure.map(|first| milliseconds(at.since(first))),
+                "uptime_ms": milliseconds(at.since_start()),
+            }),
+            Self::Plan(plan) => plan_detail(plan),
+            Self::PlanHeld { held, .. } => json!({ "held": held.iter().map(rule).collect::<Vec<_>>() }),
+            Self::WriteHeld { held, .. } => json!({ "held": [rule(held)] }),
+            Self::Alarm(Raised { alarm, message, .. }) => json!({ "alarm": alarm, "what": message }),
+            Self::Sent(change) | Self::DryRun(change) => {
+                json!({ "from": change.from, "to": change.set.values(), "ttl": change.set.ttl() })
+            }
+            Self::Written { result, message, .. } => {
+                json!({ "result": result.as_str(), "provider": message })
+            }
+        }
+    }
+}
+
+impl Change {
+    fn in_words(&self) -> String {
+        let (from, to) = (addresses_in_words(&self.from), addresses_in_words(self.set.values()));
+        format!("{to} in place of {from}")
+    }
+}
+
+fn plan_detail(plan: &Plan) -> Value {
+    let region = |region: &crate::core::RegionPlan| {
+        json!({
+            "region": region.region,
+            "liveness": region.liveness,
+            "addresses": region.addresses,
+            "published": region.published,
+            "wanted": region.wanted,
+            "because": region.because,
+        })
+    };
+    json!({
+        "domain": plan.key.name,
+        "type": plan.key.record_type,
+        "wanted": plan.wanted,
+        "owned": plan.owned,
+        "ttl": plan.ttl,
+        "regions": plan.regions.iter().map(region).collect::<Vec<_>>(),
+        "held": plan.held.iter().map(rule).collect::<Vec<_>>(),
+    })
+}
+
+fn rule(held: &Held) -> Value {
+    json!({ "rule": held.rule.as_str(), "because": held.because, "lifts_when": held.lifts_when })
+}
+
+fn milliseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
