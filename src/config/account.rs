@@ -12,32 +12,51 @@ use super::table::Table;
 use super::value::Id;
 use super::words::{CredentialsWord, ProviderKindWord};
 use super::{Cloud, CredentialsFrom, Endpoints, HuaweiZone, Provider};
-use crate::model::{CloudName, ProviderName};
+use crate::model::{CloudName, NameError, ProviderName};
 
 /// What is known by name. `None` is one that is there and not good: a reference to it is no mistake.
 pub(super) type Named<N, T> = BTreeMap<N, Option<T>>;
 
-/// All accounts.
-pub(super) fn clouds(root: &mut Table<'_>, report: &mut Report<'_>) -> Named<CloudName, Cloud> {
-    let mut clouds = Named::new();
-    for (name, head, entries) in root.take_named("cloud", report) {
-        let place = place("cloud", &name, head);
-        let cloud = cloud(Table::new(entries, place.clone()), report);
-        match CloudName::parse(name.get_ref()) {
+/// All accounts, of all files.
+pub(super) fn clouds(files: &mut [Table<'_>], report: &mut Report<'_>) -> Named<CloudName, Cloud> {
+    named(files, "cloud", "main", CloudName::parse, cloud, report)
+}
+
+/// The sections `[section.NAME]` of all files; each name may be there once.
+fn named<'i, N: Ord, T>(
+    files: &mut [Table<'i>],
+    section: &'static str,
+    example: &str,
+    parse: impl Fn(&str) -> Result<N, NameError>,
+    mut read: impl FnMut(Table<'i>, &mut Report<'_>) -> Option<T>,
+    report: &mut Report<'_>,
+) -> Named<N, T> {
+    let mut named = Named::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, head, entries) in
+        files.iter_mut().flat_map(|file| file.take_named(section, report)).collect::<Vec<_>>()
+    {
+        let place = place(section, &name, head);
+        if let Some(other) = places.get(name.get_ref()) {
+            let message =
+                format!("there is a section of that name ({})", report.whence(*other, name.span().start));
+            report.error(&place, name.span(), message, "keep one of the two, or give each a name of its own");
+            continue;
+        }
+        places.insert(name.get_ref().clone(), name.span().start);
+        let section_read = read(Table::new(entries, place.clone()), report);
+        match parse(name.get_ref()) {
             Ok(good) => {
-                clouds.insert(good, cloud);
+                named.insert(good, section_read);
             }
             Err(error) => {
-                report.error(
-                    &place,
-                    name.span(),
-                    format!("the name {}", error.problem),
-                    "write [cloud.main]",
-                );
+                let (message, hint) =
+                    (format!("the name {}", error.problem), format!("write [{section}.{example}]"));
+                report.error(&place, name.span(), message, hint);
             }
         }
     }
-    clouds
+    named
 }
 
 fn cloud(mut table: Table<'_>, report: &mut Report<'_>) -> Option<Cloud> {
@@ -109,29 +128,14 @@ fn credentials(keys: &CloudKeys, report: &mut Report<'_>) -> Option<CredentialsF
     }
 }
 
-/// All places where record sets live.
+/// All places where record sets live, of all files.
 pub(super) fn providers(
-    root: &mut Table<'_>,
+    files: &mut [Table<'_>],
     clouds: &Named<CloudName, Cloud>,
     report: &mut Report<'_>,
 ) -> Named<ProviderName, Provider> {
-    let mut providers = Named::new();
-    for (name, head, entries) in root.take_named("dns", report) {
-        let place = place("dns", &name, head);
-        let provider = provider(Table::new(entries, place.clone()), clouds, report);
-        match ProviderName::parse(name.get_ref()) {
-            Ok(good) => {
-                providers.insert(good, provider);
-            }
-            Err(error) => report.error(
-                &place,
-                name.span(),
-                format!("the name {}", error.problem),
-                "write [dns.private]",
-            ),
-        }
-    }
-    providers
+    let read = |table: Table<'_>, report: &mut Report<'_>| provider(table, clouds, report);
+    named(files, "dns", "private", ProviderName::parse, read, report)
 }
 
 /// Keys of the kinds that this version lacks, with the kind.

@@ -83,9 +83,9 @@ pub(super) fn read_list(
                     checks.iter().filter_map(|c| c.keys.name.as_ref()).find(|c| c.value == name.value)
                 {
                     let message = format!(
-                        "{} is the name of another check too (line {})",
+                        "{} is the name of another check too ({})",
                         report.shown(&name.mark),
-                        report.line(other.mark.span.start)
+                        report.whence(other.mark.span.start, name.mark.span.start)
                     );
                     report.value(&name.mark, message, "give each check a name of its own");
                 }
@@ -121,10 +121,10 @@ impl RawCheck {
             && own.value != other.value
         {
             let message = format!(
-                "{}, and the service's check of that name is {} (line {})",
+                "{}, and the service's check of that name is {} ({})",
                 report.shown(&own.mark),
                 report.shown(&other.mark),
-                report.line(other.mark.span.start)
+                report.whence(other.mark.span.start, own.mark.span.start)
             );
             report.value(&own.mark, message, "give it a name of its own, or leave kind out");
         }

@@ -1,5 +1,6 @@
-//! From a file to a [`Config`], or to everything that is wrong with it.
+//! From a file, and those that it takes in, to a [`Config`], or to everything that is wrong with them.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
@@ -10,10 +11,12 @@ use toml::de::DeTable;
 use super::Config;
 use super::account::{Named, clouds, providers};
 use super::daemon::daemon;
+use super::include::{Included, included, not_text_at};
 use super::problem::{Problem, Problems, Severity};
-use super::raw::TimingKeys;
+use super::raw::{RootKeys, TimingKeys};
 use super::report::{Place, Rank, Report};
 use super::service::{Sections, services};
+use super::source::based;
 use super::table::Table;
 
 /// A configuration that can be used, and what somebody should look at.
@@ -21,6 +24,8 @@ use super::table::Table;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// The files that it was read from: the one named, then those that it takes in, in the order read.
+    pub files: Vec<PathBuf>,
     /// Its warnings, in the order of its lines.
     pub warnings: Vec<Problem>,
 }
@@ -49,7 +54,7 @@ pub enum LoadError {
     Problems(#[from] Problems),
 }
 
-/// Reads a configuration file. Blocks while the disk does.
+/// Reads a configuration file, and those that it takes in. Blocks while the disk does.
 ///
 /// # Errors
 /// When the file cannot be read or is not text, and as [`parse`].
@@ -57,56 +62,84 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     match std::str::from_utf8(&bytes) {
         Ok(source) => Ok(parse(source, path)?),
-        Err(error) => {
-            let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = good.split(|byte| *byte == b'\n').count();
-            Err(LoadError::NotText { path: path.to_owned(), line })
-        }
+        Err(error) => Err(LoadError::NotText { path: path.to_owned(), line: not_text_at(&bytes, &error) }),
     }
 }
 
-/// Reads a configuration from text; `file` is what problems call it.
+/// Reads a configuration from text; `file` is what problems call it, and where `include` starts from.
 ///
 /// # Errors
-/// All that is wrong with it, in the order of its lines, and never the first alone.
+/// All that is wrong with it, file by file in the order of their lines, and never the first alone.
 pub fn parse(source: &str, file: &Path) -> Result<Loaded, Problems> {
-    let mut report = Report::new(source);
-    let (document, errors) = DeTable::parse_recoverable(source);
-    for error in &errors {
-        report.syntax(error);
+    let others = OnceCell::new();
+    let mut report = Report::new(file, source);
+    let mut main = document(source, 0, &mut report);
+    let keys = RootKeys::take(&mut main, &mut report);
+    let mut files = vec![main];
+    for Included { path, text } in others.get_or_init(|| included(&keys, file, &mut report)) {
+        let base = report.add(path, text);
+        files.push(document(text, base, &mut report));
     }
-    let place = Place { name: "".into(), rank: Rank::General, head: 0..0 };
-    let config = root(Table::new(document.into_inner(), place), &mut report);
-    let problems = report.draw(file);
+    let config = assemble(files, &mut report);
+    let files = report.files();
+    let problems = report.draw();
     match config {
         Some(config) if problems.iter().all(|problem| problem.severity == Severity::Warning) => {
-            Ok(Loaded { config, warnings: problems })
+            Ok(Loaded { config, files, warnings: problems })
         }
         Some(_) | None => Err(Problems(problems)),
     }
 }
 
-fn root(mut root: Table<'_>, report: &mut Report<'_>) -> Option<Config> {
-    refuse_later(&mut root, report);
-    let daemon = daemon(&mut root, report);
-    let clouds = clouds(&mut root, report);
-    let providers = providers(&mut root, &clouds, report);
-    let defaults = defaults(&mut root, report);
+/// The top of a file that starts at `base`.
+fn document<'s>(text: &'s str, base: usize, report: &mut Report<'_>) -> Table<'s> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        report.syntax(error, base);
+    }
+    let place = Place { name: "".into(), rank: Rank::General, head: base..base };
+    Table::new(based(document.into_inner(), base), place)
+}
+
+/// One configuration from the tops of all files, the first of which takes in the others.
+fn assemble(mut files: Vec<Table<'_>>, report: &mut Report<'_>) -> Option<Config> {
+    for file in &mut files {
+        refuse_later(file, report);
+    }
+    let (main, others) = files.split_first_mut()?;
+    let daemon = daemon(main, report);
+    let defaults = defaults(main, report);
+    for file in others {
+        refuse_from_included(file, report);
+    }
+    let clouds = clouds(&mut files, report);
+    let providers = providers(&mut files, &clouds, report);
     let sections = Sections { defaults, clouds: &clouds, providers: &providers };
-    let services = services(&mut root, &sections, report);
-    root.finish(report);
+    let services = services(&mut files, &sections, report);
+    for file in files {
+        file.finish(report);
+    }
     Some(Config { daemon, clouds: all(clouds)?, providers: all(providers)?, services })
+}
+
+/// What holds for everything stands where everybody looks for it: in the first file.
+fn refuse_from_included(file: &mut Table<'_>, report: &mut Report<'_>) {
+    for (key, hint) in [
+        ("daemon", "move it into the file that has the include"),
+        ("defaults", "move it into the file that has the include, or write its keys in each service here"),
+        ("include", "add its files to the include that takes in this one"),
+    ] {
+        if let Some(mark) = file.take_mark(key) {
+            report.key(&mark, format_args!("{key} cannot stand in a file that another one includes"), hint);
+        }
+    }
 }
 
 /// What is promised and not built yet: refused where it would be unsafe to go on without it.
 fn refuse_later(root: &mut Table<'_>, report: &mut Report<'_>) {
-    for (key, hint) in [
-        ("cluster", "remove it, and run one instance only: two would write over each other"),
-        ("include", "write everything into this file"),
-    ] {
-        if let Some(mark) = root.take_mark(key) {
-            report.key(&mark, format_args!("{key} is not available in this version"), hint);
-        }
+    if let Some(mark) = root.take_mark("cluster") {
+        let hint = "remove it, and run one instance only: two would write over each other";
+        report.key(&mark, "cluster is not available in this version", hint);
     }
     for (key, hint) in [
         ("notify", "nobody is told of anything; watch the log and the metrics"),
@@ -137,7 +170,12 @@ fn all<N: Ord, T>(named: Named<N, T>) -> Option<BTreeMap<N, T>> {
 pub fn report(path: &Path, result: &Result<Loaded, LoadError>) -> String {
     let mut text = String::new();
     let (problems, verdict): (&[Problem], String) = match result {
-        Ok(Loaded { config, warnings }) => (warnings, summary(config, warnings.len())),
+        Ok(Loaded { config, files, warnings }) => {
+            for file in files.iter().skip(1) {
+                let _ = writeln!(text, "includes {}", file.display());
+            }
+            (warnings, summary(config, warnings.len()))
+        }
         Err(LoadError::Problems(Problems(problems))) => (problems, count(problems)),
         Err(error @ LoadError::Read { source, .. }) => return format!("{error}\n  {source}\n"),
         Err(error @ LoadError::NotText { .. }) => return format!("{error}\n"),

@@ -3,8 +3,8 @@
 //! Text becomes `raw` keys, each value good in itself; those become a [`Config`] once defaults are
 //! inherited and the rules between keys hold (`check`, `region`, `service`, `account`). What is not good
 //! is refused whole (RELOAD-OR-KEEP), and no line is shown with a secret on it (SECRETS-STAY). What is
-//! promised and not built yet is refused or warned of, never ignored. Asks no network, reads no other
-//! file, looks at no clock. Start at [`parse`].
+//! promised and not built yet is refused or warned of, never ignored. Asks no network, looks at no clock,
+//! and reads no file but those that `include` names. Start at [`parse`].
 
 mod account;
 mod check;
@@ -15,6 +15,7 @@ mod endpoint;
 mod expression;
 mod http;
 mod http_value;
+mod include;
 mod load;
 mod problem;
 mod raw;
@@ -22,6 +23,7 @@ mod region;
 mod report;
 mod secrets;
 mod service;
+mod source;
 mod suggest;
 mod table;
 mod timing;

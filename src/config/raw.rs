@@ -66,6 +66,13 @@ macro_rules! keys {
 }
 
 keys! {
+    /// The top of the first file.
+    RootKeys {
+        include: Vec<Spanned<String>>,
+    }
+}
+
+keys! {
     /// `[daemon]`.
     DaemonKeys {
         listen: SocketAddr,

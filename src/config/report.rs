@@ -1,15 +1,13 @@
-//! Collects what is wrong with one source and draws it as [`Problem`]s.
-//!
-//! Every line shown goes through here, so secrets are masked here and nowhere else (SECRETS-STAY).
+//! Collects what is wrong with a configuration's files and draws it as [`Problem`]s.
 
-use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::problem::{Problem, Severity};
-use super::secrets;
+use super::source::{Source, moved, printable};
 
 /// The part of a configuration that something was written in.
 #[derive(Clone, Debug)]
@@ -62,11 +60,8 @@ pub(super) struct At<T> {
 /// Everything found so far.
 #[derive(Debug)]
 pub(super) struct Report<'s> {
-    source: &'s str,
-    /// Where each line starts, in bytes.
-    lines: Vec<usize>,
-    /// What must not be shown of it; looked for when there is something to show.
-    masks: OnceCell<Vec<Range<usize>>>,
+    /// The files, in the order read; at least one.
+    sources: Vec<Source<'s>>,
     broken: bool,
     /// Keys whose value is wrong, with the start of their place's head: they are there, and not missing.
     bad: Vec<(usize, &'static str)>,
@@ -85,16 +80,34 @@ struct Found {
 }
 
 impl<'s> Report<'s> {
-    /// An empty one.
-    pub(super) fn new(source: &'s str) -> Self {
-        let lines = std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { source, lines, masks: OnceCell::new(), broken: false, bad: Vec::new(), found: Vec::new() }
+    /// An empty one for this file.
+    pub(super) fn new(path: &'s Path, text: &'s str) -> Self {
+        let sources = vec![Source::after(None, path, text)];
+        Self { sources, broken: false, bad: Vec::new(), found: Vec::new() }
     }
 
-    /// What the parser of TOML did not understand. What is missing is not reported any more: it may be
-    /// missing only because it was not understood.
-    pub(super) fn syntax(&mut self, error: &toml::de::Error) {
+    /// Takes in a further file; says where it starts.
+    pub(super) fn add(&mut self, path: &'s Path, text: &'s str) -> usize {
+        let source = Source::after(self.sources.last(), path, text);
+        let base = source.base();
+        self.sources.push(source);
+        base
+    }
+
+    /// The files, in the order read.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.sources.iter().map(|source| source.path.to_owned()).collect()
+    }
+
+    /// Not all is known of what is written. What is missing is not reported any more: it may be missing only
+    /// because it was not understood.
+    pub(super) fn incomplete(&mut self) {
         self.broken = true;
+    }
+
+    /// What the parser of TOML did not understand in the file that starts at `base`.
+    pub(super) fn syntax(&mut self, error: &toml::de::Error, base: usize) {
+        self.incomplete();
         let (what, expected) = match error.message().split_once(", expected ") {
             Some((what, expected)) => (what, Some(format!("expected {expected}"))),
             None => (error.message(), None),
@@ -104,7 +117,7 @@ impl<'s> Report<'s> {
             "string values must be quoted" => Some("put it in quotes: \"…\"".to_owned()),
             _ => expected,
         };
-        let span = error.span().unwrap_or_default();
+        let span = moved(&error.span().unwrap_or_default(), base);
         let message = format!("not TOML: {what}");
         self.found.push(Found { span, severity: Severity::Error, syntax: true, message, hint });
     }
@@ -206,101 +219,63 @@ impl<'s> Report<'s> {
     /// What is written at `span`, when it is short enough to be quoted, and no secret.
     pub(super) fn text(&self, span: &Range<usize>) -> Option<&'s str> {
         const QUOTED_MAX: usize = 60;
-        let text = self.source.get(span.clone())?;
-        let secret = || self.masks().iter().any(|mask| mask.start < span.end && span.start < mask.end);
+        let source = self.source_of(span.start)?;
+        let text = source.text(span);
         let short = !text.is_empty() && text.len() <= QUOTED_MAX && !text.contains('\n');
-        (short && !secret()).then_some(text)
-    }
-
-    fn masks(&self) -> &[Range<usize>] {
-        self.masks.get_or_init(|| secrets::masks(self.source))
+        (short && !source.hides(span)).then_some(text)
     }
 
     /// All that is written at `span`.
     pub(super) fn source(&self, span: &Range<usize>) -> &'s str {
-        self.source.get(span.clone()).unwrap_or_default()
+        self.source_of(span.start).map(|source| source.text(span)).unwrap_or_default()
     }
 
-    /// The line, from 1, that holds a byte of the source.
-    pub(super) fn line(&self, at: usize) -> usize {
-        self.lines.partition_point(|start| *start <= at)
+    /// Where a byte stands, for a message about another one: `line 12`, or `conf.d/shop.toml:12` when that is in
+    /// another file.
+    pub(super) fn whence(&self, at: usize, seen_from: usize) -> String {
+        let Some(source) = self.source_of(at) else { return String::new() };
+        let line = source.line(at);
+        let same = self.source_of(seen_from).is_some_and(|other| other.base() == source.base());
+        if same { format!("line {line}") } else { format!("{}:{line}", source.path.display()) }
     }
 
-    /// All problems in the order of the source, each once.
-    pub(super) fn draw(mut self, file: &Path) -> Vec<Problem> {
+    fn source_of(&self, at: usize) -> Option<&Source<'s>> {
+        let after = self.sources.partition_point(|source| source.base() <= at);
+        self.sources.get(after.checked_sub(1)?)
+    }
+
+    /// All problems in the order of the files, each once.
+    pub(super) fn draw(mut self) -> Vec<Problem> {
         self.found.sort_by_key(|found| (found.span.start, found.severity));
         let mut drawn: Vec<(bool, Problem)> = Vec::with_capacity(self.found.len());
         for found in &self.found {
-            let problem = self.draw_one(found, file);
+            let Some(problem) = self.draw_one(found) else { continue };
             // What is inherited is judged once for each region that inherits it.
-            if !drawn.iter().rev().take_while(|(_, p)| p.line == problem.line).any(|(_, p)| *p == problem) {
+            let same_line = |other: &Problem| (other.line, &other.file) == (problem.line, &problem.file);
+            if !drawn.iter().rev().take_while(|(_, p)| same_line(p)).any(|(_, p)| *p == problem) {
                 drawn.push((found.syntax, problem));
             }
         }
         // What stands on a line that was not understood may not have been meant.
-        let broken: Vec<usize> = drawn.iter().filter(|(syntax, _)| *syntax).map(|(_, p)| p.line).collect();
-        drawn.retain(|(syntax, problem)| *syntax || broken.binary_search(&problem.line).is_err());
+        let place = |problem: &Problem| (problem.file.clone(), problem.line);
+        let broken: BTreeSet<_> = drawn.iter().filter(|(syntax, _)| *syntax).map(|(_, p)| place(p)).collect();
+        drawn.retain(|(syntax, problem)| *syntax || !broken.contains(&place(problem)));
         drawn.into_iter().map(|(_, problem)| problem).collect()
     }
 
-    fn draw_one(&self, found: &Found, file: &Path) -> Problem {
-        let start = found.span.start.min(self.source.len());
-        let number = self.line(start);
-        let line_start = self.lines.get(number - 1).copied().unwrap_or_default();
-        let line = self.source.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        // The top of the file as a whole has no line to show.
-        let line = if found.span == (0..0) && !found.syntax { "" } else { line };
-        let (text, span) = draw_line(line, line_start, start..found.span.end, self.masks());
-        Problem {
+    fn draw_one(&self, found: &Found) -> Option<Problem> {
+        let source = self.source_of(found.span.start)?;
+        let (text, span) = source.draw(found.span.clone());
+        // The top of a file as a whole has no line to show.
+        let top = found.span == (source.base()..source.base()) && !found.syntax;
+        Some(Problem {
             severity: found.severity,
-            file: file.to_owned(),
-            line: number,
-            text,
-            span,
+            file: source.path.to_owned(),
+            line: source.line(found.span.start),
+            text: if top { String::new() } else { text },
+            span: if top { (0, 1) } else { span },
             message: found.message.chars().map(printable).collect(),
             hint: found.hint.as_ref().map(|hint| hint.chars().map(printable).collect()),
-        }
-    }
-}
-
-/// A line without what must not be shown, and where in it the span is, in characters.
-fn draw_line(
-    line: &str,
-    line_start: usize,
-    span: Range<usize>,
-    masks: &[Range<usize>],
-) -> (String, (usize, usize)) {
-    let mut text = String::with_capacity(line.len());
-    let (mut shown, mut from, mut to) = (0, None, None);
-    let mut hidden = false;
-    for (place, character) in line.char_indices() {
-        let at = line_start + place;
-        if at >= span.start && from.is_none() {
-            from = Some(shown);
-        }
-        if at >= span.end && to.is_none() {
-            to = Some(shown);
-        }
-        let hide = masks.iter().any(|mask| mask.contains(&at));
-        if !hide {
-            text.push(printable(character));
-            shown += 1;
-        } else if !hidden {
-            text.push_str("***");
-            shown += 3;
-        }
-        hidden = hide;
-    }
-    let from = from.unwrap_or(shown);
-    let to = to.unwrap_or(shown);
-    (text, (from, to.saturating_sub(from).max(1)))
-}
-
-/// The character, or what stands for one that would move a terminal's cursor or colours.
-fn printable(character: char) -> char {
-    match character {
-        '\t' => ' ',
-        control if control.is_control() => '\u{fffd}',
-        plain => plain,
+        })
     }
 }

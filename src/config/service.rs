@@ -1,5 +1,6 @@
 //! One service: its record set, its regions, and the rules between them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use super::table::Table;
 use super::words::{Failback, Labels, Mode, WhenAllDownWord};
 use super::{Cloud, Provider};
 use crate::model::{
-    CloudName, Expression, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Service, Share,
-    WhenAllDown, WriteBudget,
+    CloudName, Expression, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, RegionName,
+    Service, ServiceName, Share, WhenAllDown, WriteBudget,
 };
 
 const MAX_REMOVED: u32 = 1;
@@ -32,18 +33,18 @@ pub(super) struct Sections<'a> {
     pub(super) providers: &'a Named<ProviderName, Provider>,
 }
 
-/// All services, in the order written; each that is good.
+/// All services of all files, in the order written; each that is good.
 pub(super) fn services(
-    root: &mut Table<'_>,
+    files: &mut [Table<'_>],
     sections: &Sections<'_>,
     report: &mut Report<'_>,
 ) -> Vec<Arc<Service>> {
     let mut services = Vec::new();
-    let mut names: Vec<At<crate::model::ServiceName>> = Vec::new();
-    let mut records: Vec<(Record, Mark)> = Vec::new();
-    let tables = root.take_list("service", report);
-    if tables.is_empty() {
-        report.missing(&root.place, "service", "add a [[service]]: there is nothing to keep alive");
+    let mut names: BTreeMap<ServiceName, Mark> = BTreeMap::new();
+    let mut records: BTreeMap<RecordKey, Vec<(Record, Mark)>> = BTreeMap::new();
+    let tables: Vec<_> = files.iter_mut().flat_map(|file| file.take_list("service", report)).collect();
+    if let (true, Some(main)) = (tables.is_empty(), files.first()) {
+        report.missing(&main.place, "service", "add a [[service]]: there is nothing to keep alive");
     }
     for (number, (head, entries)) in (1..).zip(tables) {
         let mut table = Table::new(entries, Place { name: "".into(), rank: Rank::Service, head });
@@ -53,14 +54,19 @@ pub(super) fn services(
         let keys = ServiceKeys::take(&mut table, report);
         let record = record(&keys, &place, sections, report);
         if let Some(name) = &keys.name {
-            taken(name, names.iter(), report);
-            names.push(name.clone());
+            match names.get(&name.value) {
+                Some(other) => taken(&name.mark, other, report),
+                None => {
+                    names.insert(name.value.clone(), name.mark.clone());
+                }
+            }
         } else {
             report.missing(&place, "name", "give it a name: name = \"demo\"");
         }
         if let (Some(record), Some(domain)) = (&record, &keys.domain) {
-            fights(record, &domain.mark, &records, sections, report);
-            records.push((record.clone(), domain.mark.clone()));
+            let others = records.entry(record.key.clone()).or_default();
+            fights(record, &domain.mark, others, sections, report);
+            others.push((record.clone(), domain.mark.clone()));
         }
         services.extend(service(table, keys, record, sections, report).map(Arc::new));
     }
@@ -68,19 +74,13 @@ pub(super) fn services(
 }
 
 /// The same name twice.
-fn taken<'a, N: PartialEq + 'a>(
-    name: &At<N>,
-    mut others: impl Iterator<Item = &'a At<N>>,
-    report: &mut Report<'_>,
-) {
-    if let Some(other) = others.find(|other| other.value == name.value) {
-        let line = report.line(other.mark.span.start);
-        let message = format!("{} is taken (line {line})", report.shown(&name.mark));
-        report.value(&name.mark, message, "give each a name of its own");
-    }
+fn taken(name: &Mark, other: &Mark, report: &mut Report<'_>) {
+    let whence = report.whence(other.span.start, name.span.start);
+    let message = format!("{} is taken ({whence})", report.shown(name));
+    report.value(name, message, "give each a name of its own");
 }
 
-/// Two services that keep the same record set would undo each other's work.
+/// Two services that keep the same record set would undo each other's work. The others are of the same name and type.
 fn fights(
     record: &Record,
     mark: &Mark,
@@ -95,10 +95,10 @@ fn fights(
         }
         (None, _) | (_, None) => record.provider == other.provider,
     };
-    if let Some((_, other)) = others.iter().find(|(other, _)| other.key == record.key && same_zone(other)) {
-        let line = report.line(other.span.start);
+    if let Some((_, other)) = others.iter().find(|(other, _)| same_zone(other)) {
+        let whence = report.whence(other.span.start, mark.span.start);
         let message =
-            format!("the record set {} is kept by {} already (line {line})", record.key, other.place.name);
+            format!("the record set {} is kept by {} already ({whence})", record.key, other.place.name);
         report.value(mark, message, "let one service keep it, and give that one all the regions");
     }
 }
@@ -178,8 +178,11 @@ fn service(
         let name = table.peek("name").map_or_else(|| number.to_string(), |name| format!("{name:?}"));
         table.place.name = format!("{}, region {name}", place.name).into();
         let read = region::read(table, &within, report);
-        if let Some(name) = &read.name {
-            taken(name, regions.iter().filter_map(|region| region.name.as_ref()), report);
+        let same = |other: &&At<RegionName>| read.name.as_ref().is_some_and(|name| name.value == other.value);
+        if let (Some(name), Some(other)) =
+            (&read.name, regions.iter().filter_map(|region| region.name.as_ref()).find(same))
+        {
+            taken(&name.mark, &other.mark, report);
         }
         regions.push(read);
     }

@@ -117,12 +117,13 @@ impl<'k> Side<'k> {
         self.mark.map(|mark| mark.place.rank)
     }
 
-    /// As messages show it; `with_line` when it is not on the line that they mark.
-    fn shown(&self, with_line: bool, report: &Report<'_>) -> String {
+    /// As messages show it that mark something else: with where it stands, when that is elsewhere.
+    fn shown(&self, marked: &Mark, report: &Report<'_>) -> String {
         match self.mark {
             None => format!("{} = \"{}\" (the default)", self.key, written(self.value)),
-            Some(mark) if with_line => {
-                format!("{} (line {})", report.shown(mark), report.line(mark.span.start))
+            Some(mark) if mark.place.rank < marked.place.rank => {
+                let whence = report.whence(mark.span.start, marked.span.start);
+                format!("{} ({whence})", report.shown(mark))
             }
             Some(mark) => report.shown(mark),
         }
@@ -153,7 +154,6 @@ fn contradict(short: &Side<'_>, verb: &str, long: &Side<'_>, hint: String, repor
     let Some(marked) = marked.filter(|_| !report.is_bad(short.key) && !report.is_bad(long.key)) else {
         return;
     };
-    let inherited = |side: &Side<'_>| side.rank() < Some(marked.place.rank);
-    let (short, long) = (short.shown(inherited(short), report), long.shown(inherited(long), report));
+    let (short, long) = (short.shown(marked, report), long.shown(marked, report));
     report.value(marked, format_args!("{short} {verb} {long}"), hint);
 }
