@@ -9,6 +9,7 @@ mod online;
 mod plan;
 mod probe;
 mod run;
+mod schema;
 pub mod style;
 pub mod table;
 
@@ -46,6 +47,7 @@ enum Command {
     Check(check::Arguments),
     Plan(plan::Arguments),
     Probe(probe::Arguments),
+    Schema(schema::Arguments),
 }
 
 /// Where the configuration is; the same for every command that needs one.
@@ -93,6 +95,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::execute(arguments).await,
         Command::Plan(arguments) => plan::execute(arguments).await,
         Command::Probe(arguments) => probe::execute(arguments).await,
+        Command::Schema(arguments) => schema::execute(&arguments),
     }
 }
 

@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::raw::{CloudKeys, HuaweiZoneKeys};
+use super::raw::{CloudKeys, HuaweiZoneKeys, IDLE_PROVIDER_KEYS, ProviderKeys};
 use super::report::{At, Place, Rank, Report};
 use super::suggest::nearest;
 use super::table::Table;
 use super::value::Id;
-use super::words::{CredentialsWord, ProviderKindWord};
+use super::words::CredentialsWord;
 use super::{Cloud, CredentialsFrom, Endpoints, HuaweiZone, Provider};
 use crate::model::{CloudName, NameError, ProviderName};
 
@@ -154,7 +154,7 @@ fn provider(
     report: &mut Report<'_>,
 ) -> Option<Provider> {
     let place = table.place.clone();
-    let kind = table.take::<ProviderKindWord>("kind", report);
+    let kind = ProviderKeys::take(&mut table, report).kind;
     if report.is_bad_in(&place, "kind") {
         // What else is written there belongs to a kind that is not known here.
         return None;
@@ -162,14 +162,7 @@ fn provider(
     if kind.is_none() {
         report.missing(&place, "kind", "write kind = \"huawei\"");
     }
-    if let Some(mark) = table.take_mark("witnesses") {
-        report.warning(
-            &place,
-            mark.key_span,
-            "witnesses has no effect in this version",
-            "nothing asks resolvers yet what clients get",
-        );
-    }
+    table.take_idle(&IDLE_PROVIDER_KEYS, report);
     for (key, kind) in OTHER_KINDS {
         if let Some(mark) = table.take_mark(key) {
             let message = format!("{key} is a key of kind = \"{kind}\", not of \"huawei\"");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::value::{FromToml, Wrong, keep, text};
+use super::value::{FromToml, Wrong, keep, text, text_schema};
 
 /// A duration that is longer than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,10 @@ impl FromToml for Duration {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
         keep(read(value), wrong)
     }
+
+    fn schema() -> Value {
+        text_schema(Some("^[0-9]+(ms|s|m|h|d)$"))
+    }
 }
 
 impl FromToml for Positive {
@@ -69,6 +74,10 @@ impl FromToml for Positive {
             (!duration.is_zero()).then_some(Self(duration)).ok_or_else(zero)
         });
         keep(positive, wrong)
+    }
+
+    fn schema() -> Value {
+        text_schema(Some("^0*[1-9][0-9]*(ms|s|m|h|d)$"))
     }
 }
 

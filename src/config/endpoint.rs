@@ -12,7 +12,7 @@ pub(super) struct Endpoint(pub(super) String);
 const HINT: &str = "write a base URL: \"https://elb.{region}.example.com\"";
 
 texts! {
-    Endpoint: "\"https://elb.{region}.example.com\"" => parse;
+    Endpoint: "\"https://elb.{region}.example.com\"" like "^https?://[^@?#]+$" => parse;
 }
 
 fn parse(text: &str) -> Result<Endpoint, Wrong> {

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::value::{FromToml, Wrong, text};
+use super::value::{FromToml, Wrong, text, text_schema};
 use crate::model::{CheckName, Expression};
 
 /// How deep brackets and `!` may nest; far more than anybody can read, far less than a stack holds.
@@ -41,6 +42,10 @@ impl FromToml for Expression {
                 None
             }
         }
+    }
+
+    fn schema() -> Value {
+        text_schema(None)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The parts of an HTTP request, each fit to be put on the wire as it is.
 
+use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -31,21 +32,21 @@ pub(super) struct Pattern(pub(super) regex::bytes::Regex);
 pub(super) struct Headers(pub(super) Vec<(String, String)>);
 
 texts! {
-    Method: "\"GET\"" => |text| {
+    Method: "\"GET\"" like "^[A-Z]+$" => |text| {
         let hint = "write a method in capitals: \"GET\" or \"HEAD\"";
         let good = text.bytes().all(|b| b.is_ascii_uppercase()) && text != "CONNECT";
         good.then(|| Self(text.to_owned())).ok_or_else(|| Wrong::new("is not a method of a look", hint))
     };
-    Target: "\"/\"" => |text| {
+    Target: "\"/\"" like "^/[!-~]*$" => |text| {
         let hint = "write a path from its first slash, spaces and other such as %20: \"/healthz?full=1\"";
         let good = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
         good.then(|| Self(text.to_owned())).ok_or_else(|| Wrong::new("is not a path", hint))
     };
-    HostHeader: "\"demo.localdev.me\"" => |text| {
+    HostHeader: "\"demo.localdev.me\"" like r"^[^/\s]+$" => |text| {
         let hint = "write a name or an address, with or without a port: \"demo.localdev.me\"";
         is_host(text).then(|| Self(text.to_owned())).ok_or_else(|| Wrong::new("is not a host", hint))
     };
-    UserAgent: "\"pointsman\"" => |text| {
+    UserAgent: "\"pointsman\"" like "^[ -~]+$" => |text| {
         let hint = "write printable ASCII characters only";
         let good = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && text.trim() == text;
         good.then(|| Self(text.to_owned())).ok_or_else(|| Wrong::new("is not fit for a header", hint))
@@ -125,6 +126,11 @@ impl FromToml for Headers {
             }
         }
         wrong.is_empty().then_some(Self(headers))
+    }
+
+    fn schema() -> Value {
+        // The set is open: names are the server's.
+        json!({ "type": "object", "additionalProperties": { "type": "string", "pattern": "^[ -~]*$" } })
     }
 }
 

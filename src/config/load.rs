@@ -13,7 +13,7 @@ use super::account::{Named, clouds, providers};
 use super::daemon::daemon;
 use super::include::{Included, included, not_text_at};
 use super::problem::{Problem, Problems, Severity};
-use super::raw::{RootKeys, TimingKeys};
+use super::raw::{IDLE_ROOT_KEYS, RootKeys, TimingKeys};
 use super::report::{Place, Rank, Report};
 use super::service::{Sections, services};
 use super::source::based;
@@ -141,15 +141,7 @@ fn refuse_later(root: &mut Table<'_>, report: &mut Report<'_>) {
         let hint = "remove it, and run one instance only: two would write over each other";
         report.key(&mark, "cluster is not available in this version", hint);
     }
-    for (key, hint) in [
-        ("notify", "nobody is told of anything; watch the log and the metrics"),
-        ("vantage", "nothing tells yet whether it is this machine's own network that fails"),
-    ] {
-        if let Some(mark) = root.take_mark(key) {
-            let message = format!("{key} has no effect in this version");
-            report.warning(&mark.place.clone(), mark.key_span, message, hint);
-        }
-    }
+    root.take_idle(&IDLE_ROOT_KEYS, report);
 }
 
 fn defaults(root: &mut Table<'_>, report: &mut Report<'_>) -> TimingKeys {

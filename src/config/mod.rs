@@ -21,6 +21,7 @@ mod problem;
 mod raw;
 mod region;
 mod report;
+mod schema;
 mod secrets;
 mod service;
 mod source;
@@ -39,6 +40,7 @@ use std::time::Duration;
 pub use cloud::{Cloud, CredentialsFrom, Endpoints};
 pub use load::{LoadError, Loaded, load, parse, report};
 pub use problem::{Problem, Problems, Severity};
+pub use schema::schema;
 
 use crate::model::{CloudName, Fqdn, ProviderName, Service};
 

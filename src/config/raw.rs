@@ -1,7 +1,7 @@
 //! The configuration as it is written: every key that there is, each value good in itself.
 //!
-//! Keys are declared here, once. Nothing is inherited yet, and no key knows of another; that is `check`,
-//! `region`, `service` and their like.
+//! Keys are declared here, once, for the parser and for the schema that editors read; what is said of each is shown to
+//! people. Nothing is inherited yet, and no key knows of another; that is `check`, `region`, `service` and their like.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -15,22 +15,36 @@ use super::endpoint::Endpoint;
 use super::http_value::{Headers, HostHeader, Method, Pattern, Target, UserAgent};
 use super::report::{At, Mark, Report};
 use super::table::Table;
-use super::value::{Factor, Id, Port};
-use super::words::{CheckKindWord, CredentialsWord, Level, Mode, WhenAllDownWord};
+use super::value::{Factor, FromToml as _, Id, Port};
+use super::words::{
+    CheckKindWord, CredentialsWord, Failback, Labels, Level, Mode, ProviderKindWord, WhenAllDownWord,
+};
 use super::{LogFormat, ZoneType};
 use crate::model::{
     CheckName, CloudName, Expression, Fqdn, MinHealthy, OnDrift, PolicyKind, ProviderName, RecordType,
     RegionName, Scheme, ServiceName, Share, StatusSet, Threshold, Ttl, WhenUnknown,
 };
 
+/// What is known of a key apart from its value.
+pub(super) struct Key {
+    /// Its name, dotted when it is within an inline table: `flap.window`.
+    pub(super) name: &'static str,
+    /// What it is for, with unit and default.
+    pub(super) doc: String,
+    /// The values it takes, as a JSON Schema.
+    pub(super) values: serde_json::Value,
+}
+
 /// Declares a group of keys of one table. The key is the field's name, or what is given after `=`. An
 /// `inherited` group is laid over that of a more general table; one `of_a_kind` is refused to other kinds.
 macro_rules! keys {
-    ($(#[$doc:meta])* $name:ident { $($field:ident $(= $key:literal)?: $type:ty,)+ }) => {
-        $(#[$doc])*
+    ($(#[$meta:meta])* $name:ident {
+        $($(#[doc = $doc:literal])+ $field:ident $(= $key:literal)?: $type:ty,)+
+    }) => {
+        $(#[$meta])*
         #[derive(Clone, Debug)]
         pub(super) struct $name {
-            $(pub(super) $field: Option<At<$type>>,)+
+            $($(#[doc = $doc])+ pub(super) $field: Option<At<$type>>,)+
         }
 
         impl $name {
@@ -38,10 +52,21 @@ macro_rules! keys {
             pub(super) fn take(table: &mut Table<'_>, report: &mut Report<'_>) -> Self {
                 Self { $($field: table.take(keys!(@key $field $($key)?), report),)+ }
             }
+
+            /// All of the group.
+            pub(super) fn all() -> Vec<Key> {
+                vec![$(Key {
+                    name: keys!(@key $field $($key)?),
+                    doc: [$($doc),+].map(str::trim).join(" "),
+                    values: <$type>::schema(),
+                },)+]
+            }
         }
     };
-    ($(#[$doc:meta])* inherited $name:ident { $($field:ident $(= $key:literal)?: $type:ty,)+ }) => {
-        keys! { $(#[$doc])* $name { $($field $(= $key)?: $type,)+ } }
+    ($(#[$meta:meta])* inherited $name:ident {
+        $($(#[doc = $doc:literal])+ $field:ident $(= $key:literal)?: $type:ty,)+
+    }) => {
+        keys! { $(#[$meta])* $name { $($(#[doc = $doc])+ $field $(= $key)?: $type,)+ } }
 
         impl $name {
             /// These keys; where one is not given, that of the more general table.
@@ -51,8 +76,10 @@ macro_rules! keys {
 
         }
     };
-    ($(#[$doc:meta])* of_a_kind $name:ident { $($field:ident $(= $key:literal)?: $type:ty,)+ }) => {
-        keys! { $(#[$doc])* inherited $name { $($field $(= $key)?: $type,)+ } }
+    ($(#[$meta:meta])* of_a_kind $name:ident {
+        $($(#[doc = $doc:literal])+ $field:ident $(= $key:literal)?: $type:ty,)+
+    }) => {
+        keys! { $(#[$meta])* inherited $name { $($(#[doc = $doc])+ $field $(= $key)?: $type,)+ } }
 
         impl $name {
             /// Where those that are given stand.
@@ -65,9 +92,21 @@ macro_rules! keys {
     (@key $field:ident $key:literal) => { $key };
 }
 
+/// Keys at the top that are taken and have no effect in this version, and what that means.
+pub(super) const IDLE_ROOT_KEYS: [(&str, &str); 2] = [
+    ("notify", "nobody is told of anything; watch the log and the metrics"),
+    ("vantage", "nothing tells yet whether it is this machine's own network that fails"),
+];
+
+/// The same of `[dns.NAME]`.
+pub(super) const IDLE_PROVIDER_KEYS: [(&str, &str); 1] =
+    [("witnesses", "nothing asks resolvers yet what clients get")];
+
 keys! {
     /// The top of the first file.
     RootKeys {
+        /// Further files, which bring services, accounts and zones: relative to this one; * and ? may stand in a
+        /// file's name, as in "conf.d/*.toml".
         include: Vec<Spanned<String>>,
     }
 }
@@ -75,12 +114,19 @@ keys! {
 keys! {
     /// `[daemon]`.
     DaemonKeys {
+        /// Where the read-only side listens: /metrics, /healthz, /readyz, /api/v1/status. Default "127.0.0.1:9753".
         listen: SocketAddr,
+        /// The socket of operator commands. Default "/run/pointsman/control.sock".
         control: PathBuf,
+        /// Where state is kept. Default "/var/lib/pointsman".
         state_dir: PathBuf,
+        /// Look and decide, write nothing, whatever the services say. Default false.
         dry_run: bool,
+        /// Every record set is read this often anyway. Default "60s".
         resync: Positive,
+        /// error, warn, info, debug or trace; or a filter, `info,pointsman::probe=debug`. Default "info".
         log_level = "log.level": Level,
+        /// One sentence a line, or one JSON object a line. Default "text".
         log_format = "log.format": LogFormat,
     }
 }
@@ -88,27 +134,51 @@ keys! {
 keys! {
     /// `[cloud.NAME]`.
     CloudKeys {
+        /// Where keys come from; auto: environment, then file. Default "auto".
         credentials: CredentialsWord,
+        /// The account's home region, asked where no other is named.
         region: Id,
+        /// The project to work in; only right when one region is used. Left out: looked up by region.
         project_id: Id,
+        /// The account's id, sent to global services when it is given.
         domain_id: Id,
+        /// The id of an access key; its secret is in `secret_key_file`.
         access_key: String,
+        /// The file that holds the secret key, readable by pointsman alone.
         secret_key_file: PathBuf,
+        /// The file that holds the security token of a temporary key.
         security_token_file: PathBuf,
+        /// IAM's base URL in place of the vendor's; {region} in it is replaced.
         iam = "endpoints.iam": Endpoint,
+        /// The ELB's base URL in place of the vendor's; {region} in it is replaced.
         elb = "endpoints.elb": Endpoint,
+        /// The EIP service's base URL in place of the vendor's; {region} in it is replaced.
         eip = "endpoints.eip": Endpoint,
+        /// DNS's base URL in place of the vendor's; {region} in it is replaced.
         dns = "endpoints.dns": Endpoint,
+        /// The ECS metadata service's base URL in place of the vendor's.
         metadata = "endpoints.metadata": Endpoint,
+    }
+}
+
+keys! {
+    /// `[dns.NAME]`, whatever its kind.
+    ProviderKeys {
+        /// What kind of place it is.
+        kind: ProviderKindWord,
     }
 }
 
 keys! {
     /// `[dns.NAME]` of the kind `huawei`.
     HuaweiZoneKeys {
+        /// The account, a section [cloud.NAME]. Left out: the only one there is.
         cloud: CloudName,
+        /// The cloud's region whose DNS endpoint is asked. Left out: the account's home region.
         cloud_region: Id,
+        /// The zone's name.
         zone: Fqdn,
+        /// Which of two zones that may have one name.
         zone_type: ZoneType,
     }
 }
@@ -116,14 +186,23 @@ keys! {
 keys! {
     /// `[defaults]`, and the same keys on a service, a region or a check: the most specific is in force.
     inherited TimingKeys {
+        /// From the start of one look to the start of the next. Default "5s".
         interval: Positive,
+        /// The same while suspect or recovering; at most interval. Default "1s".
         fast_interval: Positive,
+        /// Deadline of one look; at most interval. Default "2s".
         timeout: Positive,
+        /// Failures in a row before failing, or "5 of 10": over a window; 64 at most. Default 3.
         fall: Threshold,
+        /// Passes in a row before passing, or "5 of 10": over a window; 64 at most. Default 3.
         rise: Threshold,
+        /// A region that was down is published again when it has been healthy for this long. Default "30s".
         recover_after: Duration,
+        /// A fall this soon after a return is a flap. Default "10m".
         flap_window = "flap.window": Positive,
+        /// Each flap multiplies `recover_after` by this, 1 to 1000. Default 2.
         flap_factor = "flap.factor": Factor,
+        /// `recover_after` grows up to this. Default "30m".
         flap_max = "flap.max": Positive,
     }
 }
@@ -131,35 +210,70 @@ keys! {
 keys! {
     /// `[[service]]`.
     ServiceKeys {
+        /// What logs, metrics and commands call it.
         name: ServiceName,
+        /// What becomes of its plans: act, they are written; observe, they are only shown. Default "act".
         mode: Mode,
+        /// The name of the record set to keep, within the zone.
         domain: Fqdn,
+        /// The type of the record set. Default "A".
         record_type = "type": RecordType,
+        /// Where the record set lives, a section [dns.NAME]. Left out: the only one there is.
         dns: ProviderName,
+        /// In seconds. Left out: the TTL that is there stays.
         ttl: Ttl,
+        /// Make the record set when it is missing. Default false.
         create: bool,
+        /// Which live regions are published: all of them, or with priority those of the best tier. Default "all".
         policy: PolicyKind,
+        /// No write leaves fewer addresses of ours than this. Default 1.
         min_published: NonZeroU32,
+        /// What is published when every region is down. Default "keep-last".
         when_all_down: WhenAllDownWord,
+        /// The addresses published with `when_all_down` = "fallback".
         fallback: Vec<Spanned<IpAddr>>,
+        /// Regions out of the set at once because of checks, at least 1. Default 1.
         max_removed: u32,
+        /// When more than this share of the regions fails, hold and alarm. Default "50%".
         panic_threshold: Share,
+        /// So many writes at most within `write_budget.window`. Default 6.
         writes = "write_budget.writes": NonZeroU32,
+        /// The window of `write_budget.writes`. Default "10m".
         write_window = "write_budget.window": Positive,
+        /// What to do when somebody else changed our addresses. Default "mend".
         on_drift: OnDrift,
+        /// When a region is up: names of checks with && || ! ( ). Left out: all checks that vote.
         up_when: Expression,
+    }
+}
+
+keys! {
+    /// `[[service]]`: nothing uses these yet; what is written there must be right all the same.
+    #[expect(dead_code, reason = "read to be judged only")]
+    IdleServiceKeys {
+        /// Names and texts of your own: { team = "shop" }.
+        labels: Labels,
+        /// How a region that was down returns; auto: after `recover_after`. Default "auto".
+        failback: Failback,
     }
 }
 
 keys! {
     /// `[[service.region]]`.
     RegionKeys {
+        /// What logs, metrics and commands call it.
         name: RegionName,
+        /// The account of its load balancer, a section [cloud.NAME]. Left out: the only one there is.
         cloud: CloudName,
+        /// The cloud's region of its load balancer. Left out: the account's home region.
         cloud_region: Id,
+        /// The load balancer's id.
         elb: Id,
+        /// The port that its listener has, where connecting checks look too. Default 80.
         listener_port: Port,
+        /// For policy = "priority"; 1 is best. Default 1.
         tier: NonZeroU32,
+        /// Its addresses. Left out: the EIPs bound to its load balancer, followed when they change.
         address: Vec<Spanned<IpAddr>>,
     }
 }
@@ -167,9 +281,14 @@ keys! {
 keys! {
     /// `[[service.check]]` and `[[service.region.check]]`: what every kind has.
     inherited CheckKeys {
+        /// What logs, metrics and `up_when` call it.
         name: CheckName,
+        /// How to look: http, https and tcp connect to the region; elb and eip ask the cloud.
         kind: CheckKindWord,
+        /// Whether it has a part in the default `up_when`. Default true.
         vote: bool,
+        /// keep: while it is unknown the region keeps its state; ignore: it is left out meanwhile, which is the
+        /// default of elb and eip.
         when_unknown: WhenUnknown,
     }
 }
@@ -177,8 +296,11 @@ keys! {
 keys! {
     /// What the kinds have that connect to the region: `http`, `https` and `tcp`.
     of_a_kind ConnectKeys {
+        /// The port to connect to. Left out: the region's `listener_port`, else 443 for https and 80.
         port: Port,
+        /// The address to look from. Left out: the system chooses.
         source: IpAddr,
+        /// Slower than this is a failure; less than timeout. Left out: only timeout counts.
         max_latency: Positive,
     }
 }
@@ -186,16 +308,27 @@ keys! {
 keys! {
     /// What the kinds `http` and `https` have.
     of_a_kind HttpKeys {
+        /// https is the same as kind = "https". Default "http".
         scheme: Scheme,
+        /// The request's method, in capitals. Default "GET".
         method: Method,
+        /// What is asked for, from its first slash. Default "/".
         path: Target,
+        /// The name that is asked for, with or without a port. Left out: the service's domain.
         host: HostHeader,
+        /// Further headers; not Host, User-Agent, Connection, Content-Length.
         headers: Headers,
+        /// The statuses that pass: [200, "300-399"]. Default [200].
         expect_status: StatusSet,
+        /// Must be within the body.
         expect_body: String,
+        /// A regular expression that must match within the body.
         expect_body_regex: Pattern,
+        /// Bytes of the body that are read, 1000000 at most. Default 65536.
         max_body: NonZeroU32,
+        /// Keep the connection from look to look; a fresh one tells more. Default false.
         keep_alive: bool,
+        /// What a look calls itself. Default "pointsman/VERSION (SERVICE)".
         user_agent: UserAgent,
     }
 }
@@ -203,11 +336,17 @@ keys! {
 keys! {
     /// What `https` has.
     of_a_kind TlsKeys {
+        /// Whether the certificate must be good. Default true.
         verify = "tls.verify": bool,
+        /// The certificates trusted in place of the system's, in PEM.
         ca_file = "tls.ca_file": PathBuf,
+        /// The name that the certificate must have. Left out: the host.
         server_name = "tls.server_name": HostHeader,
+        /// The certificate shown to the server, in PEM.
         client_cert_file = "tls.client_cert_file": PathBuf,
+        /// Its key, in PEM.
         client_key_file = "tls.client_key_file": PathBuf,
+        /// A certificate that ends this soon is alarmed; no failure. Default "14d".
         expires_within = "tls.expires_within": Duration,
     }
 }
@@ -215,6 +354,7 @@ keys! {
 keys! {
     /// What the kind `elb` has.
     of_a_kind ElbKeys {
+        /// Backends that must be online: a number, or a share of those that could serve, "50%". Default 1.
         min_healthy: MinHealthy,
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::account::{Named, resolve};
 use super::check::{RawCheck, read_list};
-use super::raw::{ServiceKeys, TimingKeys};
+use super::raw::{IdleServiceKeys, ServiceKeys, TimingKeys};
 use super::region::{self, Read, Within, fits};
 use super::report::{At, Mark, Place, Rank, Report};
 use super::table::Table;
-use super::words::{Failback, Labels, Mode, WhenAllDownWord};
+use super::words::{Mode, WhenAllDownWord};
 use super::{Cloud, Provider};
 use crate::model::{
     CloudName, Expression, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, RegionName,
@@ -154,9 +154,7 @@ fn service(
     let checks = table.take_list("check", report);
     let checks = read_list(checks, &place, Rank::Check, report);
     let region_tables = table.take_list("region", report);
-    // Nothing uses these yet; what is written there must be right all the same.
-    table.take::<Labels>("labels", report);
-    table.take::<Failback>("failback", report);
+    IdleServiceKeys::take(&mut table, report);
     if let Some(mark) = table.take_mark("record") {
         let hint = "write domain, type, dns and ttl in the service; a service for each further record set";
         report.key(&mark, "[[service.record]] is not available in this version", hint);

@@ -124,6 +124,16 @@ impl<'i> Table<'i> {
         Some(Mark { key, key_span: found.span(), span: value.span(), place: self.place.clone() })
     }
 
+    /// Warns of keys that have no effect in this version.
+    pub(super) fn take_idle(&mut self, keys: &[(&'static str, &str)], report: &mut Report<'_>) {
+        for (key, meaning) in keys {
+            if let Some(mark) = self.take_mark(key) {
+                let message = format!("{key} has no effect in this version");
+                report.warning(&self.place, mark.key_span, message, *meaning);
+            }
+        }
+    }
+
     /// The text of a key, whether good or not, for messages.
     pub(super) fn peek(&self, key: &str) -> Option<&str> {
         self.entries.get(key)?.get_ref().as_str()

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -35,6 +36,10 @@ impl Wrong {
 pub(super) trait FromToml: Sized {
     /// The value, or at least one thing that is wrong with it.
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self>;
+
+    /// The values it is read from, as a JSON Schema. Takes every value that `from_toml` takes, and perhaps more: what
+    /// only a function can tell is left to that.
+    fn schema() -> Value;
 }
 
 /// What a TOML value is, with its article: `an integer`.
@@ -108,22 +113,43 @@ macro_rules! words {
             fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
                 keep(choose(value, &[$(($name, $value)),+], &[$($($later),+)?]), wrong)
             }
+
+            fn schema() -> serde_json::Value {
+                serde_json::json!({ "enum": [$($name),+] })
+            }
         }
     };
 }
 pub(super) use words;
 
-/// Implements [`FromToml`] for what is parsed from a text, by a function from text to `Result<T, Wrong>`.
+/// Implements [`FromToml`] for what is parsed from a text, by a function from text to `Result<T, Wrong>`. `like` gives a
+/// regular expression that every good text matches.
 macro_rules! texts {
-    ($($type:ty: $example:literal => $parse:expr;)+) => {$(
+    ($($type:ty: $example:literal $(like $pattern:expr)? => $parse:expr;)+) => {$(
         impl FromToml for $type {
             fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
                 keep(text(value, $example).and_then($parse), wrong)
+            }
+
+            fn schema() -> serde_json::Value {
+                $crate::config::value::text_schema(None$(.or(Some($pattern)))?)
             }
         }
     )+};
 }
 pub(super) use texts;
+
+/// A text that is not empty, and like the pattern if there is one.
+pub(super) fn text_schema(pattern: Option<&str>) -> Value {
+    match pattern {
+        None => json!({ "type": "string", "minLength": 1 }),
+        Some(pattern) => json!({ "type": "string", "minLength": 1, "pattern": pattern }),
+    }
+}
+
+fn integer_schema(least: u32, most: u32) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most })
+}
 
 /// Far above every number of things that people have.
 const COUNT_MAX: u32 = 1_000_000;
@@ -140,27 +166,33 @@ pub(super) struct Port(pub(super) u16);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Factor(pub(super) f64);
 
+/// What every name of ours is like.
+pub(super) const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$";
+const ID: &str = "^[A-Za-z0-9_-]+$";
+const WITH_PORT: &str = ":[0-9]+$";
+const SHARE: &str = "^0*(100|[1-9]?[0-9])%$";
+
 const PLAIN: &str = "use letters, digits, '_', '.' and '-', 63 at most, the first a letter or digit";
 
 texts! {
     String: "\"…\"" => |text| Ok(text.to_owned());
     PathBuf: "\"/etc/pointsman/…\"" => |text| Ok(text.into());
-    ServiceName: "\"demo\"" => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
-    RegionName: "\"region1\"" => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
-    CheckName: "\"web\"" => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
-    CloudName: "\"main\"" => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
-    ProviderName: "\"private\"" => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
+    ServiceName: "\"demo\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
+    RegionName: "\"region1\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
+    CheckName: "\"web\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
+    CloudName: "\"main\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
+    ProviderName: "\"private\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
     Fqdn: "\"demo.localdev.me.\"" => |text| Self::parse(text).map_err(|e| bad_name(&e, "write a whole name: \"demo.localdev.me.\""));
-    Id: "\"cn-north-4\"" => |text| {
+    Id: "\"cn-north-4\"" like ID => |text| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let wrong = || Wrong::new("is not an id", "an id has letters, digits, '-' and '_' only");
         text.chars().all(plain).then(|| Self(text.to_owned())).ok_or_else(wrong)
     };
-    SocketAddr: "\"127.0.0.1:9753\"" => |text| text.parse().map_err(|_| {
+    SocketAddr: "\"127.0.0.1:9753\"" like WITH_PORT => |text| text.parse().map_err(|_| {
         Wrong::new("is not an address with a port", "write an IP address and a port: \"127.0.0.1:9753\" or \"[::1]:9753\"")
     });
-    IpAddr: "\"198.51.100.10\"" => parse_address;
-    Share: "\"50%\"" => parse_share;
+    IpAddr: "\"198.51.100.10\"" like "^[0-9A-Fa-f.:]+$" => parse_address;
+    Share: "\"50%\"" like SHARE => parse_share;
 }
 
 fn bad_name(error: &NameError, hint: &str) -> Wrong {
@@ -198,6 +230,10 @@ impl FromToml for bool {
         };
         keep(value.get_ref().as_bool().ok_or_else(mistake), wrong)
     }
+
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
+    }
 }
 
 impl FromToml for Port {
@@ -205,17 +241,29 @@ impl FromToml for Port {
         let number = keep(integer(value, 1, 65_535), wrong)?;
         u16::try_from(number).ok().map(Self)
     }
+
+    fn schema() -> Value {
+        integer_schema(1, 65_535)
+    }
 }
 
 impl FromToml for u32 {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
         keep(integer(value, 0, COUNT_MAX), wrong)
     }
+
+    fn schema() -> Value {
+        integer_schema(0, COUNT_MAX)
+    }
 }
 
 impl FromToml for NonZeroU32 {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
         keep(integer(value, 1, COUNT_MAX), wrong).and_then(Self::new)
+    }
+
+    fn schema() -> Value {
+        integer_schema(1, COUNT_MAX)
     }
 }
 
@@ -226,6 +274,10 @@ impl FromToml for Factor {
         let good = number.filter(|number| (1.0..=1_000.0).contains(number)).map(Self);
         let mistake = || Wrong::new("is not a factor", "write a number from 1 to 1000: 2 or 1.5");
         keep(good.ok_or_else(mistake), wrong)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "number", "minimum": 1, "maximum": 1_000 })
     }
 }
 
@@ -240,6 +292,10 @@ impl FromToml for Ttl {
         });
         keep(read, wrong).and_then(Self::from_seconds)
     }
+
+    fn schema() -> Value {
+        integer_schema(1, 2_147_483_647)
+    }
 }
 
 impl FromToml for Threshold {
@@ -252,6 +308,12 @@ impl FromToml for Threshold {
         };
         let hint = "write looks in a row, 1 to 64: 3, or a count of the latest ones: \"5 of 10\", 64 at most";
         keep(threshold.ok_or_else(|| Wrong::new("is not a number of looks", hint)), wrong)
+    }
+
+    fn schema() -> Value {
+        let window =
+            json!({ "type": "string", "pattern": "^ *[0-9]+ +of +[0-9]+ *$", "examples": ["5 of 10"] });
+        json!({ "anyOf": [integer_schema(1, Self::WINDOW_MAX), window] })
     }
 }
 
@@ -266,6 +328,10 @@ impl FromToml for MinHealthy {
         };
         let hint = "write a number of backends from 1, or a share of them: \"50%\"";
         keep(good.map_err(|mistake| Wrong { hint: hint.to_owned(), ..mistake }), wrong)
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [integer_schema(1, COUNT_MAX), Share::schema()] })
     }
 }
 
@@ -299,6 +365,12 @@ impl FromToml for StatusSet {
         }
         if wrong.is_empty() { Self::new(ranges) } else { None }
     }
+
+    fn schema() -> Value {
+        let range = "^ *[1-5][0-9][0-9] *- *[1-5][0-9][0-9] *$";
+        let range = json!({ "type": "string", "pattern": range, "examples": ["200-299"] });
+        json!({ "type": "array", "minItems": 1, "items": { "anyOf": [integer_schema(100, 599), range] } })
+    }
 }
 
 /// A list whose items know where they stand. Not empty.
@@ -324,5 +396,9 @@ impl<T: FromToml> FromToml for Vec<Spanned<T>> {
             list.extend(good.map(|good| Spanned::new(item.span(), good)));
         }
         if wrong.is_empty() { Some(list) } else { None }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "array", "minItems": 1, "items": T::schema() })
     }
 }

@@ -1,5 +1,6 @@
 //! The words that keys take, where the model has no type for them.
 
+use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -96,13 +97,15 @@ words! { CheckKindWord:
     "http" => Self::Http, "https" => Self::Https, "tcp" => Self::Tcp, "elb" => Self::Elb, "eip" => Self::Eip
 }
 
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
 /// `log.level`: one of the levels, or directives for single modules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Level(pub(super) String);
 
 impl FromToml for Level {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
-        let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, ()));
+        let levels = LEVELS.map(|level| (level, ()));
         let read = text(value, "\"info\"").and_then(|level| {
             // A single unknown word would be taken for a module's name, and switch the log off.
             if level.contains(['=', ',']) {
@@ -114,6 +117,10 @@ impl FromToml for Level {
             Ok(Self(level.to_owned()))
         });
         keep(read, wrong)
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "enum": LEVELS }, { "type": "string", "pattern": "[=,]" }] })
     }
 }
 
@@ -132,5 +139,9 @@ impl FromToml for Labels {
             wrong.push(Wrong { span: Some(label.span()), ..Wrong::new("is not a text", hint) });
         }
         Some(Self)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "object", "additionalProperties": { "type": "string" } })
     }
 }
