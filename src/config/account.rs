@@ -123,6 +123,7 @@ fn credentials(keys: &CloudKeys, report: &mut Report<'_>) -> Option<CredentialsF
                 CredentialsWord::Auto => CredentialsFrom::Auto,
                 CredentialsWord::Environment => CredentialsFrom::Environment,
                 CredentialsWord::File => CredentialsFrom::File,
+                CredentialsWord::Agency => CredentialsFrom::Agency,
             })
         }
     }

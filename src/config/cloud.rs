@@ -18,12 +18,14 @@ pub struct Cloud {
 /// Where an account's keys come from.
 #[derive(Clone, Debug)]
 pub enum CredentialsFrom {
-    /// Environment, then the SDK's file. The default.
+    /// Environment, then the SDK's file, then the ECS's agency. The default.
     Auto,
     /// `HUAWEICLOUD_SDK_AK` and its friends.
     Environment,
     /// `~/.huaweicloud/credentials`, or the file that `HUAWEICLOUD_SDK_CREDENTIALS_FILE` names.
     File,
+    /// The agency of the ECS that this runs on, through its metadata service.
+    Agency,
     /// Named in the configuration itself; the files are read when the keys are first needed.
     Keys {
         /// The access key's id; not a secret.

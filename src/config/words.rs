@@ -38,12 +38,14 @@ pub(super) enum WhenAllDownWord {
 /// `credentials`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CredentialsWord {
-    /// Environment, then file.
+    /// Environment, then file, then agency.
     Auto,
     /// Environment.
     Environment,
     /// The SDK's file.
     File,
+    /// The ECS's agency.
+    Agency,
 }
 
 /// `kind` of a place where record sets live.
@@ -86,7 +88,7 @@ words! { Failback: "auto" => Self::Auto; later "manual" }
 words! { PolicyKind: "all" => Self::All, "priority" => Self::Priority; later "weighted" }
 words! { WhenAllDownWord: "keep-last" => Self::KeepLast, "publish-all" => Self::PublishAll, "fallback" => Self::Fallback }
 words! { OnDrift: "mend" => Self::Mend, "alarm" => Self::Alarm }
-words! { CredentialsWord: "auto" => Self::Auto, "environment" => Self::Environment, "file" => Self::File; later "agency" }
+words! { CredentialsWord: "auto" => Self::Auto, "environment" => Self::Environment, "file" => Self::File, "agency" => Self::Agency }
 words! { ProviderKindWord: "huawei" => Self::Huawei; later "rfc2136", "embedded" }
 words! { ZoneType: "private" => Self::Private, "public" => Self::Public }
 words! { RecordType: "A" => Self::A, "AAAA" => Self::Aaaa }

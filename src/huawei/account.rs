@@ -1,14 +1,17 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Client, Url};
 
+use super::agency::Agency;
 use super::budget::Budget;
-use super::credentials::{Credentials, Keys};
+use super::credentials::{Credentials, Local};
+use super::keys::Keys;
 use super::project::Projects;
 use super::{Api, Finished, Observe, client};
 use crate::config::Cloud;
-use crate::model::CloudName;
+use crate::model::{Alarm, CloudName};
 
 /// One account: keys, project ids, request budget and connections, shared by all who use it. Cheap to clone.
 #[derive(Clone)]
@@ -59,14 +62,15 @@ impl Account {
     /// When an endpoint is no URL or the HTTP client cannot be built.
     pub fn new(name: CloudName, settings: &Cloud, observe: Observe) -> Result<Self, AccountError> {
         let http = client::build().map_err(|source| AccountError::Http { cloud: name.clone(), source })?;
-        let environment = Box::new(|name: &str| std::env::var(name).ok());
+        let local = Local::new(Box::new(|name: &str| std::env::var(name).ok()));
+        let agency = Agency::new(http.clone(), settings.endpoints.metadata.as_deref());
         let account = Self {
             shared: Arc::new(Shared {
                 name,
                 settings: settings.clone(),
                 observe,
                 http,
-                keys: Keys::new(settings.credentials.clone(), environment),
+                keys: Keys::new(settings.credentials.clone(), local, agency),
                 budget: Budget::new(),
                 projects: Projects::default(),
             }),
@@ -75,6 +79,20 @@ impl Account {
             account.base(api, &settings.region, None)?;
         }
         Ok(account)
+    }
+
+    /// When the account's keys end, as wall time since 1970; none while no keys were needed, and of keys that
+    /// do not end or do not say when.
+    #[must_use]
+    pub fn keys_expire(&self) -> Option<Duration> {
+        self.shared.keys.expire()
+    }
+
+    /// What somebody should know of the account now, each with what to do about it.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<(Alarm, String)> {
+        let credentials = self.shared.keys.alarm().map(|message| (Alarm::Credentials, message));
+        credentials.into_iter().collect()
     }
 
     /// Where `api` is asked for things of a region.

@@ -151,8 +151,7 @@ impl Account {
 
     async fn attempt<T: DeserializeOwned>(&self, call: &Call, deadline: Instant) -> Result<T, ApiError> {
         let Call { api, region, .. } = call;
-        let keys =
-            self.keys().get().map_err(|error| call.failed(ApiErrorKind::Credentials, error.to_string()))?;
+        let keys = self.keys_for(call, deadline).await?;
         let share = Share::of(*api, call.effect());
         self.budget().admit(share, *api, region, deadline).await.map_err(|wait| {
             let message = format!(
@@ -198,6 +197,16 @@ impl Account {
             Ok(_) | Err(_) => self.budget().answered(*api, region),
         }
         outcome
+    }
+
+    /// The keys to sign a call with.
+    pub(super) async fn keys_for(
+        &self,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<Arc<Credentials>, ApiError> {
+        let keys = self.keys().get(deadline).await;
+        keys.map_err(|error| call.failed(ApiErrorKind::Credentials, error.to_string()))
     }
 
     /// The request as it goes out, signed as of now.

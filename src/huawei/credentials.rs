@@ -1,16 +1,17 @@
-//! Where an account's keys come from: the configuration, the environment, or the file of the vendor's SDK,
-//! with that SDK's names.
+//! Keys, and where they are read from on this machine: files that the configuration names, the environment,
+//! or the file of the vendor's SDK, with that SDK's names.
 //!
-//! Keys are held as [`Secret`]s (SECRETS-STAY). They are read when first needed and kept until somebody
-//! says that they were not taken; a source of temporary keys would end them by itself.
+//! Held as [`Secret`]s (SECRETS-STAY), never shown, wiped when dropped. No network here: which source is
+//! asked when is for `keys`, temporary keys are for `agency`. Start at [`Local`].
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::config::CredentialsFrom;
+use zeroize::Zeroizing;
+
 use crate::model::Secret;
 
 /// An account's keys, and what its source said beside them.
@@ -25,8 +26,10 @@ pub(super) struct Credentials {
     pub(super) project_id: Option<String>,
     pub(super) domain_id: Option<String>,
     pub(super) iam_endpoint: Option<String>,
+    /// The wall time since 1970 at which temporary keys end, where their source says so.
+    pub(super) expires: Option<Duration>,
     /// For a person: "the environment".
-    source: String,
+    pub(super) source: String,
 }
 
 impl Credentials {
@@ -42,7 +45,7 @@ impl Credentials {
     }
 }
 
-/// Why there are no keys.
+/// Why there are no keys in a source of this machine.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CredentialsError {
     #[error("the environment has no {missing}")]
@@ -59,83 +62,27 @@ pub(super) enum CredentialsError {
     OpenToOthers { what: &'static str, path: PathBuf, mode: u32 },
     #[error("the {what} file {} is empty", path.display())]
     Empty { what: &'static str, path: PathBuf },
-    #[error("no keys found: {environment}; {file}")]
-    Nowhere { environment: Box<CredentialsError>, file: Box<CredentialsError> },
 }
 
 /// How a variable of the environment is looked up.
 pub(super) type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// The keys of one account, read once.
-pub(super) struct Keys {
-    from: CredentialsFrom,
+/// The sources of this machine.
+pub(super) struct Local {
     environment: Environment,
-    held: Mutex<Held>,
 }
 
-#[derive(Default)]
-struct Held {
-    keys: Option<Arc<Credentials>>,
-    /// The source last logged; keys that are read again from it are no news.
-    logged: Option<String>,
-}
-
-impl Keys {
-    pub(super) fn new(from: CredentialsFrom, environment: Environment) -> Self {
-        Self { from, environment, held: Mutex::default() }
-    }
-
-    /// The keys. Small local files may be read, no network is used; a failure is not remembered.
-    pub(super) fn get(&self) -> Result<Arc<Credentials>, CredentialsError> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(keys) = &held.keys {
-            return Ok(keys.clone());
-        }
-        let keys = Arc::new(self.read()?);
-        if held.logged.as_ref() != Some(&keys.source) {
-            tracing::info!(source = keys.source, access_key = keys.access_key, "took the account's keys");
-            held.logged = Some(keys.source.clone());
-        }
-        held.keys = Some(keys.clone());
-        Ok(keys)
-    }
-
-    /// These keys were not taken: read them again when next needed, as they may have been exchanged.
-    pub(super) fn forget(&self, refused: &Arc<Credentials>) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.keys.take_if(|keys| Arc::ptr_eq(keys, refused));
-    }
-
-    fn read(&self) -> Result<Credentials, CredentialsError> {
-        match &self.from {
-            CredentialsFrom::Auto => self.in_environment().or_else(|environment| {
-                self.in_file().map_err(|file| CredentialsError::Nowhere {
-                    environment: Box::new(environment),
-                    file: Box::new(file),
-                })
-            }),
-            CredentialsFrom::Environment => self.in_environment(),
-            CredentialsFrom::File => self.in_file(),
-            CredentialsFrom::Keys { access_key, secret_key_file, security_token_file } => Ok(Credentials {
-                access_key: access_key.clone(),
-                secret_key: secret_file("secret key", secret_key_file)?,
-                security_token: security_token_file
-                    .as_ref()
-                    .map(|path| secret_file("security token", path))
-                    .transpose()?,
-                project_id: None,
-                domain_id: None,
-                iam_endpoint: None,
-                source: format!("the configuration and {}", secret_key_file.display()),
-            }),
-        }
+impl Local {
+    pub(super) fn new(environment: Environment) -> Self {
+        Self { environment }
     }
 
     fn variable(&self, name: &str) -> Option<String> {
         (self.environment)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    fn in_environment(&self) -> Result<Credentials, CredentialsError> {
+    /// Of the environment.
+    pub(super) fn in_environment(&self) -> Result<Credentials, CredentialsError> {
         const AK: &str = "HUAWEICLOUD_SDK_AK";
         const SK: &str = "HUAWEICLOUD_SDK_SK";
         let missing = |missing: &str| CredentialsError::NotInEnvironment { missing: missing.to_owned() };
@@ -152,11 +99,13 @@ impl Keys {
             project_id: self.variable("HUAWEICLOUD_SDK_PROJECT_ID"),
             domain_id: self.variable("HUAWEICLOUD_SDK_DOMAIN_ID"),
             iam_endpoint: self.variable("HUAWEICLOUD_SDK_IAM_ENDPOINT"),
+            expires: None,
             source: "the environment".to_owned(),
         })
     }
 
-    fn in_file(&self) -> Result<Credentials, CredentialsError> {
+    /// Of the SDK's file.
+    pub(super) fn in_file(&self) -> Result<Credentials, CredentialsError> {
         let path = match (self.variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE"), self.variable("HOME")) {
             (Some(path), _) => PathBuf::from(path),
             (None, Some(home)) => Path::new(&home).join(".huaweicloud/credentials"),
@@ -164,21 +113,40 @@ impl Keys {
         };
         let text = read(CREDENTIALS, &path)?;
         let sections = sections(&text);
-        let section = |name: &str| sections.get(name).cloned().unwrap_or_default();
-        let (mut basic, mut global) = (section("basic"), section("global"));
-        let (Some(access_key), Some(secret_key)) = (basic.remove("ak"), basic.remove("sk")) else {
+        let value = |section: &str, key: &str| sections.get(section)?.get(key).copied();
+        let text_of = |key: &str| value("basic", key).map(str::to_owned);
+        let (Some(access_key), Some(secret_key)) = (text_of("ak"), value("basic", "sk")) else {
             return Err(CredentialsError::NotInFile { path });
         };
         Ok(Credentials {
             access_key,
             secret_key: Secret::new(secret_key),
-            security_token: basic.remove("security_token").map(Secret::new),
-            project_id: basic.remove("project_id"),
-            domain_id: basic.remove("domain_id").or_else(|| global.remove("domain_id")),
-            iam_endpoint: basic.remove("iam_endpoint"),
+            security_token: value("basic", "security_token").map(Secret::new),
+            project_id: text_of("project_id"),
+            domain_id: text_of("domain_id").or_else(|| value("global", "domain_id").map(str::to_owned)),
+            iam_endpoint: text_of("iam_endpoint"),
+            expires: None,
             source: path.display().to_string(),
         })
     }
+}
+
+/// The keys that the configuration names.
+pub(super) fn configured(
+    access_key: &str,
+    secret_key_file: &Path,
+    security_token_file: Option<&Path>,
+) -> Result<Credentials, CredentialsError> {
+    Ok(Credentials {
+        access_key: access_key.to_owned(),
+        secret_key: secret_file("secret key", secret_key_file)?,
+        security_token: security_token_file.map(|path| secret_file("security token", path)).transpose()?,
+        project_id: None,
+        domain_id: None,
+        iam_endpoint: None,
+        expires: None,
+        source: format!("the configuration and {}", secret_key_file.display()),
+    })
 }
 
 /// What a file of keys is called in errors.
@@ -186,7 +154,7 @@ const CREDENTIALS: &str = "credentials";
 
 /// The secret in a file of its own.
 fn secret_file(what: &'static str, path: &Path) -> Result<Secret, CredentialsError> {
-    let secret = Secret::new(read(what, path)?);
+    let secret = Secret::new(read(what, path)?.as_str());
     if secret.expose().is_empty() {
         return Err(CredentialsError::Empty { what, path: path.to_owned() });
     }
@@ -195,29 +163,30 @@ fn secret_file(what: &'static str, path: &Path) -> Result<Secret, CredentialsErr
 
 /// The text of a file that nobody but its owner and group may read. A group is allowed: that is how a
 /// service user is given a file of root's.
-fn read(what: &'static str, path: &Path) -> Result<String, CredentialsError> {
+fn read(what: &'static str, path: &Path) -> Result<Zeroizing<String>, CredentialsError> {
     let cannot = |source| CredentialsError::Read { what, path: path.to_owned(), source };
     let mode = std::fs::metadata(path).map_err(cannot)?.permissions().mode() & 0o777;
     if mode & 0o007 != 0 {
         return Err(CredentialsError::OpenToOthers { what, path: path.to_owned(), mode });
     }
-    std::fs::read_to_string(path).map_err(cannot)
+    std::fs::read_to_string(path).map(Zeroizing::new).map_err(cannot)
 }
 
-type Section = BTreeMap<String, String>;
+/// Values by key. They are parts of the text, which is wiped when it is dropped.
+type Section<'t> = BTreeMap<String, &'t str>;
 
 /// The sections of an INI file: `[name]`, `key = value` or `key: value`, comments after `#` or `;` at the
 /// start of a line; empty values are left out.
-fn sections(text: &str) -> BTreeMap<String, Section> {
-    let mut sections: BTreeMap<String, Section> = BTreeMap::new();
-    let mut name = String::new();
+fn sections(text: &str) -> BTreeMap<&str, Section<'_>> {
+    let mut sections: BTreeMap<&str, Section<'_>> = BTreeMap::new();
+    let mut name = "";
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
         if let Some(inner) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            inner.trim().clone_into(&mut name);
+            name = inner.trim();
         } else if let Some((key, value)) = line.split_once(['=', ':']) {
             let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
             if !value.is_empty() {
-                sections.entry(name.clone()).or_default().insert(key, value.to_owned());
+                sections.entry(name).or_default().insert(key, value);
             }
         }
     }
@@ -228,10 +197,10 @@ fn sections(text: &str) -> BTreeMap<String, Section> {
 mod tests {
     use super::*;
 
-    fn environment(pairs: &[(&str, &str)]) -> Environment {
+    fn environment(pairs: &[(&str, &str)]) -> Local {
         let pairs: BTreeMap<String, String> =
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Box::new(move |name| pairs.get(name).cloned())
+        Local::new(Box::new(move |name| pairs.get(name).cloned()))
     }
 
     fn file(directory: &tempfile::TempDir, name: &str, text: &str, mode: u32) -> PathBuf {
@@ -245,21 +214,21 @@ mod tests {
         [global]\nak = OTHER\nsk = other\ndomain_id = dom\n";
 
     #[test]
-    fn auto_takes_the_environment_before_the_file() {
+    fn the_environment_and_the_file_say_what_the_sdk_says_they_do() {
         let directory = tempfile::tempdir().unwrap();
         let path = file(&directory, "credentials", FILE, 0o600);
-        let path = path.to_str().unwrap();
-        let both = [
+        let both = environment(&[
             ("HUAWEICLOUD_SDK_AK", "ENVAK"),
-            ("HUAWEICLOUD_SDK_SK", "envsecret"),
+            ("HUAWEICLOUD_SDK_SK", " envsecret\n"),
             ("HUAWEICLOUD_SDK_DOMAIN_ID", "envdom"),
-            ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", path),
-        ];
-        let keys = Keys::new(CredentialsFrom::Auto, environment(&both)).get().unwrap();
+            ("HUAWEICLOUD_SDK_PROJECT_ID", ""),
+            ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", path.to_str().unwrap()),
+        ]);
+        let keys = both.in_environment().unwrap();
         assert_eq!((keys.access_key.as_str(), keys.secret_key.expose()), ("ENVAK", "envsecret"));
-        assert_eq!(keys.domain_id.as_deref(), Some("envdom"));
+        assert_eq!((keys.project_id.as_deref(), keys.domain_id.as_deref()), (None, Some("envdom")));
 
-        let keys = Keys::new(CredentialsFrom::Auto, environment(&both[3..])).get().unwrap();
+        let keys = both.in_file().unwrap();
         assert_eq!((keys.access_key.as_str(), keys.secret_key.expose()), ("FILEAK", "file=secret"));
         assert_eq!(keys.security_token.as_ref().unwrap().expose(), "tok");
         assert_eq!((keys.project_id.as_deref(), keys.domain_id.as_deref()), (None, Some("dom")));
@@ -270,25 +239,18 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join(".huaweicloud")).unwrap();
         file(&home, ".huaweicloud/credentials", FILE, 0o640);
-        let variables = [("HOME", home.path().to_str().unwrap())];
-        let keys = Keys::new(CredentialsFrom::File, environment(&variables)).get().unwrap();
+        let keys = environment(&[("HOME", home.path().to_str().unwrap())]).in_file().unwrap();
         assert_eq!(keys.access_key, "FILEAK");
     }
 
     #[test]
-    fn what_is_missing_is_named_and_looked_for_again() {
-        let error = Keys::new(CredentialsFrom::Auto, environment(&[("HUAWEICLOUD_SDK_AK", "x")])).get();
-        let error = error.unwrap_err().to_string();
-        assert!(error.contains("the environment has no HUAWEICLOUD_SDK_SK"), "{error}");
-        assert!(error.contains("HOME"), "{error}");
-
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("later");
-        let variables = [("HUAWEICLOUD_SDK_CREDENTIALS_FILE", path.to_str().unwrap())];
-        let keys = Keys::new(CredentialsFrom::Auto, environment(&variables));
-        assert!(keys.get().unwrap_err().to_string().contains("No such file"));
-        file(&directory, "later", FILE, 0o600);
-        assert_eq!(keys.get().unwrap().access_key, "FILEAK");
+    fn what_is_missing_is_named() {
+        let half = environment(&[("HUAWEICLOUD_SDK_AK", "x")]);
+        let error = half.in_environment().unwrap_err().to_string();
+        assert_eq!(error, "the environment has no HUAWEICLOUD_SDK_SK");
+        assert!(half.in_file().unwrap_err().to_string().contains("HOME"));
+        let nowhere = environment(&[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", "/nowhere")]);
+        assert!(nowhere.in_file().unwrap_err().to_string().contains("No such file"));
     }
 
     #[test]
@@ -296,12 +258,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let keys = |mode, text: &str| {
             let secret_key_file = file(&directory, "sk", text, mode);
-            let from = CredentialsFrom::Keys {
-                access_key: "AK".to_owned(),
-                secret_key_file,
-                security_token_file: None,
-            };
-            Keys::new(from, environment(&[])).get().map(|keys| keys.secret_key.expose().to_owned())
+            configured("AK", &secret_key_file, None).map(|keys| keys.secret_key.expose().to_owned())
         };
         assert_eq!(keys(0o600, " s3cret\n").unwrap(), "s3cret");
         assert_eq!(keys(0o440, "s3cret").unwrap(), "s3cret");
@@ -311,26 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_were_refused_are_read_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = file(&directory, "credentials", FILE, 0o600);
-        let variables = [("HUAWEICLOUD_SDK_CREDENTIALS_FILE", path.to_str().unwrap())];
-        let keys = Keys::new(CredentialsFrom::File, environment(&variables));
-        let first = keys.get().unwrap();
-        file(&directory, "credentials", &FILE.replace("FILEAK", "NEWAK"), 0o600);
-        assert_eq!(keys.get().unwrap().access_key, "FILEAK");
-        keys.forget(&first);
-        assert_eq!(keys.get().unwrap().access_key, "NEWAK");
-        keys.forget(&first);
-        assert_eq!(keys.get().unwrap().access_key, "NEWAK");
-    }
-
-    #[test]
     fn secrets_are_blotted_out_of_what_a_server_said() {
         let directory = tempfile::tempdir().unwrap();
         let path = file(&directory, "credentials", FILE, 0o600);
-        let variables = [("HUAWEICLOUD_SDK_CREDENTIALS_FILE", path.to_str().unwrap())];
-        let keys = Keys::new(CredentialsFrom::File, environment(&variables)).get().unwrap();
+        let keys = environment(&[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", path.to_str().unwrap())]);
+        let keys = keys.in_file().unwrap();
         assert_eq!(keys.redact("got tok and file=secret".to_owned()), "got … and …");
         assert!(!format!("{keys:?}").contains("file=secret"));
     }

@@ -5,6 +5,7 @@
 //! request id. An answer that cannot be understood is an error, never an empty answer (BLIND-IS-NOT-DOWN);
 //! keys never leave as text (SECRETS-STAY); a write is sent once. Start at [`Account`].
 mod account;
+mod agency;
 mod budget;
 mod call;
 mod client;
@@ -14,6 +15,8 @@ mod eip;
 mod elb;
 mod error;
 mod error_body;
+mod keys;
+mod metadata;
 mod page;
 mod project;
 mod retry;

@@ -69,10 +69,7 @@ impl Account {
             vec![("name", region.to_owned())],
         );
         if region == self.settings().region {
-            let keys = self
-                .keys()
-                .get()
-                .map_err(|error| call.failed(ApiErrorKind::Credentials, error.to_string()))?;
+            let keys = self.keys_for(&call, deadline).await?;
             if let Some(id) = &keys.project_id {
                 return Ok(id.as_str().into());
             }

@@ -46,6 +46,10 @@ alarms! {
     Blind = "blind",
     /// An endpoint's certificate ends soon.
     Certificate = "certificate",
+    /// An account has no keys, or its temporary ones cannot be renewed.
+    Credentials = "credentials",
+    /// This machine's clock and the cloud's are far apart.
+    ClockSkew = "clock_skew",
 }
 
 impl fmt::Display for Alarm {

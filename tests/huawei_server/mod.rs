@@ -42,6 +42,11 @@ impl Received {
         self.query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
+    /// Whether it is for the metadata service, which knows no signatures.
+    fn is_for_metadata(&self) -> bool {
+        ["/openstack/", "/meta-data/"].iter().any(|start| self.path.starts_with(start))
+    }
+
     /// Whether the signature is of this request and of the test's keys.
     fn is_signed(&self) -> bool {
         let authorization = self.headers.get("authorization").map_or("", String::as_str);
@@ -130,7 +135,7 @@ impl Server {
 
 async fn serve(mut stream: TcpStream, script: Arc<Script>, seen: Arc<Mutex<Vec<Received>>>) {
     while let Some(request) = read_request(&mut stream).await {
-        let signed = request.is_signed();
+        let signed = request.is_signed() || request.is_for_metadata();
         let before = {
             let mut seen = seen.lock().unwrap();
             seen.push(request.clone());
