@@ -91,6 +91,12 @@ pub enum JournalError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// There is none to read.
+    #[error("there is no journal in {dir}; see that daemon.state_dir is right and that pointsman has run")]
+    Missing {
+        /// The `state_dir`.
+        dir: PathBuf,
+    },
     /// Anything else.
     #[error("cannot use {path}; see that it belongs to pointsman and that its disk works")]
     Sqlite {

@@ -35,6 +35,9 @@ pub struct Row {
 /// When there is no journal in `state_dir`, or it cannot be read.
 pub fn read(state_dir: &Path, since: Duration, limit: usize) -> Result<Vec<Row>, JournalError> {
     let path = journal_in(state_dir);
+    if !path.exists() {
+        return Err(JournalError::Missing { dir: state_dir.to_owned() });
+    }
     let read = || -> rusqlite::Result<Vec<Row>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags)?;

@@ -70,3 +70,93 @@ impl Retention {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::files::Files;
+    use super::super::outbox::{Batch, Queued};
+    use super::super::{Entry, Row, read};
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn entries_leave_when_they_are_old_a_few_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = wall_time();
+        let mut store = store(dir.path());
+        keep(&mut store, (0..1_200).map(|_| days_before(11, now)));
+        keep(&mut store, [days_before(9, now), now]);
+        let mut retention = Retention { keep_for: 10 * DAY, ..Retention::default() };
+        let mut left = vec![];
+        while retention.is_at_work() {
+            retention.step(&mut store).unwrap();
+            left.push(rows(dir.path()).len());
+        }
+        assert_eq!(left, [702, 202, 2, 2]);
+    }
+
+    #[test]
+    fn a_clock_that_stands_wrong_strikes_out_no_more_than_the_newest_entry_allows() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        let then = days_before(5_000, wall_time());
+        keep(&mut store, [days_before(500, then), days_before(399, then), then]);
+        let mut retention = Retention::default();
+        while retention.is_at_work() {
+            retention.step(&mut store).unwrap();
+        }
+        assert_eq!(rows(dir.path()).len(), 2);
+    }
+
+    #[test]
+    fn the_oldest_entries_leave_when_there_are_too_many_and_the_file_gets_smaller() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        keep(&mut store, (0..10_000).map(Duration::from_secs));
+        let before = store.size().unwrap().file;
+        let mut retention = Retention { bytes_max: 1_000_000, keep_for: 999 * DAY, ..Retention::default() };
+        while retention.is_at_work() {
+            retention.step(&mut store).unwrap();
+        }
+        drop(store);
+        let after = std::fs::metadata(dir.path().join("journal.db")).unwrap().len();
+        assert!(before > 5_000_000 && after <= 1_000_000, "it went from {before} to {after}");
+        let rows = rows(dir.path());
+        assert!(rows.len() > 500, "only {} are left", rows.len());
+        let kept: Vec<u64> = rows.iter().map(|row| row.at.as_secs()).collect();
+        assert!(kept.iter().copied().eq(10_000 - kept.len() as u64..10_000), "{kept:?}");
+    }
+
+    #[test]
+    fn it_rests_until_there_is_much_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut retention = Retention::default();
+        retention.step(&mut store(dir.path())).unwrap();
+        assert!(!retention.is_at_work());
+        retention.wrote(EVERY_ENTRIES - 1);
+        assert!(!retention.is_at_work());
+        retention.wrote(1);
+        assert!(retention.is_at_work());
+    }
+
+    fn days_before(days: u32, time: Duration) -> Duration {
+        time.checked_sub(days * DAY).unwrap()
+    }
+
+    fn store(dir: &Path) -> Store {
+        Store::open(&Files::claim(dir).unwrap()).unwrap()
+    }
+
+    fn keep(store: &mut Store, times: impl IntoIterator<Item = Duration>) {
+        let entry = || Entry::ReloadRefused { message: "x".repeat(250) };
+        let entries = times.into_iter().map(|at| Queued { at, entry: entry(), tell: None }).collect();
+        store.keep(&Batch { entries, memories: vec![] }).unwrap();
+    }
+
+    fn rows(dir: &Path) -> Vec<Row> {
+        read(dir, Duration::ZERO, usize::MAX).unwrap()
+    }
+}

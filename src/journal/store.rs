@@ -154,6 +154,12 @@ impl Store {
         })
     }
 
+    /// Makes trouble on purpose.
+    #[cfg(test)]
+    pub(super) fn run(&self, sql: &str) {
+        self.connection.query_row(sql, [], |_| Ok(())).ok();
+    }
+
     fn written<T>(
         &mut self,
         write: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
@@ -264,4 +270,48 @@ pub(super) fn micros(time: Duration) -> i64 {
 /// And back.
 pub(super) fn from_micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Entry, Journal, read};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_journal_of_version_1_becomes_one_of_today_and_keeps_its_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        let mut connection = Connection::open(&path).unwrap();
+        migrate(&mut connection, 0, &STEPS[..1]).unwrap();
+        let old = "INSERT INTO entry (at, kind, message, detail) VALUES (1, 'stopped', 'long ago', '{}')";
+        connection.execute_batch(old).unwrap();
+        drop(connection);
+
+        let (journal, remembered) = Journal::open(dir.path());
+        assert_eq!(remembered, []);
+        let state = Remembered {
+            service: ServiceName::parse("a").unwrap(),
+            saved: Duration::from_secs(1),
+            state: "{}".to_owned(),
+        };
+        journal.record(Entry::Stopped);
+        journal.remember(vec![state.clone()]);
+        assert!(journal.close(Duration::from_secs(20)).await);
+        drop(journal);
+        let messages: Vec<String> =
+            read(dir.path(), Duration::ZERO, 9).unwrap().into_iter().map(|row| row.message).collect();
+        assert_eq!(messages, ["long ago", "pointsman stopped"]);
+        assert_eq!(Journal::open(dir.path()).1, [state]);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_version_before_it_whole() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, 0, &STEPS).unwrap();
+        let steps = [STEPS[0], STEPS[1], "CREATE TABLE half (a); CREATE TABLE entry (a)"];
+        assert!(migrate(&mut connection, 2, &steps).is_err());
+        let ask = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(ask("PRAGMA user_version"), 2);
+        assert_eq!(ask("SELECT count(*) FROM sqlite_schema WHERE name = 'half'"), 0);
+    }
 }
