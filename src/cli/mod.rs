@@ -3,6 +3,7 @@
 //! One file a command; each parses its own arguments, prints for people, and returns the exit code that the
 //! outside is promised. Decides nothing about regions or records. Nothing imports this. Start at [`parse`].
 
+mod apply;
 mod check;
 mod demo;
 mod online;
@@ -46,6 +47,7 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Plan(plan::Arguments),
+    Apply(apply::Arguments),
     Probe(probe::Arguments),
     Schema(schema::Arguments),
 }
@@ -94,6 +96,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => run::execute(arguments).await,
         Command::Check(arguments) => check::execute(arguments).await,
         Command::Plan(arguments) => plan::execute(arguments).await,
+        Command::Apply(arguments) => apply::execute(arguments).await,
         Command::Probe(arguments) => probe::execute(arguments).await,
         Command::Schema(arguments) => schema::execute(&arguments),
     }

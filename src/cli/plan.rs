@@ -57,7 +57,8 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
+/// Shows the evidence region by region, the record set now and wanted, and what comes of it.
+pub(super) fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
     let Outlook { status, plan, change } = outlook;
     writeln!(out, "{STRONG}{}{STRONG:#} ({} {})", status.name, status.domain, status.record_type)?;
     let mut table = Table::new(["region", "is", "at", "check", "look", "ms", "saw"]);

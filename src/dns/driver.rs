@@ -63,7 +63,8 @@ impl Driver {
                 return;
             }
             if let Some(call) = call {
-                if !self.make(call, &stop).await {
+                // Nothing is begun any more once a stop is asked for.
+                if stop.is_cancelled() || !self.make(call, &stop).await {
                     return;
                 }
                 continue;

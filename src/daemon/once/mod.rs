@@ -1,17 +1,21 @@
-//! Looks once and decides, without a daemon: what `pointsman plan` shows.
+//! Looks once and decides, without a daemon: what `pointsman plan` shows and `pointsman apply --once` writes.
 //!
 //! The same core, guard and reconciler as ever, the latter on a dry run. At a region that fails it looks as often
 //! as `fall` asks for, at its fast interval, since a plan after a single failing look would say nothing. What
 //! waits for `recover_after` is shown as wanted: nobody can wait for that here. Start at [`look`].
+//! Looking writes nothing; [`apply()`] is the one way from here to a record set.
+
+mod apply;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use apply::{Applied, ApplyError, apply};
 use futures_util::future::join_all;
 
-use super::wiring::{RegionWiring, Wiring, WiringError};
 use crate::clock::{Clock, instant_now};
 use crate::core::{Call, Core, Input, Plan, Reconciler, Report, Timing, WriteRules};
+use crate::daemon::wiring::{RegionWiring, Wiring, WiringError};
 use crate::dns::Provider;
 use crate::model::{Check, Liveness, Observation, Region, Service, ServiceName, ServiceStatus};
 use crate::probe::{AddressesSeen, Trace};
