@@ -221,7 +221,7 @@ fn play(world: &mut World, judge: &mut Judge, event: &Event) {
             // What was counted before is forgotten, so that a removal needs all its evidence anew.
             judge.seen = [Seen::default(); REGIONS];
             judge.sent = world.sent.len();
-            world.restart();
+            world.start_anew();
         }
     }
     judge.judge(world);

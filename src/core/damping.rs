@@ -13,24 +13,19 @@ pub(super) struct Damping {
     base: Duration,
     flap: Flap,
     returned: Option<Moment>,
-    recover_after: Duration,
+    /// How many times in a row it fell within the window of its return.
+    flaps: u32,
 }
 
 impl Damping {
     pub(super) fn new(base: Duration, flap: Flap) -> Self {
-        Self { base, flap, returned: None, recover_after: base }
+        Self { base, flap, returned: None, flaps: 0 }
     }
 
     /// The region went down.
     pub(super) fn fell(&mut self, now: Moment) {
         let flapped = self.returned.is_some_and(|returned| now.since(returned) <= self.flap.window);
-        self.recover_after = if flapped {
-            let grown = self.recover_after.as_secs_f64() * self.flap.factor;
-            let most = self.flap.max.max(self.base);
-            Duration::try_from_secs_f64(grown).unwrap_or(most).clamp(self.base, most)
-        } else {
-            self.base
-        };
+        self.flaps = if flapped { self.flaps.saturating_add(1) } else { 0 };
     }
 
     /// The region came back up.
@@ -40,7 +35,25 @@ impl Damping {
 
     /// How long it must stay healthy before it is published again.
     pub(super) fn recover_after(&self) -> Duration {
-        self.recover_after
+        let grown = self.flap.factor.powi(i32::try_from(self.flaps).unwrap_or(i32::MAX)).min(f64::MAX);
+        let most = self.flap.max.max(self.base);
+        let wait = Duration::try_from_secs_f64(self.base.as_secs_f64() * grown).unwrap_or(most);
+        wait.clamp(self.base, most)
+    }
+
+    /// Other settings, the same history.
+    pub(super) fn reconfigure(&mut self, base: Duration, flap: Flap) {
+        (self.base, self.flap) = (base, flap);
+    }
+
+    /// When it last came back up, and how many times in a row it fell soon after that.
+    pub(super) fn history(&self) -> (Option<Moment>, u32) {
+        (self.returned, self.flaps)
+    }
+
+    /// One that goes on from such a history.
+    pub(super) fn recall(base: Duration, flap: Flap, returned: Option<Moment>, flaps: u32) -> Self {
+        Self { base, flap, returned, flaps }
     }
 }
 

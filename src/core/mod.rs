@@ -9,14 +9,21 @@
 //! it, brings a record set to what the newest plan wants and reports back. Start at [`Input`] and [`Effect`].
 
 mod alarms;
+mod authorship;
 mod backoff;
 mod damping;
+mod drift;
+mod fingerprint;
 mod guard;
+mod history;
+mod memory;
 mod plan;
 mod policy;
 mod reconcile;
 mod region;
+mod reload;
 mod report;
+mod row;
 mod service;
 mod signal;
 mod standing;
@@ -27,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use memory::{ServiceMemory, WritesMemory};
 pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
 pub use reconcile::{Call, Reconciler, Timing};
 pub use report::{Report, WriteResult};
@@ -128,6 +136,8 @@ pub struct Core {
     order: Vec<ServiceName>,
     /// The earliest of the services' times; looked for anew only when one of them moves.
     wake: Option<Moment>,
+    /// Of which something else is to be remembered than when that was last asked.
+    changed: BTreeSet<ServiceName>,
 }
 
 impl Core {
@@ -137,6 +147,7 @@ impl Core {
     pub fn new(services: &[Arc<Service>], now: Moment) -> Self {
         Self {
             wake: None,
+            changed: BTreeSet::new(),
             order: services.iter().map(|service| service.name.clone()).collect(),
             services: services
                 .iter()
@@ -161,14 +172,22 @@ impl Core {
             Input::Reported { report, .. } => service.report(now, report, effects),
             Input::Tick => {}
         }
+        if std::mem::take(&mut service.changed) {
+            self.changed.insert(service.service.name.clone());
+        }
         if service.due != due {
             self.find_wake();
         }
     }
 
     fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let due = |service: &&mut ServiceState| service.due.is_some_and(|due| due <= now);
-        self.services.values_mut().filter(due).for_each(|service| service.advance(now, effects));
+        for service in self.services.values_mut().filter(|service| service.due.is_some_and(|due| due <= now))
+        {
+            service.advance(now, effects);
+            if std::mem::take(&mut service.changed) {
+                self.changed.insert(service.service.name.clone());
+            }
+        }
         self.find_wake();
     }
 

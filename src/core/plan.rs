@@ -138,7 +138,7 @@ impl fmt::Display for Plan {
 }
 
 /// What the reconciler must know beside the plan; it changes only with the configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteRules {
     /// The least number of our own addresses that a write may leave (NEVER-EMPTY).
     pub min_published: u32,

@@ -15,10 +15,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::authorship::Change;
 use super::backoff::{Backoff, MOST, REFUSED_MOST};
+use super::history::History;
+use super::memory::WritesMemory;
 use super::plan::{Generation, Held, Plan, Rule, WriteRules};
 use super::report::{Report, WriteResult};
-use super::write_budget::Writes;
 use crate::model::{
     Alarm, Answer, Found, InForce, Moment, OnDrift, ProviderError, ProviderErrorKind, Record, RecordSet, Ttl,
     addresses_in_words,
@@ -57,7 +59,7 @@ pub enum Call {
 }
 
 /// How often a record set is read although nothing happened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Default 60 s.
     pub resync: Duration,
@@ -72,7 +74,9 @@ pub struct Reconciler {
     dry_run: bool,
     plan: Option<Arc<Plan>>,
     phase: Phase,
-    writes: Writes,
+    history: History,
+    /// As last reported.
+    remembered: History,
     /// Failed reads in a row, and failed writes: a read that goes well says nothing about the next write.
     reading: Backoff,
     writing: Backoff,
@@ -86,8 +90,6 @@ pub struct Reconciler {
     missing: bool,
     /// Since when somebody's change has been pending.
     pending_since: Option<Moment>,
-    /// The plan and the values of ours that the set was last in sync with, to know drift by.
-    synced: Option<(Generation, BTreeSet<IpAddr>)>,
     /// What a dry run has already told.
     told: Option<(Generation, BTreeSet<IpAddr>)>,
     reports: VecDeque<Report>,
@@ -126,14 +128,46 @@ impl Reconciler {
             dry_run,
             plan: None,
             phase: Phase::Due { at: now },
-            writes: Writes::new(rules.budget),
+            history: History::new(rules.budget),
+            remembered: History::new(rules.budget),
             throttled_until: Moment::START,
             wary_until: Moment::START,
             missing: false,
             pending_since: None,
-            synced: None,
             told: None,
             reports: VecDeque::new(),
+        }
+    }
+
+    /// Goes on from what was remembered `gap` ago by the wall clock; to be called before anything else. Time counts as
+    /// it passed: of the write budget, and of a fight. A write that was on its way then may have landed or still
+    /// land, so the set is read warily.
+    pub fn restore(&mut self, now: Moment, gap: Duration, memory: &WritesMemory) {
+        self.history = History::recall(self.rules.budget, memory, now - gap);
+        self.remembered = self.history.clone();
+        if self.history.authorship.is_landing() {
+            self.wary_until = now + WARY_FOR;
+        }
+    }
+
+    /// Other settings for the same record set; one of another name, type or provider is another reconciler's. All that
+    /// was counted goes on, so a smaller budget holds at once. What they may let through is looked for at once too.
+    pub fn reconfigure(
+        &mut self,
+        now: Moment,
+        record: Record,
+        rules: WriteRules,
+        timing: Timing,
+        dry_run: bool,
+    ) {
+        if (&self.record, self.rules, self.timing, self.dry_run) == (&record, rules, timing, dry_run) {
+            return;
+        }
+        (self.record, self.rules, self.timing, self.dry_run) = (record, rules, timing, dry_run);
+        self.history.writes.reconfigure(rules.budget);
+        self.told = None;
+        if let Phase::Due { at } = &mut self.phase {
+            *at = (*at).min(now.max(self.throttled_until));
         }
     }
 
@@ -157,7 +191,9 @@ impl Reconciler {
         if self.plan.as_ref().is_some_and(|known| known.generation >= plan.generation) {
             return;
         }
+        self.history.drift.planned(&plan);
         self.plan = Some(plan);
+        self.remember(now);
         self.write_again_at = self.throttled_until;
         if let Phase::Due { at } = &mut self.phase {
             *at = (*at).min(now.max(self.throttled_until));
@@ -225,6 +261,15 @@ impl Reconciler {
             Some((write, polls)) => self.settle(now, write, polls, answer),
             None => self.compare(now, answer),
         };
+        self.remember(now);
+    }
+
+    /// Tells what is to be remembered when it is something else than before.
+    fn remember(&mut self, now: Moment) {
+        if self.history != self.remembered {
+            self.remembered = self.history.clone();
+            self.reports.push_back(Report::Remember(self.history.memory(now)));
+        }
     }
 
     /// What became of a write.
@@ -242,6 +287,11 @@ impl Reconciler {
                 let result = if superseded { WriteResult::Superseded } else { WriteResult::Applied };
                 self.reports.push_back(told(result, String::new()));
                 self.writing.succeeded();
+                self.history.authorship.taken();
+                let owned =
+                    |address: &&IpAddr| self.plan.as_ref().is_some_and(|plan| plan.owned.contains(address));
+                self.history.drift.wrote(write.set.values().iter().filter(owned).copied().collect());
+                self.remember(now);
                 self.phase = Phase::Settling { write, polls: 0, at: now + POLL_FIRST };
                 return;
             }
@@ -258,7 +308,9 @@ impl Reconciler {
             | ProviderErrorKind::Conflict
             | ProviderErrorKind::Away
             | ProviderErrorKind::Throttled(_) => {
-                self.writes.refused();
+                self.history.writes.refused();
+                self.history.authorship.refused();
+                self.remember(now);
                 self.reports.push_back(told(WriteResult::Refused, error.message.clone()));
                 self.writing.failed();
                 let (wait, alarm) = weigh(&error, &self.writing, Alarm::WriteRefused);
@@ -306,12 +358,7 @@ impl Reconciler {
 
     fn compare(&mut self, now: Moment, answer: Option<Found>) -> Phase {
         let idle = Phase::Due { at: now + self.idle_for(now) };
-        let Some(plan) = self.plan.clone() else { return idle };
-        let Some(found) = &answer else {
-            self.synced = None;
-            return if self.record.create { Phase::Ready { found: None } } else { idle };
-        };
-        if found.in_force == InForce::Pending {
+        if answer.as_ref().is_some_and(|found| found.in_force == InForce::Pending) {
             let since = *self.pending_since.get_or_insert(now);
             if now.since(since) < SETTLE_DEADLINE {
                 return Phase::Due { at: now + POLL_MOST };
@@ -321,46 +368,80 @@ impl Reconciler {
         } else {
             self.pending_since = None;
         }
-        let ours: BTreeSet<IpAddr> = found.values.intersection(&plan.owned).copied().collect();
-        if values_wanted(&found.values, &plan) == found.values {
-            return match found.in_force {
+        let values = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+        let change = self.whose_change(now, answer.as_ref(), &values);
+        let Some(plan) = self.plan.clone() else { return idle };
+        let ours: BTreeSet<IpAddr> = values.intersection(&plan.owned).copied().collect();
+        self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
+        match &answer {
+            None if !self.record.create => return idle,
+            Some(found) if ours == plan.wanted => match found.in_force {
                 InForce::Yes => {
                     self.writing.succeeded();
-                    self.synced = Some((plan.generation, ours));
                     self.reports.push_back(Report::InSync);
-                    idle
+                    return idle;
                 }
-                InForce::Pending => idle,
+                InForce::Pending => return idle,
                 InForce::Withheld => {
-                    self.alarm(
-                        Alarm::Withheld,
-                        format!("{} is not served: it is disabled or frozen", self.record.key),
-                    );
-                    idle
+                    let message = format!("{} is not served: it is disabled or frozen", self.record.key);
+                    self.alarm(Alarm::Withheld, message);
+                    return idle;
                 }
                 // What is served is not known then, so the same values are written once more.
                 InForce::Failed => {
                     self.alarm(Alarm::NotInForce, format!("the last change of {} failed", self.record.key));
-                    Phase::Ready { found: answer }
                 }
-            };
+            },
+            None | Some(_) => {}
         }
-        if let Some((generation, synced)) = &self.synced
-            && *generation == plan.generation
-            && *synced != ours
-        {
-            let message = format!(
-                "somebody else changed {}: our addresses in it were {}, now {}",
-                self.record.key,
-                addresses_in_words(synced),
-                addresses_in_words(&ours)
-            );
-            self.alarm(Alarm::Drift, message);
-            if self.record.on_drift == OnDrift::Alarm {
-                return idle;
+        self.leave_drift(now, &plan, &ours).unwrap_or(Phase::Ready { found: answer })
+    }
+
+    /// Whose doing it is that the set holds these values; tells it when it is somebody else's.
+    fn whose_change(&mut self, now: Moment, found: Option<&Found>, values: &BTreeSet<IpAddr>) -> Change {
+        if found.is_some_and(|found| found.in_force == InForce::Failed) {
+            self.history.authorship.adopt(values);
+            self.history.drift.excuse();
+            return Change::None;
+        }
+        let change = self.history.authorship.read(now, values);
+        match &change {
+            Change::None => {}
+            Change::Ours => self.history.drift.excuse(),
+            Change::Theirs { before } => {
+                self.reports.push_back(Report::Drifted { before: before.clone(), now: values.clone() });
             }
         }
-        Phase::Ready { found: answer }
+        change
+    }
+
+    /// What to do when somebody else's change of our addresses is not to be mended now; none when it is, or there is
+    /// none.
+    fn leave_drift(&mut self, now: Moment, plan: &Plan, ours: &BTreeSet<IpAddr>) -> Option<Phase> {
+        if !self.history.drift.is_against(plan) {
+            return None;
+        }
+        let (key, wanted, theirs) =
+            (&self.record.key, addresses_in_words(&plan.wanted), addresses_in_words(ours));
+        let idle = now + self.idle_for(now);
+        let window = self.rules.budget.window;
+        let fight = self.history.drift.fight_ends(now, window, plan).filter(|_| !self.dry_run);
+        match (self.record.on_drift, fight) {
+            (OnDrift::Mend, Some(ends)) => {
+                let message = format!(
+                    "somebody else keeps changing {key}: we want {wanted}, they set {theirs}; nothing is written until \
+                     theirs is ours, nobody has changed it for {window:?}, or the plan wants something else"
+                );
+                self.alarm(Alarm::Fight, message);
+                Some(Phase::Due { at: ends.min(idle) })
+            }
+            (OnDrift::Mend | OnDrift::Alarm, _) => {
+                let message =
+                    format!("somebody else changed {key}: our addresses in it were {wanted}, now {theirs}");
+                self.alarm(Alarm::Drift, message);
+                (self.record.on_drift == OnDrift::Alarm).then_some(Phase::Due { at: idle })
+            }
+        }
     }
 
     fn write(&mut self, now: Moment, answer: Option<Found>) -> Option<Call> {
@@ -390,12 +471,14 @@ impl Reconciler {
             self.phase = Phase::Due { at: self.write_again_at.min(now + self.idle_for(now)) };
             return None;
         }
-        let may_send_at = self.writes.may_send_at(now);
+        let may_send_at = self.history.writes.may_send_at(now);
         if may_send_at > now {
             self.hold_for_budget(now, may_send_at);
             return None;
         }
-        self.writes.sent(now);
+        self.history.writes.sent(now);
+        self.history.authorship.sent(now, set.values().clone());
+        self.remember(now);
         let generation = plan.generation;
         self.reports.push_back(Report::Sent { generation, from: before.clone(), set: set.clone() });
         self.phase = Phase::Writing { write: Write { generation, set: set.clone(), before, sent: now } };
@@ -422,7 +505,7 @@ impl Reconciler {
     }
 
     fn hold_for_budget(&mut self, now: Moment, lifts: Moment) {
-        let budget = self.writes.budget();
+        let budget = self.history.writes.budget();
         let held = Held {
             rule: Rule::BoundedWrites,
             because: format!(

@@ -16,8 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::damping::Damping;
+use super::fingerprint;
+use super::memory::{Age, CheckMemory, RegionMemory, StateMemory};
 use super::signal::Signal;
-use crate::model::{Kleene, Liveness, Moment, Observation, Outcome, Reason, Region, WhenUnknown};
+use crate::model::{Check, Kleene, Liveness, Moment, Observation, Outcome, Reason, Region, WhenUnknown};
 
 /// Where a region stands; each variant carries what is true only there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,15 +125,105 @@ impl RegionState {
         }
     }
 
+    /// What of it outlives the process.
+    pub(super) fn memory(&self, now: Moment) -> RegionMemory {
+        let age = |at: Moment| Age::of(at, now);
+        let (returned, flaps) = self.damping.history();
+        RegionMemory {
+            name: self.region.name.clone(),
+            source: fingerprint::of_addresses(&self.region),
+            state: match self.state {
+                State::Unknown => StateMemory::Unknown,
+                State::Up { healthy_since } => StateMemory::Up { healthy: age(healthy_since) },
+                State::Suspect => StateMemory::Suspect,
+                State::Down { .. } => StateMemory::Down,
+                State::Recovering { since } => StateMemory::Recovering { healthy: age(since) },
+            },
+            since: age(self.since),
+            first_failure: self.first_failure.map(age),
+            returned: returned.map(age),
+            flaps,
+            addresses: self.addresses.clone(),
+            unbound: self.unbound,
+            owned: self.owned.clone(),
+            checks: self.region.checks.iter().zip(&self.signals).map(|(c, s)| s.memory(c, now)).collect(),
+        }
+    }
+
+    /// A region that goes on from what was remembered of it `gap` ago. Health does not accrue over the gap, and starts
+    /// afresh when a check that it rests on has forgotten what it saw.
+    pub(super) fn recall(region: Arc<Region>, memory: &RegionMemory, now: Moment, gap: Duration) -> Self {
+        let mut new = Self::new(region, now);
+        new.owned.extend(&memory.owned);
+        if memory.source != fingerprint::of_addresses(&new.region) {
+            return new;
+        }
+        new.owned.extend(&memory.addresses);
+        let saved = now - gap;
+        let mut forgot = false;
+        for (check, signal) in new.region.checks.iter().zip(&mut new.signals) {
+            let of_it = |kept: &&CheckMemory| {
+                kept.name == check.name && kept.fingerprint == fingerprint::of_check(check)
+            };
+            if let Some(kept) = memory.checks.iter().find(of_it) {
+                *signal = Signal::recall(check, kept, saved, gap);
+                let votes = new.region.up_when.names(&check.name);
+                forgot |= votes && gap > Signal::forgets_after(check);
+            }
+        }
+        let healthy_since = |age: Age| if forgot { now } else { age.before(now) };
+        let since = memory.since.before(saved);
+        Self {
+            state: match memory.state {
+                StateMemory::Unknown => State::Unknown,
+                StateMemory::Up { healthy } => State::Up { healthy_since: healthy_since(healthy) },
+                StateMemory::Suspect => State::Suspect,
+                StateMemory::Down => State::Down { since },
+                StateMemory::Recovering { healthy } => State::Recovering { since: healthy_since(healthy) },
+            },
+            since,
+            damping: Damping::recall(
+                new.region.recover_after,
+                new.region.flap,
+                memory.returned.map(|age| age.before(saved)),
+                memory.flaps,
+            ),
+            first_failure: memory.first_failure.map(|age| age.before(saved)),
+            addresses: if memory.addresses.is_empty() { new.addresses } else { memory.addresses.clone() },
+            unbound: memory.unbound,
+            ..new
+        }
+    }
+
+    /// The same region by another configuration. One that gets its addresses from elsewhere starts as new; what it had
+    /// is still its own.
+    pub(super) fn reconfigured(self, region: Arc<Region>, now: Moment) -> Self {
+        let moved = fingerprint::of_addresses(&self.region) != fingerprint::of_addresses(&region);
+        let mut new = Self::new(region, now);
+        new.owned.extend(&self.owned);
+        if moved {
+            return new;
+        }
+        for (check, signal) in new.region.checks.iter().zip(&mut new.signals) {
+            let same = |old: &&Check| old.name == check.name && old.judges_like(check);
+            let mut old = self.region.checks.iter().zip(&self.signals);
+            if let Some((_, kept)) = old.find(|(old, _)| same(old)) {
+                *signal = kept.clone();
+                signal.reconfigure(check.fall, check.rise);
+            }
+        }
+        let mut damping = self.damping;
+        damping.reconfigure(new.region.recover_after, new.region.flap);
+        Self { region: new.region, signals: new.signals, owned: new.owned, damping, ..self }
+    }
+
     pub(super) fn liveness(&self) -> Liveness {
         self.state.liveness()
     }
 
-    /// Takes in one look of the check at `place` in the region's list.
-    pub(super) fn observe(&mut self, place: usize, observation: &Observation) {
-        if let Some(signal) = self.signals.get_mut(place) {
-            signal.observe(observation);
-        }
+    /// Takes in one look of the check at `place` in the region's list; says whether anything that counts changed.
+    pub(super) fn observe(&mut self, place: usize, observation: &Observation) -> bool {
+        self.signals.get_mut(place).is_some_and(|signal| signal.observe(observation))
     }
 
     /// Takes in what the cloud says is bound; says whether that changed anything.
@@ -249,7 +341,7 @@ impl RegionState {
     pub(super) fn evidence_in_words(&self) -> String {
         let not_passing = |signal: &Signal| signal.last().is_some_and(|last| last.outcome != Outcome::Pass);
         let looked = self.signals.iter().any(|signal| signal.last().is_some());
-        let all_well = if looked { "all looks pass" } else { "not looked at yet" };
+        let all_well = if looked { "all looks pass" } else { "not looked at since the start" };
         self.sentence(not_passing).unwrap_or_else(|| all_well.to_owned())
     }
 

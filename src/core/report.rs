@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::memory::WritesMemory;
 use super::plan::{Generation, Held};
 use crate::model::{Alarm, Found, RecordSet};
 
@@ -48,25 +49,55 @@ pub enum Report {
         /// What it would hold.
         set: RecordSet,
     },
+    /// Somebody else changed what it holds since it was last known.
+    Drifted {
+        /// What it held.
+        before: BTreeSet<IpAddr>,
+        /// What it holds now; nothing when it does not exist any more.
+        now: BTreeSet<IpAddr>,
+    },
     /// A rule holds the write back.
     Held(Held),
-    /// Something is wrong; the next `InSync` clears it.
+    /// Something is wrong; the next `InSync` clears it, and what follows a fight clears that.
     Alarmed {
         /// What.
         alarm: Alarm,
         /// In words.
         message: String,
     },
+    /// Something else is to be remembered of it from now on. Told of a write before the write is made.
+    Remember(WritesMemory),
 }
 
 impl Report {
     /// What can stand in `Alarmed`.
-    pub(super) const ALARMS: &'static [Alarm] =
-        &[Alarm::ProviderAway, Alarm::WriteRefused, Alarm::NotInForce, Alarm::Withheld, Alarm::Drift];
+    pub(super) const ALARMS: &'static [Alarm] = &[
+        Alarm::ProviderAway,
+        Alarm::WriteRefused,
+        Alarm::NotInForce,
+        Alarm::Withheld,
+        Alarm::Drift,
+        Alarm::Fight,
+    ];
 
-    /// What the reconciler is at after this, in a word for people.
-    pub(super) fn phase(&self) -> &'static str {
+    /// Whether this alarm, raised by an earlier report, is over.
+    pub(super) fn clears(&self, alarm: Alarm) -> bool {
         match self {
+            Self::InSync => true,
+            Self::Seen { .. } => alarm == Alarm::ProviderAway,
+            Self::Sent { .. } | Self::Held(_) => alarm == Alarm::Fight,
+            Self::Written { .. }
+            | Self::InForce { .. }
+            | Self::DryRun { .. }
+            | Self::Drifted { .. }
+            | Self::Alarmed { .. }
+            | Self::Remember(_) => false,
+        }
+    }
+
+    /// What the reconciler is at after this, in a word for people; none when this says nothing of it.
+    pub(super) fn phase(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Seen { .. } => "comparing",
             Self::InSync | Self::InForce { .. } | Self::DryRun { .. } => "idle",
             Self::Sent { .. } => "writing",
@@ -77,7 +108,8 @@ impl Report {
             }
             | Self::Alarmed { .. } => "waiting",
             Self::Held(_) => "held",
-        }
+            Self::Drifted { .. } | Self::Remember(_) => return None,
+        })
     }
 }
 

@@ -5,12 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::memory::{ServiceMemory, WritesMemory};
 use super::plan::{Generation, Held, Plan, RegionPlan};
 use super::region::{RegionState, Step};
 use super::report::Report;
 use super::standing::Standing;
-use super::{Effect, Transition, guard, policy};
+use super::{Effect, Transition, fingerprint, guard, policy};
 use crate::model::{Alarm, Found, Liveness, Moment, Observation, Pace, RegionName, Service, WhenAllDown};
 
 /// What is known of the record set.
@@ -42,7 +44,11 @@ pub(super) struct ServiceState {
     patience_ends: Option<Moment>,
     /// When something is to be decided although nothing happens.
     pub(super) due: Option<Moment>,
-    paces: Vec<Pace>,
+    pub(super) paces: Vec<Pace>,
+    /// What is to be remembered of the record set's writes, as of when the reconciler told.
+    writes: (WritesMemory, Moment),
+    /// Whether anything changed that is to be remembered.
+    pub(super) changed: bool,
 }
 
 impl ServiceState {
@@ -62,7 +68,53 @@ impl ServiceState {
             write_alarm: None,
             patience_ends: None,
             due: None,
+            writes: (WritesMemory::default(), now),
+            changed: false,
             service,
+        }
+    }
+
+    /// What of it outlives the process.
+    pub(super) fn memory(&self, now: Moment) -> ServiceMemory {
+        let (writes, told) = &self.writes;
+        ServiceMemory {
+            service: self.service.name.clone(),
+            record: fingerprint::of_record(&self.service.record),
+            generation: self.generation.0,
+            regions: self.regions.iter().map(|region| region.memory(now)).collect(),
+            writes: writes.later(now.since(*told)),
+        }
+    }
+
+    /// Goes on from what was remembered `gap` ago. Nothing is decided before something happens.
+    pub(super) fn restore(
+        &mut self,
+        now: Moment,
+        gap: Duration,
+        memory: &ServiceMemory,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.generation = self.generation.max(Generation(memory.generation));
+        let Some(writes) = memory.writes(&self.service.record) else { return };
+        self.writes = (writes.later(gap), now);
+        for region in &mut self.regions {
+            if let Some(kept) = memory.regions.iter().find(|kept| kept.name == region.region.name) {
+                *region = RegionState::recall(region.region.clone(), kept, now, gap);
+            }
+        }
+        self.disown_what_moved();
+        self.set_paces(effects);
+        self.due = self.next_wake(now);
+    }
+
+    /// An address that is another region's now is not owned any more by the one that it was with before.
+    pub(super) fn disown_what_moved(&mut self) {
+        for place in 0..self.regions.len() {
+            let Some(here) = self.regions.get(place).map(|region| region.addresses.clone()) else { return };
+            for (_, other) in self.regions.iter_mut().enumerate().filter(|(other, _)| *other != place) {
+                let still_there = other.addresses.clone();
+                other.owned.retain(|address| !here.contains(address) || still_there.contains(address));
+            }
         }
     }
 
@@ -74,9 +126,10 @@ impl ServiceState {
             return;
         };
         let was_blind = region.is_blind();
-        region.observe(place, observation);
+        let learnt = region.observe(place, observation);
         let steps = region.advance(now);
         let moved = !steps.is_empty() || was_blind != region.is_blind();
+        self.changed |= learnt || moved;
         self.tell(at, &steps, now, effects);
         let certificate = observation
             .certificate
@@ -100,34 +153,36 @@ impl ServiceState {
     ) {
         let holds = |a: &IpAddr| self.service.record.key.record_type.holds(*a);
         let addresses: BTreeSet<IpAddr> = addresses.into_iter().filter(holds).collect();
-        // An address that moved to another region's load balancer is that region's from now on.
-        for other in self.regions.iter_mut().filter(|r| r.region.name != *region) {
-            let still_there = other.addresses.clone();
-            other.owned.retain(|address| !addresses.contains(address) || still_there.contains(address));
-        }
         let Some(state) = self.regions.iter_mut().find(|r| r.region.name == *region) else { return };
         if state.bound(addresses) {
+            self.changed = true;
+            self.disown_what_moved();
             self.advance(now, effects);
         }
     }
 
     /// Takes in what the reconciler says of the record set.
     pub(super) fn report(&mut self, now: Moment, report: &Report, effects: &mut Vec<Effect>) {
-        self.phase = report.phase();
+        if let Some(phase) = report.phase() {
+            self.phase = phase;
+        }
+        self.write_alarm.take_if(|(alarm, _)| report.clears(*alarm));
         match report {
             Report::Seen { found } => {
                 self.seen = Some(SeenSet { found: found.clone(), at: now });
-                let clears = |(alarm, _): &(Alarm, String)| *alarm == Alarm::ProviderAway;
-                self.write_alarm = self.write_alarm.take().filter(|alarm| !clears(alarm));
             }
-            Report::InSync => {
-                self.write_held = None;
-                self.write_alarm = None;
-            }
-            Report::Sent { .. } => self.write_held = None,
+            Report::InSync | Report::Sent { .. } => self.write_held = None,
             Report::Held(held) => self.write_held = Some(held.clone()),
             Report::Alarmed { alarm, message } => self.write_alarm = Some((*alarm, message.clone())),
-            Report::Written { .. } | Report::InForce { .. } | Report::DryRun { .. } => {}
+            Report::Remember(writes) => {
+                self.writes = (writes.clone(), now);
+                self.changed = true;
+                return;
+            }
+            Report::Written { .. }
+            | Report::InForce { .. }
+            | Report::DryRun { .. }
+            | Report::Drifted { .. } => {}
         }
         self.advance(now, effects);
     }
@@ -136,6 +191,7 @@ impl ServiceState {
     pub(super) fn advance(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         for at in 0..self.regions.len() {
             let steps = self.regions.get_mut(at).map(|region| region.advance(now)).unwrap_or_default();
+            self.changed |= !steps.is_empty();
             self.tell(at, &steps, now, effects);
         }
         self.decide(now, effects);
@@ -157,7 +213,7 @@ impl ServiceState {
         }));
     }
 
-    fn decide(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    pub(super) fn decide(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.set_paces(effects);
         if let Some(seen) = &self.seen {
             let present = seen.found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
@@ -214,7 +270,8 @@ impl ServiceState {
             return;
         }
         let owned = self.owned();
-        let same = |plan: &Arc<Plan>| plan.wanted == wanted && plan.owned == owned;
+        let ttl = self.service.record.ttl;
+        let same = |plan: &Arc<Plan>| plan.wanted == wanted && plan.owned == owned && plan.ttl == ttl;
         if let Some(plan) = self.plan.as_mut().filter(|plan| same(plan)) {
             if plan.regions != regions || plan.held != self.held {
                 let current = Plan { regions, held: self.held.clone(), ..Plan::clone(plan) };
@@ -223,13 +280,14 @@ impl ServiceState {
             return;
         }
         self.generation = Generation(self.generation.0.saturating_add(1));
+        self.changed = true;
         let plan = Arc::new(Plan {
             service: self.service.name.clone(),
             key: self.service.record.key.clone(),
             generation: self.generation,
             wanted,
             owned,
-            ttl: self.service.record.ttl,
+            ttl,
             regions,
             held: self.held.clone(),
         });
@@ -246,7 +304,7 @@ impl ServiceState {
 
     /// A suspect is looked at fast, and so is everybody beside it: if the fault is our own network, they
     /// tell before the suspect has fallen. One that recovers is looked at fast alone.
-    fn set_paces(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn set_paces(&mut self, effects: &mut Vec<Effect>) {
         let any_suspect = self.regions.iter().any(|r| r.liveness() == Liveness::Suspect);
         for (region, pace) in self.regions.iter().zip(&mut self.paces) {
             let fast = any_suspect || region.liveness() == Liveness::Recovering;
@@ -259,7 +317,7 @@ impl ServiceState {
         }
     }
 
-    fn next_wake(&self, now: Moment) -> Option<Moment> {
+    pub(super) fn next_wake(&self, now: Moment) -> Option<Moment> {
         let regions = self.regions.iter().flat_map(|region| [region.recovers_at(), region.enters_at()]);
         regions.flatten().chain(self.patience_ends).filter(|at| *at > now).min()
     }

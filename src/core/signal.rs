@@ -1,13 +1,18 @@
 //! A check's looks over time, reduced by rise and fall to passing, failing or unknown.
 //!
-//! One word holds the latest looks. A look that found nothing out neither counts nor breaks a row; as many
+//! A [`Row`] holds the latest looks. A look that found nothing out neither counts nor breaks a row; as many
 //! of them in a row as `fall` asks for make the signal unknown, for what was seen before them is stale by then
 //! (BLIND-IS-NOT-DOWN). Start at [`Signal::observe`].
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::model::{Kleene, Moment, Observation, Outcome, Threshold};
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::of_check as fingerprint;
+use super::memory::{Age, CheckMemory};
+use super::row::Row;
+use crate::model::{Check, Kleene, Moment, Observation, Outcome, Threshold};
 
 /// One check's signal.
 #[derive(Clone, Debug)]
@@ -15,18 +20,16 @@ pub(super) struct Signal {
     fall: Threshold,
     rise: Threshold,
     state: State,
-    /// The latest looks that were not unknown, newest in the lowest bit, 1 for a failure.
-    looks: u64,
-    /// How many of those bits are meant.
-    known: u32,
+    row: Row,
     unknown_in_a_row: u32,
     /// When the first look of the failures that count now started.
     first_failure: Option<Moment>,
     last: Option<Last>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
     /// Not enough seen; `before` is what it was when it was last known.
     Unknown {
         before: Option<Settled>,
@@ -34,8 +37,9 @@ enum State {
     Known(Settled),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Settled {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Settled {
     Passing,
     Failing,
 }
@@ -58,16 +62,63 @@ impl Signal {
             fall,
             rise,
             state: State::Unknown { before: None },
-            looks: 0,
-            known: 0,
+            row: Row::default(),
             unknown_in_a_row: 0,
             first_failure: None,
             last: None,
         }
     }
 
-    /// Takes in one look.
-    pub(super) fn observe(&mut self, observation: &Observation) {
+    /// A signal that goes on from what was remembered of it at `saved`, `gap` ago. The gap is no evidence: one that is
+    /// no longer than looks in vain may take keeps the row, a longer one is as good as such looks.
+    pub(super) fn recall(check: &Check, memory: &CheckMemory, saved: Moment, gap: Duration) -> Self {
+        let mut signal = Self {
+            state: memory.state,
+            row: memory.row,
+            unknown_in_a_row: memory.unknown_in_a_row,
+            first_failure: memory.first_failure.map(|age| age.before(saved)),
+            ..Self::new(check.fall, check.rise)
+        };
+        if gap > Self::forgets_after(check) {
+            signal.forget();
+            // Nobody has looked in vain, so nothing is alarmed.
+            signal.unknown_in_a_row = 0;
+        }
+        signal
+    }
+
+    /// How long a check may go without a look before what it saw is stale: as `fall` looks in vain take.
+    pub(super) fn forgets_after(check: &Check) -> Duration {
+        check.interval.saturating_mul(check.fall.count())
+    }
+
+    /// What of it outlives the process.
+    pub(super) fn memory(&self, check: &Check, now: Moment) -> CheckMemory {
+        CheckMemory {
+            name: check.name.clone(),
+            fingerprint: fingerprint(check),
+            state: self.state,
+            row: self.row,
+            unknown_in_a_row: self.unknown_in_a_row,
+            first_failure: self.first_failure.map(|at| Age::of(at, now)),
+        }
+    }
+
+    /// Other thresholds read the same row differently from the next look on, and settle nothing by themselves.
+    pub(super) fn reconfigure(&mut self, fall: Threshold, rise: Threshold) {
+        (self.fall, self.rise) = (fall, rise);
+    }
+
+    /// What counts of it: a look that leaves this as it is need not be remembered.
+    fn essence(&self) -> (State, Row, u32, Option<Moment>) {
+        let window = self.fall.window().max(self.rise.window());
+        let in_vain = self.unknown_in_a_row.min(self.fall.count());
+        (self.state, self.row.newest(window), in_vain, self.first_failure)
+    }
+
+    /// Takes in one look; says whether that changed anything that counts.
+    pub(super) fn observe(&mut self, observation: &Observation) -> bool {
+        let before = self.essence();
         let known_before = self.last.as_ref().and_then(|last| last.known_at);
         let run = match &self.last {
             Some(last) if last.outcome.as_str() == observation.outcome.as_str() => last.run.saturating_add(1),
@@ -89,6 +140,7 @@ impl Signal {
             Outcome::Fail(_) => self.failed(observation.started),
             Outcome::Unknown(_) => self.saw_nothing(),
         }
+        self.essence() != before
     }
 
     fn passed(&mut self) {
@@ -96,10 +148,9 @@ impl Signal {
         if self.fall.count() == self.fall.window() {
             self.first_failure = None;
         }
-        self.push(0);
+        self.row.push(false);
         let at_once = matches!(self.state, State::Unknown { before: None | Some(Settled::Passing) });
-        let enough = self.known.min(self.rise.window());
-        let passes = enough - (self.looks & mask(enough)).count_ones();
+        let passes = self.row.passes(self.rise.window());
         if at_once || (self.state != State::Known(Settled::Passing) && passes >= self.rise.count()) {
             self.settle(Settled::Passing);
         }
@@ -110,7 +161,7 @@ impl Signal {
         if self.fails() == 0 || self.first_failure.is_none() {
             self.first_failure = Some(started);
         }
-        self.push(1);
+        self.row.push(true);
         if self.state != State::Known(Settled::Failing) && self.fails() >= self.fall.count() {
             self.settle(Settled::Failing);
         }
@@ -121,30 +172,27 @@ impl Signal {
         if self.unknown_in_a_row < self.fall.count() {
             return;
         }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         if let State::Known(settled) = self.state {
             self.state = State::Unknown { before: Some(settled) };
         }
-        self.looks = 0;
-        self.known = 0;
+        self.row = Row::default();
         self.first_failure = None;
-    }
-
-    fn push(&mut self, bit: u64) {
-        self.looks = (self.looks << 1) | bit;
-        self.known = (self.known + 1).min(Threshold::WINDOW_MAX);
     }
 
     /// Failures among the latest looks that `fall` counts over.
     fn fails(&self) -> u32 {
-        (self.looks & mask(self.known.min(self.fall.window()))).count_ones()
+        self.row.failures(self.fall.window())
     }
 
     /// A settled signal starts to count afresh, or a window still full of failures would undo a rise at once.
     /// The newest look stays: it is the way the signal leans.
     fn settle(&mut self, settled: Settled) {
         self.state = State::Known(settled);
-        self.looks &= 1;
-        self.known = 1;
+        self.row = self.row.newest(1);
         if settled == Settled::Passing {
             self.first_failure = None;
         }
@@ -161,11 +209,7 @@ impl Signal {
 
     /// Whether the latest look that found anything out passed.
     pub(super) fn leaning(&self) -> Kleene {
-        match (self.known, self.looks & 1) {
-            (0, _) => Kleene::Unknown,
-            (_, 0) => Kleene::True,
-            (_, _) => Kleene::False,
-        }
+        self.row.leaning()
     }
 
     /// Whether it was looked at, and so often in vain that it is unknown now.
@@ -182,11 +226,6 @@ impl Signal {
     pub(super) fn last(&self) -> Option<&Last> {
         self.last.as_ref()
     }
-}
-
-/// The lowest `count` bits; `count` is at most 64.
-fn mask(count: u32) -> u64 {
-    1_u64.checked_shl(count).map_or(u64::MAX, |bit| bit - 1)
 }
 
 #[cfg(test)]

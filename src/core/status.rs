@@ -104,8 +104,6 @@ fn region_status(state: &ServiceState, region: &RegionState, now: Moment) -> Reg
 }
 
 fn check_status(region: &RegionState, check: &Check, signal: &Signal, now: Moment) -> CheckStatus {
-    let mut votes = false;
-    region.region.up_when.for_each_check(&mut |name| votes |= *name == check.name);
     let last = signal.last();
     CheckStatus {
         name: check.name.clone(),
@@ -115,7 +113,7 @@ fn check_status(region: &RegionState, check: &Check, signal: &Signal, now: Momen
             Kleene::False => "failing",
             Kleene::Unknown => "unknown",
         },
-        votes,
+        votes: region.region.up_when.names(&check.name),
         last: last.map(|last| last.outcome.as_str()),
         reason: last.and_then(|last| Outcome::reason(last.outcome)),
         saw: last.map(|last| last.saw.to_string()).unwrap_or_default(),

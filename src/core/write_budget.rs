@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
+use super::memory::Age;
 use crate::model::{Moment, WriteBudget};
 
 /// The writes of one record set that count against its budget: those sent and not refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Writes {
     budget: WriteBudget,
-    /// When they were sent, oldest first; never more than the budget allows, so it stays small.
+    /// When the latest of them were sent, oldest first; never more than the budget allows, so it stays small.
     sent: VecDeque<Moment>,
 }
 
@@ -18,24 +19,37 @@ impl Writes {
     }
 
     /// When the next write may be sent; `now` when it may be at once.
-    pub(super) fn may_send_at(&mut self, now: Moment) -> Moment {
-        while self.sent.front().is_some_and(|sent| *sent + self.budget.window <= now) {
-            self.sent.pop_front();
-        }
-        match self.sent.front() {
-            Some(oldest) if self.sent.len() >= self.budget.writes as usize => *oldest + self.budget.window,
-            Some(_) | None => now,
-        }
+    pub(super) fn may_send_at(&self, now: Moment) -> Moment {
+        let before_those_allowed = self.sent.len().checked_sub(self.budget.writes as usize);
+        let oldest = before_those_allowed.and_then(|place| self.sent.get(place));
+        oldest.map_or(now, |oldest| (*oldest + self.budget.window).max(now))
     }
 
     /// One is being sent.
     pub(super) fn sent(&mut self, now: Moment) {
         self.sent.push_back(now);
+        while self.sent.len() > self.budget.writes as usize {
+            self.sent.pop_front();
+        }
     }
 
     /// The latest one was refused: it changed nothing and does not count.
     pub(super) fn refused(&mut self) {
         self.sent.pop_back();
+    }
+
+    /// Another budget for the same writes: a smaller one holds at once.
+    pub(super) fn reconfigure(&mut self, budget: WriteBudget) {
+        self.budget = budget;
+    }
+
+    pub(super) fn memory(&self, now: Moment) -> Vec<Age> {
+        self.sent.iter().map(|sent| Age::of(*sent, now)).collect()
+    }
+
+    /// Those that were remembered at `saved`.
+    pub(super) fn recall(budget: WriteBudget, sent: &[Age], saved: Moment) -> Self {
+        Self { budget, sent: sent.iter().map(|age| age.before(saved)).collect() }
     }
 
     pub(super) fn budget(&self) -> WriteBudget {

@@ -118,10 +118,15 @@ impl Chronicle {
                 let (from, to) = (addresses_in_words(from), addresses_in_words(set.values()));
                 info!(%service, generation = generation.0, "dry run: would have written {to} in place of {from}");
             }
+            Report::Drifted { before, now } => {
+                let (before, now) = (addresses_in_words(before), addresses_in_words(now));
+                warn!(%service, before, now, "somebody else changed the record set from {before} to {now}");
+            }
             Report::Held(held) => tell_held(service, std::slice::from_ref(held)),
             Report::Alarmed { alarm, message } => {
                 debug!(%service, %alarm, "the reconciler alarmed: {message}");
             }
+            Report::Remember(_) => {}
         }
         self.publish(now, Event::Reported(reported.clone()));
     }
@@ -157,7 +162,7 @@ fn tell_alarm(raised: &Raised) {
     let region = region.as_ref().map(ToString::to_string);
     if !raised {
         info!(%service, region, %alarm, "alarm {alarm} ended: {message}");
-    } else if matches!(alarm, Alarm::AllDown | Alarm::WriteRefused | Alarm::Missing) {
+    } else if matches!(alarm, Alarm::AllDown | Alarm::WriteRefused | Alarm::Missing | Alarm::Fight) {
         error!(%service, region, %alarm, "alarm {alarm}: {message}");
     } else {
         warn!(%service, region, %alarm, "alarm {alarm}: {message}");

@@ -38,6 +38,8 @@ alarms! {
     Withheld = "withheld",
     /// Somebody else changed our addresses.
     Drift = "drift",
+    /// Somebody else keeps changing our addresses; nothing is written against them.
+    Fight = "fight",
     /// A region has no address that we know.
     NoAddress = "no_address",
     /// An object of a region, its load balancer, does not exist any more.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{CheckName, CloudName, Share, Threshold};
 
 /// A configured way of looking at one region, with every default filled in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// Its name within the region.
     pub name: CheckName,
@@ -32,6 +32,24 @@ pub struct Check {
     pub when_unknown: WhenUnknown,
 }
 
+impl Check {
+    /// Whether a running look of the one need not be started anew to be the other's: they look at the same, as
+    /// often and for as long. What becomes of the looks, `fall` and `rise`, may differ.
+    #[must_use]
+    pub fn looks_like(&self, other: &Self) -> bool {
+        self.judges_like(other)
+            && self.interval == other.interval
+            && self.fast_interval == other.fast_interval
+            && self.timeout == other.timeout
+    }
+
+    /// Whether what the one saw is evidence for the other: they look at the same and expect the same of it.
+    #[must_use]
+    pub fn judges_like(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.max_latency == other.max_latency
+    }
+}
+
 /// How often a region is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pace {
@@ -52,7 +70,7 @@ pub enum WhenUnknown {
 }
 
 /// The kinds of checks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckKind {
     /// An HTTP request to the region's own address.
     Http(Arc<HttpCheck>),
@@ -130,8 +148,41 @@ pub struct HttpCheck {
     pub tls: TlsSettings,
 }
 
+/// Expressions are equal when their texts are.
+impl PartialEq for HttpCheck {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            scheme,
+            port,
+            method,
+            path,
+            host,
+            headers,
+            user_agent,
+            expect_status,
+            expect_body,
+            expect_body_regex,
+            max_body,
+            keep_alive,
+            source,
+            tls,
+        } = self;
+        let text =
+            |regex: &Option<regex::bytes::Regex>| regex.as_ref().map(|regex| regex.as_str().to_owned());
+        (scheme, port, method, path, host)
+            == (&other.scheme, &other.port, &other.method, &other.path, &other.host)
+            && (headers, user_agent, source, tls)
+                == (&other.headers, &other.user_agent, &other.source, &other.tls)
+            && (expect_status, expect_body, max_body, keep_alive)
+                == (&other.expect_status, &other.expect_body, &other.max_body, &other.keep_alive)
+            && text(expect_body_regex) == text(&other.expect_body_regex)
+    }
+}
+
+impl Eq for HttpCheck {}
+
 /// How a look over TLS judges the server and presents itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
     /// Whether the certificate must be good. Default yes; when not, it is still read.
     pub verify: bool,
@@ -146,7 +197,7 @@ pub struct TlsSettings {
 }
 
 /// The files of a certificate that we present.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The chain, in PEM.
     pub cert_file: PathBuf,
@@ -188,7 +239,7 @@ impl fmt::Display for StatusSet {
 }
 
 /// One TCP connection, opened and closed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpCheck {
     /// Port at the region's address.
     pub port: u16,
@@ -197,7 +248,7 @@ pub struct TcpCheck {
 }
 
 /// Backends behind a listener of a load balancer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElbCheck {
     /// Which load balancer and listener.
     pub elb: ElbRef,
@@ -206,7 +257,7 @@ pub struct ElbCheck {
 }
 
 /// The EIP of a load balancer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EipCheck {
     /// Which load balancer.
     pub elb: ElbRef,

@@ -68,6 +68,14 @@ impl Expression {
         }
     }
 
+    /// Whether it names this check.
+    #[must_use]
+    pub fn names(&self, check: &CheckName) -> bool {
+        let mut names = false;
+        self.for_each_check(&mut |name| names |= name == check);
+        names
+    }
+
     /// Calls `visit` for each check named, in the order written, as often as it is written.
     pub fn for_each_check(&self, visit: &mut impl FnMut(&CheckName)) {
         match self {

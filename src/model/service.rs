@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Check, ElbRef, Expression, ProviderName, RecordKey, RegionName, ServiceName, Ttl};
 
 /// One DNS name and type kept pointing at live regions, with every default filled in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Service {
     /// Its name.
     pub name: ServiceName,
@@ -55,7 +55,7 @@ pub enum OnDrift {
 }
 
 /// One place that serves a service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Region {
     /// Its name within the service.
     pub name: RegionName,

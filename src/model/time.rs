@@ -1,5 +1,5 @@
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A point in monotonic time: microseconds since this vantage started.
@@ -38,6 +38,16 @@ impl Add<Duration> for Moment {
     fn add(self, later: Duration) -> Self {
         let later = u64::try_from(later.as_micros()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(later))
+    }
+}
+
+/// Saturates at [`Moment::START`]: nothing is known to have happened before that.
+impl Sub<Duration> for Moment {
+    type Output = Self;
+
+    fn sub(self, earlier: Duration) -> Self {
+        let earlier = u64::try_from(earlier.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(earlier))
     }
 }
 

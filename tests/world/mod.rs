@@ -13,7 +13,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::{Call, Core, Effect, Input, Plan, Reconciler, Report, Timing, WriteRules};
+use pointsman::core::{
+    Call, Core, Effect, Input, Plan, Reconciler, Report, ServiceMemory, Timing, WriteRules,
+};
 use pointsman::model::{
     Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Flap, Found, Fqdn, InForce, Liveness, Moment,
     Observation, OnDrift, Outcome, Pace, PolicyKind, ProviderError, ProviderErrorKind, ProviderName, Reason,
@@ -119,6 +121,15 @@ pub(crate) enum Look {
     Blind,
 }
 
+/// A process that is killed while a write of it is on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Death {
+    /// Whether the write is carried out all the same.
+    pub(crate) lands: bool,
+    /// How long it is until the next process starts.
+    pub(crate) gap: Duration,
+}
+
 /// A write that the zone carried out.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
@@ -142,6 +153,10 @@ pub(crate) struct World {
     pub(crate) reports: Vec<Report>,
     pub(crate) paces: BTreeMap<RegionName, Pace>,
     pub(crate) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
+    /// What the disk remembers, and since when.
+    pub(crate) saved: (Moment, String),
+    /// The next write kills the process.
+    pub(crate) death: Option<Death>,
 }
 
 impl World {
@@ -169,17 +184,68 @@ impl World {
             reports: Vec::new(),
             paces: BTreeMap::new(),
             alarms: BTreeMap::new(),
+            saved: (Moment::START, String::new()),
+            death: None,
         };
-        world.turn();
+        world.save().turn();
         world
     }
 
-    /// The daemon is killed and started anew; the zone stays.
-    pub(crate) fn restart(&mut self) {
+    /// The daemon is killed, its disk is lost, and it is started anew; the zone stays.
+    pub(crate) fn start_anew(&mut self) -> &mut Self {
+        self.start(Duration::ZERO);
+        self.save().turn();
+        self
+    }
+
+    /// The daemon is killed, and started after `gap` with what the disk remembers.
+    pub(crate) fn restart(&mut self, gap: Duration) -> &mut Self {
+        self.restart_as(Service::clone(&self.service), gap)
+    }
+
+    /// The same, by another configuration.
+    pub(crate) fn restart_as(&mut self, service: Service, gap: Duration) -> &mut Self {
+        self.service = Arc::new(service);
+        self.start(gap);
+        let (at, text) = &self.saved;
+        let (gap, memory) = (self.now.since(*at), serde_json::from_str::<ServiceMemory>(text).unwrap());
+        let mut effects = Vec::new();
+        self.core.restore(self.now, gap, &memory, &mut effects);
+        let acts = |effect: &&Effect| matches!(effect, Effect::Apply(_) | Effect::Transition(_));
+        assert_eq!(effects.iter().find(acts), None, "a restart decides nothing by itself");
+        if let Some(writes) = memory.writes(&self.service.record) {
+            self.reconciler.restore(self.now, gap, writes);
+        }
+        self.carry_out(effects);
+        self.turn();
+        self
+    }
+
+    fn start(&mut self, gap: Duration) {
+        self.now = self.now + gap;
         self.core = Core::new(std::slice::from_ref(&self.service), self.now);
         self.reconciler = reconciler(&self.service, self.now);
         self.alarms.clear();
+        self.paces.clear();
+    }
+
+    /// The disk remembers everything as it is now, as once in a while and at a stop.
+    pub(crate) fn save(&mut self) -> &mut Self {
+        let memory = self.core.memory(&self.service.name, self.now).unwrap();
+        self.saved = (self.now, serde_json::to_string(&memory).unwrap());
+        self
+    }
+
+    /// Another configuration is taken in while running.
+    pub(crate) fn reconfigure(&mut self, service: Service) -> Vec<Effect> {
+        self.service = Arc::new(service);
+        let mut effects = Vec::new();
+        self.core.reconfigure(self.now, std::slice::from_ref(&self.service), &mut effects);
+        let Service { record, dry_run, .. } = Service::clone(&self.service);
+        self.reconciler.reconfigure(self.now, record, rules(&self.service), TIMING, dry_run);
+        self.carry_out(effects.clone());
         self.turn();
+        effects
     }
 
     /// The check `web` of the region at `place` looks.
@@ -249,6 +315,9 @@ impl World {
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {
+        if !self.core.take_changed().is_empty() {
+            self.save();
+        }
         for effect in effects {
             match effect {
                 Effect::Transition(t) => self.transitions.push((t.region, t.to)),
@@ -269,27 +338,13 @@ impl World {
     /// Lets the reconciler go as far as it can go now.
     fn turn(&mut self) {
         for _ in 0..100 {
-            while let Some(report) = self.reconciler.poll_report() {
-                self.reports.push(report.clone());
-                let service = self.service.name.clone();
-                let mut effects = Vec::new();
-                self.core.step(self.now, &Input::Reported { service, report }, &mut effects);
-                self.carry_out(effects);
-            }
-            match self.reconciler.poll_call(self.now) {
-                None => {
-                    if self.reconciler.next_wake().is_none_or(|at| at > self.now) {
-                        // A last report may have been left by a write that was held back.
-                        if let Some(report) = self.reconciler.poll_report() {
-                            self.reports.push(report.clone());
-                            let (service, mut effects) = (self.service.name.clone(), Vec::new());
-                            self.core.step(self.now, &Input::Reported { service, report }, &mut effects);
-                            self.carry_out(effects);
-                            continue;
-                        }
-                        return;
-                    }
-                }
+            self.hear();
+            let call = self.reconciler.poll_call(self.now);
+            self.hear();
+            match call {
+                // A last report may have brought a new plan.
+                None if self.reconciler.next_wake().is_none_or(|at| at > self.now) => return,
+                None => {}
                 Some(Call::Read) => {
                     let answer = match self.weather {
                         Weather::Away => Err(error(ProviderErrorKind::Away)),
@@ -305,12 +360,29 @@ impl World {
                     self.reconciler.handle_read(self.now, answer);
                 }
                 Some(Call::Replace { set, .. } | Call::Create { set }) => {
+                    if let Some(Death { lands, gap }) = self.death.take() {
+                        self.weather = if lands { Weather::LoseAnswer } else { Weather::LoseWrite };
+                        let _nobody_hears = self.write(set.values().clone());
+                        self.weather = Weather::Fair;
+                        self.restart(gap);
+                        return;
+                    }
                     let result = self.write(set.values().clone());
                     self.reconciler.handle_written(self.now, result);
                 }
             }
         }
         panic!("the reconciler does not come to rest at {}", self.now);
+    }
+
+    /// The core hears what the reconciler tells.
+    fn hear(&mut self) {
+        while let Some(report) = self.reconciler.poll_report() {
+            self.reports.push(report.clone());
+            let (service, mut effects) = (self.service.name.clone(), Vec::new());
+            self.core.step(self.now, &Input::Reported { service, report }, &mut effects);
+            self.carry_out(effects);
+        }
     }
 
     fn write(&mut self, values: BTreeSet<IpAddr>) -> Result<(), ProviderError> {
@@ -339,9 +411,14 @@ impl World {
         status.regions[place].liveness
     }
 
-    /// The places of the regions whose address the zone holds.
+    /// The places of the regions that are configured.
+    pub(crate) fn places(&self) -> Vec<usize> {
+        self.service.regions.iter().map(|region| region.name.as_str()[1..].parse().unwrap()).collect()
+    }
+
+    /// The places of those whose address the zone holds.
     pub(crate) fn published(&self) -> Vec<usize> {
-        (0..self.service.regions.len()).filter(|place| self.zone.values.contains(&address(*place))).collect()
+        self.places().into_iter().filter(|place| self.zone.values.contains(&address(*place))).collect()
     }
 
     #[track_caller]
@@ -358,10 +435,14 @@ impl World {
     }
 }
 
+const TIMING: Timing = Timing { resync: Duration::from_secs(60) };
+
+fn rules(service: &Service) -> WriteRules {
+    WriteRules { min_published: service.min_published, budget: service.write_budget }
+}
+
 fn reconciler(service: &Service, now: Moment) -> Reconciler {
-    let rules = WriteRules { min_published: service.min_published, budget: service.write_budget };
-    let timing = Timing { resync: Duration::from_secs(60) };
-    Reconciler::new(service.record.clone(), rules, timing, service.dry_run, now)
+    Reconciler::new(service.record.clone(), rules(service), TIMING, service.dry_run, now)
 }
 
 fn error(kind: ProviderErrorKind) -> ProviderError {

@@ -78,6 +78,8 @@ fn report_line(now: Moment, report: &Report) -> io::Result<()> {
         | Report::InSync
         | Report::DryRun { .. }
         | Report::Held(_)
+        | Report::Drifted { .. }
+        | Report::Remember(_)
         | Report::Alarmed { .. } => Ok(()),
     }
 }

@@ -206,7 +206,9 @@ fn change(reports: Vec<Report>, planned: bool) -> Change {
             Report::Seen { found: Some(_) }
             | Report::Sent { .. }
             | Report::Written { .. }
-            | Report::InForce { .. } => {}
+            | Report::InForce { .. }
+            | Report::Drifted { .. }
+            | Report::Remember(_) => {}
         }
     }
     let nothing = if planned {

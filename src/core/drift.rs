@@ -1,0 +1,107 @@
+//! What somebody else does to our addresses against what the plan wants. A drift is mended; whoever keeps at it is
+//! not fought.
+//!
+//! The third drift within the write budget's window starts a fight: nothing is written for what the plan wants until
+//! nobody has changed it for a whole window, or the plan wants something else. That is written once, and while the
+//! fight lasts one drift from it is enough. Foreign values are nobody's drift. Start at [`Drift::judge`].
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::authorship::Change;
+use super::memory::{Age, DriftMemory};
+use super::plan::Plan;
+use crate::model::Moment;
+
+/// So many drifts within a window are a fight: one is an accident, two may be a person who tries again.
+const A_FIGHT: usize = 3;
+
+/// How one record set stands against what its plan wants of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Drift {
+    /// Which addresses of ours the set held when it last was as wanted, while nobody but us has changed it since.
+    synced: Option<BTreeSet<IpAddr>>,
+    /// What the plan wants once somebody else has changed it, until that holds again or something else is wanted.
+    against: Option<BTreeSet<IpAddr>>,
+    /// When the latest drifts were seen, oldest first: those within a window, or those of a fight.
+    seen: VecDeque<Moment>,
+}
+
+impl Drift {
+    /// There is a newer plan.
+    pub(super) fn planned(&mut self, plan: &Plan) {
+        self.against.take_if(|against| *against != plan.wanted);
+    }
+
+    /// A write that leaves these addresses of ours was taken.
+    pub(super) fn wrote(&mut self, ours: BTreeSet<IpAddr>) {
+        self.synced = Some(ours);
+    }
+
+    /// The set was changed by us, or it cannot be told by whom.
+    pub(super) fn excuse(&mut self) {
+        self.synced = None;
+    }
+
+    /// Judges what a read found: `ours` are the addresses of ours in it, `change` what became of it since the last.
+    pub(super) fn judge(
+        &mut self,
+        now: Moment,
+        window: Duration,
+        plan: &Plan,
+        ours: &BTreeSet<IpAddr>,
+        change: &Change,
+    ) {
+        let wanted = &plan.wanted;
+        if ours == wanted {
+            self.synced = Some(wanted.clone());
+            self.against = None;
+            return;
+        }
+        let in_a_fight = self.fight_ends(now, window, plan).is_some() && change.is_theirs(&plan.owned, ours);
+        if in_a_fight || self.synced.as_ref() == Some(wanted) {
+            if self.ends(now, window).is_none() {
+                self.seen.retain(|seen| *seen + window > now);
+            }
+            self.seen.push_back(now);
+            while self.seen.len() > A_FIGHT {
+                self.seen.pop_front();
+            }
+            self.synced = None;
+            self.against = Some(wanted.clone());
+        }
+    }
+
+    /// Whether somebody else has changed what the plan wants.
+    pub(super) fn is_against(&self, plan: &Plan) -> bool {
+        self.against.as_ref() == Some(&plan.wanted)
+    }
+
+    /// When the fight about what the plan wants ends if nobody changes it again; none when there is no such fight.
+    pub(super) fn fight_ends(&self, now: Moment, window: Duration, plan: &Plan) -> Option<Moment> {
+        self.ends(now, window).filter(|_| self.is_against(plan))
+    }
+
+    fn ends(&self, now: Moment, window: Duration) -> Option<Moment> {
+        let last = self.seen.back().filter(|_| self.seen.len() >= A_FIGHT)?;
+        Some(*last + window).filter(|ends| *ends > now)
+    }
+
+    pub(super) fn memory(&self, now: Moment) -> DriftMemory {
+        DriftMemory {
+            synced: self.synced.clone(),
+            against: self.against.clone(),
+            seen: self.seen.iter().map(|seen| Age::of(*seen, now)).collect(),
+        }
+    }
+
+    /// One that goes on from what was remembered at `saved`.
+    pub(super) fn recall(memory: &DriftMemory, saved: Moment) -> Self {
+        Self {
+            synced: memory.synced.clone(),
+            against: memory.against.clone(),
+            seen: memory.seen.iter().map(|age| age.before(saved)).collect(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a check or a region looks at and what a record set is, as short texts that stay the same over restarts and
+//! versions: memory under another text is about something else and is not used.
+//!
+//! A check's text is a hash, since it goes to the disk, and no header's value is part of it (SECRETS-STAY).
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::model::{Check, CheckKind, ElbRef, HttpCheck, Record, Region};
+
+/// So many bytes of the hash tell a check from the one that it was before an edit.
+const BYTES: usize = 8;
+
+/// What a check looks at and what it expects there.
+pub(super) fn of_check(check: &Check) -> String {
+    let mut text = check.kind.as_str().to_owned();
+    match &check.kind {
+        CheckKind::Http(http) => add_http(&mut text, http),
+        CheckKind::Tcp(tcp) => add(&mut text, &[&tcp.port, &tcp.source]),
+        CheckKind::Elb(elb) => {
+            add_elb(&mut text, &elb.elb);
+            add(&mut text, &[&elb.min_healthy.to_string()]);
+        }
+        CheckKind::Eip(eip) => add_elb(&mut text, &eip.elb),
+    }
+    add(&mut text, &[&check.max_latency.map(|most| most.as_micros())]);
+    let mut hex = String::with_capacity(2 * BYTES);
+    for byte in Sha256::digest(text).iter().take(BYTES) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// Where a region's addresses come from.
+pub(super) fn of_addresses(region: &Region) -> String {
+    match &region.elb {
+        Some(elb) if region.addresses.is_empty() => {
+            format!("elb {}/{}/{}", elb.cloud, elb.cloud_region, elb.id)
+        }
+        Some(_) | None => {
+            let mut text = "fixed".to_owned();
+            for address in &region.addresses {
+                let _ = write!(text, " {address}");
+            }
+            text
+        }
+    }
+}
+
+/// Which record set, and where it lives.
+pub(super) fn of_record(record: &Record) -> String {
+    format!("{} in {}", record.key, record.provider)
+}
+
+/// Not the user agent, which names the version, and not what only changes how the look is made.
+fn add_http(text: &mut String, http: &HttpCheck) {
+    let names: Vec<&String> = http.headers.iter().map(|(name, _)| name).collect();
+    let regex = http.expect_body_regex.as_ref().map(regex::bytes::Regex::as_str);
+    add(text, &[&http.port, &http.method, &http.path, &http.host, &names, &http.source]);
+    add(text, &[&http.expect_status.to_string(), &http.expect_body, &regex]);
+    let tls = &http.tls;
+    let client = tls.client_cert.as_ref().map(|client| &client.cert_file);
+    add(text, &[&tls.verify, &tls.ca_file, &tls.server_name, &client]);
+}
+
+fn add_elb(text: &mut String, elb: &ElbRef) {
+    add(text, &[&elb.cloud, &elb.cloud_region, &elb.id, &elb.listener_port]);
+}
+
+/// Each part quoted as `Debug` does, so that no two lists of parts make one text.
+fn add(text: &mut String, parts: &[&dyn std::fmt::Debug]) {
+    for part in parts {
+        let _ = write!(text, " {part:?}");
+    }
+}

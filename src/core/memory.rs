@@ -1,0 +1,199 @@
+//! What of a service outlives the process: with ages in place of moments, since the next process's clock starts anew.
+//!
+//! A value that the caller stores and gives back to [`Core::restore`] and [`Reconciler::restore`]; both say what they
+//! make of it. Carries NO-JUMP-ON-START: a restart goes on where it was, neither faster nor slower to act than the
+//! evidence allows. A text that makes no sense does not parse. Start at [`ServiceMemory`].
+//!
+//! [`Reconciler::restore`]: super::Reconciler::restore
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::row::Row;
+use super::{Core, Effect, fingerprint, signal};
+use crate::model::{CheckName, Moment, Record, RegionName, ServiceName};
+
+/// What is remembered of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceMemory {
+    pub(super) service: ServiceName,
+    /// Which record set, and where it lives.
+    pub(super) record: String,
+    #[serde(deserialize_with = "generation")]
+    pub(super) generation: u64,
+    pub(super) regions: Vec<RegionMemory>,
+    pub(super) writes: WritesMemory,
+}
+
+impl ServiceMemory {
+    /// Of which service.
+    #[must_use]
+    pub fn service(&self) -> &ServiceName {
+        &self.service
+    }
+
+    /// What is remembered of the writes of this record set; none when it is about another one.
+    #[must_use]
+    pub fn writes(&self, record: &Record) -> Option<&WritesMemory> {
+        self.is_about(record).then_some(&self.writes)
+    }
+
+    /// Whether it is about this record set and could have been saved from it.
+    pub(super) fn is_about(&self, record: &Record) -> bool {
+        let fits = |address: &IpAddr| record.key.record_type.holds(*address);
+        let mut addresses = self.regions.iter().flat_map(|region| region.addresses.union(&region.owned));
+        self.record == fingerprint::of_record(record) && addresses.all(fits)
+    }
+}
+
+/// What is remembered of a record set's writes, and of what somebody else did to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WritesMemory {
+    /// When those that count against the budget were sent, oldest first.
+    pub(super) sent: Vec<Age>,
+    /// What the set held as far as known.
+    pub(super) values: Option<BTreeSet<IpAddr>>,
+    /// What was sent and may still land.
+    pub(super) landing: Vec<LandingMemory>,
+    pub(super) drift: DriftMemory,
+}
+
+/// A write without an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LandingMemory {
+    pub(super) sent: Age,
+    pub(super) values: BTreeSet<IpAddr>,
+}
+
+/// What somebody else did to our addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DriftMemory {
+    pub(super) synced: Option<BTreeSet<IpAddr>>,
+    pub(super) against: Option<BTreeSet<IpAddr>>,
+    /// When the latest drifts were seen, oldest first.
+    pub(super) seen: Vec<Age>,
+}
+
+impl WritesMemory {
+    /// The same, so much later.
+    pub(super) fn later(&self, by: Duration) -> Self {
+        let mut aged = self.clone();
+        let landing = aged.landing.iter_mut().map(|landing| &mut landing.sent);
+        for age in aged.sent.iter_mut().chain(landing).chain(&mut aged.drift.seen) {
+            *age = age.later(by);
+        }
+        aged
+    }
+}
+
+/// What is remembered of one region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegionMemory {
+    pub(super) name: RegionName,
+    /// Where its addresses come from.
+    pub(super) source: String,
+    pub(super) state: StateMemory,
+    pub(super) since: Age,
+    pub(super) first_failure: Option<Age>,
+    /// When it last came back up, and how many times in a row it fell soon after that.
+    pub(super) returned: Option<Age>,
+    pub(super) flaps: u32,
+    pub(super) addresses: BTreeSet<IpAddr>,
+    pub(super) unbound: bool,
+    pub(super) owned: BTreeSet<IpAddr>,
+    pub(super) checks: Vec<CheckMemory>,
+}
+
+/// Where a region stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StateMemory {
+    Unknown,
+    Up { healthy: Age },
+    Suspect,
+    Down,
+    Recovering { healthy: Age },
+}
+
+/// What is remembered of one check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckMemory {
+    pub(super) name: CheckName,
+    /// What it looks at.
+    pub(super) fingerprint: String,
+    pub(super) state: signal::State,
+    pub(super) row: Row,
+    pub(super) unknown_in_a_row: u32,
+    pub(super) first_failure: Option<Age>,
+}
+
+/// How long before the memory was taken something happened, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Age(u64);
+
+impl Age {
+    pub(super) fn of(at: Moment, now: Moment) -> Self {
+        Self::from(now.since(at))
+    }
+
+    /// The moment so long before `at`.
+    pub(super) fn before(self, at: Moment) -> Moment {
+        at - Duration::from_micros(self.0)
+    }
+
+    fn later(self, by: Duration) -> Self {
+        Self::from(Duration::from_micros(self.0).saturating_add(by))
+    }
+}
+
+impl From<Duration> for Age {
+    fn from(age: Duration) -> Self {
+        Self(u64::try_from(age.as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+/// A generation that leaves room to grow: at a plan a microsecond it would take ages to get to half of them.
+fn generation<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let generation = u64::deserialize(from)?;
+    let sane = generation <= u64::MAX / 2;
+    sane.then_some(generation).ok_or_else(|| de::Error::custom("no plan has such a generation"))
+}
+
+impl Core {
+    /// What of a service is to outlive the process; none when it is not configured. Ages are as of `now`, so what
+    /// is saved long before the process ends makes the next one slower: save it again while something waits.
+    #[must_use]
+    pub fn memory(&self, service: &ServiceName, now: Moment) -> Option<ServiceMemory> {
+        self.services.get(service).map(|service| service.memory(now))
+    }
+
+    /// The services of which something else is to be remembered than when this was last asked. Mere time does not
+    /// count, nor does a look that changes nothing.
+    pub fn take_changed(&mut self) -> Vec<ServiceName> {
+        std::mem::take(&mut self.changed).into_iter().collect()
+    }
+
+    /// Lets a service go on from what was remembered of it `gap` ago by the wall clock; to be called before the first
+    /// input. Memory of a service that is not configured has no effect, and of one whose record set is another now only
+    /// the generation counts.
+    ///
+    /// The gap is no evidence. Liveness is kept. What a check saw is kept over a gap no longer than `fall` looks in
+    /// vain take, and forgotten over a longer one, as after such looks (BLIND-IS-NOT-DOWN). Nobody is healthy for
+    /// the gap's time. What is unknown now, or another thing than it was, starts afresh.
+    pub fn restore(&mut self, now: Moment, gap: Duration, memory: &ServiceMemory, effects: &mut Vec<Effect>) {
+        if let Some(service) = self.services.get_mut(&memory.service) {
+            service.restore(now, gap, memory, effects);
+            self.find_wake();
+        }
+    }
+}
