@@ -1,6 +1,7 @@
 //! The API's front door: which service a request is for, what fault strikes it, whose it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Call, Refusal};
 use super::cloud::Cloud;
 use super::dns::{self, TakenUp};
-use super::fault::{Api, Effect};
+use super::fault::{Api, Effect, When};
 use super::http::{Action, Reply, Request, converse, decode};
 use super::records::Fate;
 use super::signature::{self, KnownKey};
@@ -21,6 +22,9 @@ use crate::clock;
 
 /// Connections the API keeps at a time; a client keeps a handful.
 const MAX_CONNECTIONS: usize = 1024;
+
+/// How often a request that is held looks whether it still is: soon enough for a person.
+const HELD_FOR: Duration = Duration::from_millis(5);
 
 /// Serves the API until `stop`.
 pub(super) async fn serve(cloud: Arc<Cloud>, listener: TcpListener, stop: CancellationToken) {
@@ -68,6 +72,9 @@ async fn answer(cloud: &Cloud, request: Request) -> Action {
     if let Some(action) = effect.as_ref().and_then(|effect| instead(effect, api, &request_id)) {
         return action;
     }
+    if effect == Some(Effect::Held { when: When::Before }) {
+        hold(cloud).await;
+    }
     let now = clock::instant_now();
     let settle = cloud.setup.settle;
     let (fate, taken_up) = match &effect {
@@ -86,7 +93,19 @@ async fn answer(cloud: &Cloud, request: Request) -> Action {
     if api == Api::Eip && request.is_write() && cloud.align_doors().await.is_err() {
         return Action::Close;
     }
+    if effect == Some(Effect::Held { when: When::After }) {
+        hold(cloud).await;
+    }
     after(effect.filter(|_| !refused), named(reply, api, &request_id)).await
+}
+
+/// Until no fault holds requests any more.
+async fn hold(cloud: &Cloud) {
+    cloud.state().held += 1;
+    while cloud.state().faults.hold() {
+        sleep(HELD_FOR).await;
+    }
+    cloud.state().held -= 1;
 }
 
 /// What happens instead of carrying the request out.
@@ -120,6 +139,7 @@ fn instead(effect: &Effect, api: Api, request_id: &str) -> Option<Action> {
         Effect::Truncated
         | Effect::Missing { .. }
         | Effect::Slow { .. }
+        | Effect::Held { .. }
         | Effect::AnswerLost
         | Effect::AppliedLate { .. }
         | Effect::SlowToSettle { .. }

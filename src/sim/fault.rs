@@ -38,6 +38,16 @@ pub enum On {
     Writes,
 }
 
+/// On which side of a request's being carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// Before.
+    Before,
+    /// After.
+    After,
+}
+
 /// Something that goes wrong, for the requests it is meant for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +106,12 @@ pub enum Effect {
         /// How much later.
         #[serde(with = "as_text")]
         delay: Duration,
+    },
+    /// The world stops for the request until the fault is cleared; then it goes on as if nothing had been, whether or not
+    /// anybody still waits for the answer.
+    Held {
+        /// Before it is carried out, or after.
+        when: When,
     },
     /// Not carried out; the connection closes instead of an answer.
     Closed,
@@ -233,6 +249,11 @@ impl Faults {
 
     pub(super) fn list(&self) -> &[(FaultId, Fault)] {
         &self.on
+    }
+
+    /// Whether a fault that holds requests is on.
+    pub(super) fn hold(&self) -> bool {
+        self.on.iter().any(|(_, fault)| matches!(fault.effect, Effect::Held { .. }))
     }
 
     /// What the newest fault meant for this request does; one of its times is used up.

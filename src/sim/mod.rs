@@ -39,7 +39,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::cloud::Cloud;
-pub use self::fault::{Api, Effect, Fault, FaultId, On};
+pub use self::fault::{Api, Effect, Fault, FaultId, On, When};
 pub use self::record_set::Version;
 pub use self::region::EndpointState;
 pub use self::setup::{Neighbour, OtherZone, PendingWrites, RegionSetup, Setup, ZoneType};
@@ -158,6 +158,12 @@ impl SimulatedCloud {
     #[must_use]
     pub fn requests(&self) -> BTreeMap<Api, u64> {
         self.cloud.state().requests.clone()
+    }
+
+    /// How many requests a fault holds now ([`Effect::Held`]).
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.cloud.state().held
     }
 
     /// All of it but the keys, as the control API tells it.

@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) agency: Agency,
     pub(super) requests: BTreeMap<Api, u64>,
+    /// How many requests a fault holds now.
+    pub(super) held: usize,
     /// How long health monitors take to notice.
     pub(super) notice: Duration,
 }
@@ -81,6 +83,7 @@ impl State {
             faults: Faults::default(),
             agency: Agency::new(setup),
             requests: BTreeMap::new(),
+            held: 0,
             notice: setup.notice,
         }
     }
