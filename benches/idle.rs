@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let cloud = SimulatedCloud::start(Setup::two_regions()).await?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("idle.toml");
-    std::fs::write(&file, configuration(&cloud)?)?;
+    std::fs::write(&file, configuration(&cloud, folder.path())?)?;
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_pointsman"));
     let child = Command::new(&binary)
         .args(["run".as_ref(), "--config".as_ref(), file.as_os_str()])
@@ -69,12 +69,13 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Defaults all over; only the addresses are the simulator's.
-fn configuration(cloud: &SimulatedCloud) -> anyhow::Result<String> {
-    let (setup, at) = (cloud.setup(), cloud.endpoint());
+fn configuration(cloud: &SimulatedCloud, folder: &Path) -> anyhow::Result<String> {
+    let (setup, at, state) = (cloud.setup(), cloud.endpoint(), folder.join("state"));
     let mut text = format!(
-        "[daemon]\nlisten = \"127.0.0.1:0\"\n[cloud.main]\nregion = \"cn-north-4\"\n\
+        "[daemon]\nlisten = \"127.0.0.1:0\"\nstate_dir = \"{}\"\n[cloud.main]\nregion = \"cn-north-4\"\n\
          endpoints = {{ iam = \"{at}\", elb = \"{at}\", eip = \"{at}\", dns = \"{at}\" }}\n\
          [dns.private]\nkind = \"huawei\"\nzone = \"{}\"\nzone_type = \"private\"\n",
+        state.display(),
         setup.zone
     );
     for service in ["demo", "other"] {

@@ -13,25 +13,38 @@ use crate::model::Moment;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started: Instant,
+    start: Moment,
 }
 
 impl Clock {
     /// A clock whose [`Moment::START`] is now.
     #[must_use]
     pub fn start() -> Self {
-        Self { started: instant_now() }
+        Self::start_at(Moment::START)
+    }
+
+    /// A clock on which it is `start` now: what was remembered from before then has a place in front of it.
+    #[must_use]
+    pub fn start_at(start: Moment) -> Self {
+        Self { started: instant_now(), start }
     }
 
     /// Now.
     #[must_use]
     pub fn now(&self) -> Moment {
-        Moment::after_start(instant_now().duration_since(self.started))
+        self.start + instant_now().duration_since(self.started)
     }
 
-    /// The runtime's name for a moment, to sleep until.
+    /// How long it had been running at that moment; zero before it started.
+    #[must_use]
+    pub fn since_start(&self, moment: Moment) -> Duration {
+        moment.since(self.start)
+    }
+
+    /// The runtime's name for a moment, to sleep until; its start for one before that.
     #[must_use]
     pub fn instant(&self, moment: Moment) -> Instant {
-        self.started + moment.since_start()
+        self.started + self.since_start(moment)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Where log lines go: to stderr, one sentence or one JSON object a line.
 //!
-//! Called once, by the command that runs; the rest of the program only says what happened, through tracing.
+//! Started once, by the command that runs, which may change the level later; the rest of the program only says what
+//! happened, through tracing.
 
 use std::io;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, registry, reload};
 
 use crate::config::{Log, LogFormat};
 
@@ -31,6 +33,9 @@ pub enum LogError {
         /// What is wrong with it.
         source: ParseError,
     },
+    /// What takes log lines is gone.
+    #[error("cannot change the level of the log")]
+    Gone(#[from] reload::Error),
     /// Logging was started before.
     #[error("cannot start logging a second time")]
     Started(#[from] TryInitError),
@@ -40,24 +45,39 @@ pub enum LogError {
 ///
 /// # Errors
 /// When the level cannot be understood, or this was called before.
-pub fn start(log: &Log) -> Result<(), LogError> {
-    let overriding = std::env::var("RUST_LOG").ok().filter(|value| !value.is_empty());
-    let filter = filter(&log.level, overriding.as_deref())?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
-    match log.format {
+pub fn start(log: &Log) -> Result<Level, LogError> {
+    let (filter, level) = reload::Layer::new(filter(&log.level, overriding().as_deref())?);
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = match log.format {
         LogFormat::Text => {
             let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-            lines.with_ansi(colour).finish().try_init()?;
+            lines.with_ansi(colour).boxed()
         }
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .finish()
-            .try_init()?,
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
+    };
+    registry().with(filter).with(lines).try_init()?;
+    Ok(Level(level))
+}
+
+/// How much is logged, while it is.
+#[derive(Clone, Debug)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Logs at another level from now on, unless `RUST_LOG` decides it.
+    ///
+    /// # Errors
+    /// When the level cannot be understood; then nothing changes.
+    pub fn change(&self, log: &Log) -> Result<(), LogError> {
+        let filter = filter(&log.level, overriding().as_deref())?;
+        Ok(self.0.reload(filter)?)
     }
-    Ok(())
+}
+
+fn overriding() -> Option<String> {
+    std::env::var("RUST_LOG").ok().filter(|value| !value.is_empty())
 }
 
 /// A bare level is ours alone: libraries speak at `warn`, or `debug` would drown us in their frames.

@@ -13,10 +13,10 @@ use admin_samples::status;
 use pointsman::admin::{CloudCode, Metrics, Phase, Recorder};
 use pointsman::core::WriteResult;
 use pointsman::model::{
-    Certificate, Check, CheckKey, CheckKind, CheckName, CloudName, Expression, Flap, Fqdn, Liveness, Moment,
-    Observation, OnDrift, Outcome, PolicyKind, ProviderName, Reason, Record, RecordKey, RecordType, Region,
-    RegionName, Service, ServiceName, Share, Status, TcpCheck, Threshold, WhenAllDown, WhenUnknown,
-    WriteBudget,
+    Certificate, Check, CheckKey, CheckKind, CheckName, CloudName, Expression, Flap, Fqdn, JournalStatus,
+    Liveness, Moment, Observation, OnDrift, Outcome, PolicyKind, ProviderName, Reason, Record, RecordKey,
+    RecordType, Region, RegionName, Service, ServiceName, Share, Status, TcpCheck, Threshold, WhenAllDown,
+    WhenUnknown, WriteBudget,
 };
 
 #[test]
@@ -124,6 +124,10 @@ fn facts_of_the_moment_are_those_of_the_status() {
     page.has(r#"pointsman_record_set_in_sync{service="demo"} 1"#);
     page.has(r#"pointsman_guard_held{rule="bounded_blast",service="demo"} 1"#);
     page.has(r#"pointsman_alarm_active{alarm="no_address",service="demo"} 1"#);
+    page.has(r#"pointsman_alarm_active{alarm="journal",service=""} 1"#);
+    page.has("pointsman_journal_writable 0");
+    page.has(r#"pointsman_credentials_expire_timestamp_seconds{cloud="main"} 1800000000"#);
+    assert!(!page.0.contains(r#"cloud="other""#), "keys that do not end have no end:\n{}", page.0);
 
     let later = Page(metrics.render(&nothing_configured()).unwrap());
     assert_eq!(later.about("demo"), Vec::<&str>::new());
@@ -171,7 +175,15 @@ fn watching_demo() -> (Metrics, Recorder) {
 }
 
 fn nothing_configured() -> Status {
-    Status { version: "9.8.7", dry_run: false, uptime_s: 0, services: vec![] }
+    Status {
+        version: "9.8.7",
+        dry_run: false,
+        uptime_s: 0,
+        services: vec![],
+        alarms: vec![],
+        journal: JournalStatus { writable: true, trouble: None, lost: 0 },
+        clouds: vec![],
+    }
 }
 
 /// A service with these regions, each with these checks.

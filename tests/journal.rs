@@ -62,7 +62,7 @@ async fn what_happened_can_be_read_afterwards_with_the_evidence() {
     assert_eq!(transition.message, "region1 went from suspect to down: web failing, number 1");
     assert_eq!(
         detail(transition),
-        r#"{"because":"web failing, number 1","failing_for_ms":11000,"from":"suspect","to":"down","uptime_ms":60000}"#
+        r#"{"because":"web failing, number 1","failing_for_ms":11000,"from":"suspect","to":"down"}"#
     );
     assert_eq!(plan.generation, Some(7));
     assert!(plan.message.starts_with("plan 7 for demo (demo.localdev.me. A): 192.0.2.2\n  region1 is down"));

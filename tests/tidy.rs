@@ -25,9 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("journal", &["model", "clock", "core"]),
     (
         "daemon",
-        &[
-            "model", "clock", "pulse", "config", "core", "huawei", "probe", "dns", "admin", "journal", "log",
-        ],
+        &["model", "clock", "pulse", "config", "core", "huawei", "probe", "dns", "admin", "journal", "log"],
     ),
     ("sim", &["model", "clock", "config", "huawei"]),
     (

@@ -23,6 +23,7 @@ use crate::model::{
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
+    reload: IntGauge,
     cloud_requests: IntCounterVec,
     cloud_request_duration: HistogramVec,
 }
@@ -71,13 +72,14 @@ impl Metrics {
         let no_labels: &[&str] = &[];
         let build = series::BUILD_INFO.int_gauges();
         build.with_label_values(&[version]).set(1);
-        // Without a reload, the configuration in force is the newest tried; without a cluster, nobody else writes.
+        // Before a reload, the configuration in force is the newest tried; without a cluster, nobody else writes.
         let (reload, leader) = (series::RELOAD.int_gauges(), series::LEADER.int_gauges());
         reload.with_label_values(no_labels).set(1);
         leader.with_label_values(no_labels).set(1);
 
         let metrics = Self {
             registry: Registry::new(),
+            reload: reload.with_label_values(no_labels),
             cloud_requests: series::CLOUD_REQUESTS.counters(),
             cloud_request_duration: series::CLOUD_REQUEST_DURATION.histograms(),
         };
@@ -108,6 +110,11 @@ impl Metrics {
             registry.register(Box::new(histograms.clone()))?;
         }
         Ok((metrics, recorder))
+    }
+
+    /// Somebody asked for a reload; whether the new configuration is in force now.
+    pub fn reloaded(&self, is_in_force: bool) {
+        self.reload.set(i64::from(is_in_force));
     }
 
     /// A request to an API of this account ended, after so long. For any task to call.

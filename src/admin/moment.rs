@@ -14,6 +14,16 @@ pub(super) fn gather(status: &Status) -> Result<Vec<MetricFamily>, prometheus::E
     for service in &status.services {
         gauges.fill(service);
     }
+    // What is the daemon's own has no service, which to Prometheus is the same as an empty one.
+    for alarm in &status.alarms {
+        gauges.alarms.with_label_values(&["", alarm.alarm.as_str()]).set(1);
+    }
+    gauges.journal.with_label_values::<&str>(&[]).set(i64::from(status.journal.writable));
+    for cloud in &status.clouds {
+        if let Some(end) = cloud.keys_expire.and_then(|end| i64::try_from(end).ok()) {
+            gauges.keys.with_label_values(&[cloud.name.as_str()]).set(end);
+        }
+    }
     gauges.gather()
 }
 
@@ -26,6 +36,8 @@ struct Gauges {
     in_sync: prometheus::IntGaugeVec,
     held: prometheus::IntGaugeVec,
     alarms: prometheus::IntGaugeVec,
+    journal: prometheus::IntGaugeVec,
+    keys: prometheus::IntGaugeVec,
 }
 
 impl Default for Gauges {
@@ -39,6 +51,8 @@ impl Default for Gauges {
             in_sync: series::RECORD_SET_IN_SYNC.int_gauges(),
             held: series::GUARD_HELD.int_gauges(),
             alarms: series::ALARM_ACTIVE.int_gauges(),
+            journal: series::JOURNAL_WRITABLE.int_gauges(),
+            keys: series::CREDENTIALS_EXPIRE.int_gauges(),
         }
     }
 }
@@ -89,6 +103,8 @@ impl Gauges {
             self.in_sync,
             self.held,
             self.alarms,
+            self.journal,
+            self.keys,
         ] {
             registry.register(Box::new(gauges))?;
         }

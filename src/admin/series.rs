@@ -154,7 +154,7 @@ pub(super) const ALARM_ACTIVE: Series = Series {
     name: "pointsman_alarm_active",
     kind: Kind::Gauge,
     labels: &["service", "alarm"],
-    help: "1 while the alarm lasts; absent otherwise.",
+    help: "1 while the alarm lasts; absent otherwise. What is the daemon's own has an empty service.",
 };
 
 pub(super) const FAILOVER: Series = Series {
@@ -193,9 +193,23 @@ pub(super) const CERTIFICATE_EXPIRES: Series = Series {
     help: "When the certificate that the endpoint showed last ends, in Unix time; absent without TLS.",
 };
 
+pub(super) const CREDENTIALS_EXPIRE: Series = Series {
+    name: "pointsman_credentials_expire_timestamp_seconds",
+    kind: Kind::Gauge,
+    labels: &["cloud"],
+    help: "When the account's temporary keys end, in Unix time; absent for keys that do not end.",
+};
+
+pub(super) const JOURNAL_WRITABLE: Series = Series {
+    name: "pointsman_journal_writable",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "1 while the journal keeps on disk what happens, 0 while it is in memory only.",
+};
+
 /// All of them, in the order of `docs/metrics.md`.
 #[cfg(test)]
-pub(super) const ALL: [&Series; 20] = [
+pub(super) const ALL: [&Series; 22] = [
     &BUILD_INFO,
     &RELOAD,
     &LEADER,
@@ -215,7 +229,9 @@ pub(super) const ALL: [&Series; 20] = [
     &FAILOVER,
     &CLOUD_REQUESTS,
     &CLOUD_REQUEST_DURATION,
+    &CREDENTIALS_EXPIRE,
     &CERTIFICATE_EXPIRES,
+    &JOURNAL_WRITABLE,
 ];
 
 #[expect(clippy::expect_used, reason = "a row is constant; a test makes a vector of each")]

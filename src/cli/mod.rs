@@ -53,7 +53,7 @@ enum Command {
 }
 
 /// Where the configuration is; the same for every command that needs one.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct ConfigFile {
     /// The configuration, in TOML
     #[arg(

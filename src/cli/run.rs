@@ -3,21 +3,24 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use futures_util::StreamExt as _;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::ConfigFile;
-use crate::daemon::Daemon;
-use crate::log;
+use crate::clock::instant_now;
+use crate::config::{Config, LoadError, Problem};
+use crate::daemon::{Daemon, Handle};
+use crate::log::{self, Level};
 
 /// Watch the regions and keep the record sets right, until stopped
 ///
 /// Looks at every region, decides, and writes record sets when the regions that are alive change. Logs every
 /// transition, plan and write to stderr; shows metrics, health and status on the address that `listen` names.
-/// SIGTERM and SIGINT stop it within 5 s and leave every record set as it is.
-#[derive(Debug, Args)]
+/// SIGHUP reloads the configuration: a bad one is refused whole, and the running one stays in force. SIGUSR1 logs the
+/// whole state. SIGTERM and SIGINT stop it within 5 s and leave every record set as it is.
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "Exit codes: 0 after SIGTERM or SIGINT, 1 an error.")]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -29,29 +32,69 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let (mut config, warnings) = arguments.config.load()?;
-    config.daemon.dry_run |= arguments.dry_run;
-    log::start(&config.daemon.log)?;
-    for warning in warnings {
-        warn!("{warning}");
-    }
+    let (config, warnings) = arguments.load()?;
+    let level = log::start(&config.daemon.log)?;
+    tell(&warnings);
     let (services, dry_run) = (config.services.len(), config.daemon.dry_run);
-    let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen to signals")?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
     let daemon = Daemon::new(config).await?;
     let listen = daemon.admin_address().context("cannot tell where the read-only side listens")?;
     info!(services, dry_run, %listen, version = env!("CARGO_PKG_VERSION"), "started");
 
     let stop = CancellationToken::new();
+    let handle = daemon.handle();
     let running = daemon.run(stop.clone());
-    tokio::pin!(running);
-    tokio::select! {
-        ended = &mut running => ended?,
-        Some(_) = signals.next() => {
-            info!("stopping; every record set stays as it is");
-            stop.cancel();
-            running.await?;
+    let obeying = async {
+        while let Some(signal) = signals.next().await {
+            match signal {
+                SIGHUP => reload(&arguments, &handle, &level).await,
+                SIGUSR1 => handle.tell_state().await,
+                _ => break,
+            }
         }
-    }
+        info!("stopping; every record set stays as it is");
+        stop.cancel();
+    };
+    futures_util::future::join(running, obeying).await;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// A configuration that is no good changes nothing (RELOAD-OR-KEEP); the log says what is wrong with it.
+async fn reload(arguments: &Arguments, handle: &Handle, level: &Level) {
+    let began = instant_now();
+    let arguments = arguments.clone();
+    let reloaded = handle.reload(move || {
+        let (config, warnings) = arguments.load()?;
+        tell(&warnings);
+        Ok(config)
+    });
+    match reloaded.await {
+        Ok(config) => {
+            let (services, took_ms) = (config.services.len(), began.elapsed().as_millis());
+            info!(services, took_ms, "reloaded the configuration");
+            // A level that is none was found when the configuration was read.
+            if let Err(error) = level.change(&config.daemon.log) {
+                warn!("{error}");
+            }
+        }
+        Err(error) => {
+            error!("refused to reload, the running configuration stays in force: {}", error.in_words());
+        }
+    }
+}
+
+fn tell(warnings: &[Problem]) {
+    for warning in warnings {
+        warn!("{warning}");
+    }
+}
+
+impl Arguments {
+    /// The configuration as it is to run, and its warnings.
+    fn load(&self) -> Result<(Config, Vec<Problem>), LoadError> {
+        let (mut config, warnings) = self.config.load()?;
+        config.daemon.dry_run |= self.dry_run;
+        Ok((config, warnings))
+    }
 }

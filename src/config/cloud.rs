@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 /// A `[cloud.NAME]` section: one account of Huawei Cloud.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cloud {
     /// Where keys come from.
     pub credentials: CredentialsFrom,
@@ -16,7 +16,7 @@ pub struct Cloud {
 }
 
 /// Where an account's keys come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialsFrom {
     /// Environment, then the SDK's file, then the ECS's agency. The default.
     Auto,

@@ -92,6 +92,17 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// `text` or `json`, as the configuration spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// A `[dns.NAME]` section: where record sets live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Provider {

@@ -221,6 +221,23 @@ impl Reconciler {
         }
     }
 
+    /// Takes the write that was just called for back, if a newer plan has come before it was sent (NEWEST-PLAN-WINS). Says
+    /// whether it did; the call must not be made then.
+    pub fn withdraw_superseded(&mut self, now: Moment) -> bool {
+        let Phase::Writing { write } = &self.phase else { return false };
+        let generation = write.generation;
+        if self.plan.as_ref().is_none_or(|plan| plan.generation <= generation) {
+            return false;
+        }
+        let message = "a newer plan came before it was sent".to_owned();
+        self.reports.push_back(Report::Written { generation, result: WriteResult::Superseded, message });
+        self.history.writes.refused();
+        self.history.authorship.refused();
+        self.remember(now);
+        self.phase = Phase::Due { at: now };
+        true
+    }
+
     /// What a read answered.
     pub fn handle_read(&mut self, now: Moment, answer: Answer) {
         let phase = std::mem::replace(&mut self.phase, Phase::Reading);

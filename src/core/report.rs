@@ -122,7 +122,8 @@ pub enum WriteResult {
     Refused,
     /// It was sent and no clear answer came; a read will tell.
     Lost,
-    /// The provider took it, and a newer plan exists by now; a read and, if need be, a correction follow.
+    /// A newer plan exists by now. The provider took it all the same, or it was not sent: then the message says so. A read
+    /// and, if need be, a correction follow.
     Superseded,
 }
 

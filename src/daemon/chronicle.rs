@@ -1,23 +1,29 @@
-//! Tells what happens: a line in the log, a count in the metrics, an event for whoever listens.
+//! Tells what happens: a line in the log, a count in the metrics, a row in the journal, an event for whoever listens
+//! (EXPLAINED).
 //!
 //! A line is a past-tense sentence with fields named like the metrics' labels. info: a transition, plan or write;
 //! warn: something to look into in working hours; error: a promise is at risk; debug: a look.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 use tracing::{debug, error, info, warn};
 
 use super::Event;
 use crate::admin::{Phase, Recorder};
 use crate::core::{Effect, Held, Plan, Raised, Report, Transition, WriteResult};
-use crate::dns::driver::Reported;
-use crate::model::{Alarm, Liveness, Moment, Observation, ServiceName, addresses_in_words};
+use crate::journal::{Entry, Journal};
+use crate::model::{
+    Alarm, AlarmStatus, HeldStatus, Liveness, Moment, Observation, Service, ServiceName, Status,
+    addresses_in_words,
+};
 
 /// Keeps log, metrics and listeners up to date.
 pub(super) struct Chronicle {
     recorder: Recorder,
     events: broadcast::Sender<(Moment, Event)>,
+    journal: Journal,
     writes: BTreeMap<ServiceName, WriteTimes>,
 }
 
@@ -29,8 +35,91 @@ struct WriteTimes {
 }
 
 impl Chronicle {
-    pub(super) fn new(recorder: Recorder, events: broadcast::Sender<(Moment, Event)>) -> Self {
-        Self { recorder, events, writes: BTreeMap::new() }
+    pub(super) fn new(
+        recorder: Recorder,
+        events: broadcast::Sender<(Moment, Event)>,
+        journal: Journal,
+    ) -> Self {
+        Self { recorder, events, journal, writes: BTreeMap::new() }
+    }
+
+    /// Something happened that only the journal has not heard of yet.
+    pub(super) fn keep(&self, entry: Entry) {
+        self.journal.record(entry);
+    }
+
+    /// The same of a report; a driver may want to know when it is on disk.
+    pub(super) fn keep_report(
+        &self,
+        entry: Option<Entry>,
+        kept: Option<oneshot::Sender<oneshot::Receiver<()>>>,
+    ) {
+        match (entry, kept) {
+            // Who wanted to know may have given up.
+            (Some(entry), Some(kept)) => drop(kept.send(self.journal.record_and_tell(entry))),
+            (Some(entry), None) => self.journal.record(entry),
+            (None, _) => {}
+        }
+    }
+
+    /// These services are watched from now on, and no others.
+    pub(super) fn configured(&mut self, services: &[Arc<Service>]) {
+        self.recorder.configured(services);
+        self.writes.retain(|name, _| services.iter().any(|service| service.name == *name));
+    }
+
+    /// Somebody wants to know everything, in the log.
+    pub(super) fn tell_state(&self, status: &Status) {
+        for service in &status.services {
+            let set = &service.record_set;
+            info!(
+                service = %service.name,
+                generation = set.generation,
+                in_sync = set.in_sync,
+                phase = set.phase,
+                "state of {} {}: holds {}, wanted {}",
+                service.domain,
+                service.record_type,
+                set.values.as_ref().map_or_else(|| "what was not read yet".to_owned(), addresses_in_words),
+                set.wanted.as_ref().map_or_else(|| "nothing yet".to_owned(), addresses_in_words),
+            );
+            for region in &service.regions {
+                info!(
+                    service = %service.name,
+                    region = %region.name,
+                    liveness = %region.liveness,
+                    published = region.published,
+                    since_s = region.since_s.round(),
+                    "state of {}: {}",
+                    region.name,
+                    region.because
+                );
+                for check in &region.checks {
+                    info!(
+                        service = %service.name,
+                        region = %region.name,
+                        check = %check.name,
+                        signal = check.signal,
+                        last = check.last,
+                        run = check.run,
+                        age_s = check.age_s,
+                        latency_ms = check.latency_ms,
+                        "state of {}/{}: {}",
+                        region.name,
+                        check.name,
+                        check.saw
+                    );
+                }
+            }
+            for held in &service.held {
+                let HeldStatus { rule, because, lifts_when } = held;
+                info!(service = %service.name, rule, "state: held back: {because}; lifts when {lifts_when}");
+            }
+            for alarm in &service.alarms {
+                let region = alarm.region.as_ref().map(ToString::to_string);
+                info!(service = %service.name, region, alarm = %alarm.alarm, "state: alarm: {}", alarm.message);
+            }
+        }
     }
 
     /// A look ended.
@@ -50,6 +139,9 @@ impl Chronicle {
 
     /// The core asked for something.
     pub(super) fn tell(&mut self, now: Moment, effect: Effect) {
+        if let Some(entry) = Entry::of_effect(&effect) {
+            self.keep(entry);
+        }
         match &effect {
             Effect::Transition(transition) => self.transition(transition),
             Effect::Apply(plan) => {
@@ -73,11 +165,21 @@ impl Chronicle {
         info!(%service, %region, %from, %to, "{region} went from {from} to {to}: {because}");
     }
 
-    /// The reconciler told something.
-    pub(super) fn reported(&mut self, now: Moment, reported: &Reported) {
-        let service = &reported.service;
+    /// An alarm of the daemon itself begins or ends.
+    pub(super) fn own_alarm(&self, status: &AlarmStatus, raised: bool) {
+        let AlarmStatus { alarm, message, .. } = status;
+        if raised {
+            warn!(%alarm, "alarm {alarm}: {message}");
+        } else {
+            info!(%alarm, "alarm {alarm} ended: {message}");
+        }
+        self.keep(Entry::OwnAlarm { alarm: *alarm, raised, message: message.clone() });
+    }
+
+    /// The reconciler told something. The journal is not told here: see [`Chronicle::keep_report`].
+    pub(super) fn reported(&mut self, now: Moment, service: &ServiceName, report: &Report) {
         let times = self.writes.entry(service.clone()).or_default();
-        match &reported.report {
+        match report {
             Report::Seen { found } => {
                 let values =
                     found.as_ref().map(|found| addresses_in_words(&found.values)).unwrap_or_default();
@@ -93,6 +195,9 @@ impl Chronicle {
                 self.recorder.written(service, *result);
                 let generation = generation.0;
                 match result {
+                    WriteResult::Superseded if !message.is_empty() => {
+                        info!(%service, generation, "the write was not sent: {message}");
+                    }
                     WriteResult::Applied | WriteResult::Superseded => {
                         times.taken = Some(now);
                         if let Some(sent) = times.sent {
@@ -128,7 +233,7 @@ impl Chronicle {
             }
             Report::Remember(_) => {}
         }
-        self.publish(now, Event::Reported(reported.clone()));
+        self.publish(now, Event::Reported { service: service.clone(), report: report.clone() });
     }
 
     fn publish(&self, now: Moment, event: Event) {

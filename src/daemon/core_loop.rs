@@ -1,57 +1,100 @@
 //! The loop that owns the core: what happens goes in, what the core asks for is done.
 //!
 //! Nothing it does waits for anybody: plans and paces are replaced in place, events are dropped by listeners that
-//! lag, a status is made when somebody asks. So no slow provider, reader or probe can stop it (KEEP-WATCHING).
+//! lag, the journal takes what it is told without a word, a status is made when somebody asks. So no slow provider,
+//! reader, disk or probe can stop it (KEEP-WATCHING).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::change::Change;
 use super::chronicle::Chronicle;
+use super::handle::Order;
+use super::memory::{Memory, Recollection};
+use super::own_state::OwnState;
+use super::readiness::Readiness;
+use super::roster::Roster;
 use crate::admin::Questions;
 use crate::clock::Clock;
-use crate::core::{Core, Effect, Input, Plan};
+use crate::core::{Core, Effect, Input};
 use crate::dns::driver::Reported;
-use crate::model::{Observation, Pace, RegionName, ServiceName, Status};
+use crate::journal::{Configured, Entry};
+use crate::model::{Observation, Status};
 use crate::probe::AddressesSeen;
+use crate::pulse::Pulse;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How often the loop looks after itself when nothing happens: soon enough for an alarm, and nothing beside the looks.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for tasks to end before it leaves them behind; well within the 5 s of the promise.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// Everything the loop listens to.
+#[derive(Debug)]
 pub(super) struct Inbox {
     pub(super) observed: mpsc::Receiver<Observation>,
     pub(super) reported: mpsc::Receiver<Reported>,
     pub(super) bound: mpsc::Receiver<AddressesSeen>,
     pub(super) questions: Questions,
-}
-
-/// Everything the loop can move.
-#[derive(Default)]
-pub(super) struct Levers {
-    /// The newest plan of each service.
-    pub(super) plans: BTreeMap<ServiceName, watch::Sender<Option<Arc<Plan>>>>,
-    /// How fast each region is looked at.
-    pub(super) paces: BTreeMap<(ServiceName, RegionName), watch::Sender<Pace>>,
+    pub(super) orders: mpsc::Receiver<Order>,
 }
 
 pub(super) struct CoreLoop {
-    core: Core,
-    clock: Clock,
-    levers: Levers,
-    chronicle: Chronicle,
-    dry_run: bool,
+    pub(super) core: Core,
+    pub(super) clock: Clock,
+    pub(super) roster: Roster,
+    pub(super) chronicle: Chronicle,
+    pub(super) memory: Memory,
+    pub(super) own_state: OwnState,
+    pub(super) readiness: Readiness,
+    pub(super) pulse: Pulse,
+    pub(super) dry_run: bool,
     /// Kept from step to step, so that a look that changes nothing allocates nothing.
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
 }
 
 impl CoreLoop {
-    pub(super) fn new(core: Core, clock: Clock, levers: Levers, chronicle: Chronicle, dry_run: bool) -> Self {
-        Self { core, clock, levers, chronicle, dry_run, effects: Vec::new() }
+    /// Sets everything going by the first configuration, from where the last process left off.
+    pub(super) fn begin(&mut self, change: Change, recollections: &[Recollection]) {
+        let services = change.config.services.clone();
+        self.chronicle.keep(Entry::Started(Configured::new(VERSION, &services)));
+        self.take_over(change, recollections);
+        for Recollection { gap, memory } in recollections {
+            self.core.restore(self.clock.now(), *gap, memory, &mut self.effects);
+        }
+        self.carry_out();
     }
 
-    /// Turns until stopped.
+    /// Goes over to another configuration, in one step.
+    fn change(&mut self, change: Change) {
+        let services = change.config.services.clone();
+        self.chronicle.keep(Entry::Reloaded(Configured::new(VERSION, &services)));
+        self.take_over(change, &[]);
+        self.core.reconfigure(self.clock.now(), &services, &mut self.effects);
+        self.memory.keep_only(&services);
+        self.carry_out();
+        self.readiness.look(&self.status(), self.clock.now());
+    }
+
+    /// First what is to carry the core's wishes out, then the wishes.
+    fn take_over(&mut self, change: Change, recollections: &[Recollection]) {
+        self.dry_run = change.config.daemon.dry_run;
+        self.own_state.watch(change.accounts.clone());
+        self.chronicle.configured(&change.config.services);
+        self.roster.apply(change, recollections);
+    }
+
+    /// Turns until stopped, then ends everything within [`STOP_WITHIN`].
     pub(super) async fn run(mut self, mut inbox: Inbox, stop: &CancellationToken) {
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.pulse.turns_within(HOUSEKEEPING);
             let due = self.core.next_wake().map(|at| self.clock.instant(at));
             let tick = async {
                 match due {
@@ -60,55 +103,109 @@ impl CoreLoop {
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.end(inbox).await,
                 Some(observation) = inbox.observed.recv() => {
                     self.chronicle.observed(self.clock.now(), &observation);
                     self.step(&Input::Observed(observation));
                 }
-                Some(reported) = inbox.reported.recv() => {
-                    self.chronicle.reported(self.clock.now(), &reported);
-                    let Reported { service, report } = reported;
-                    self.step(&Input::Reported { service, report });
-                }
+                Some(reported) = inbox.reported.recv() => self.reported(reported),
                 Some(seen) = inbox.bound.recv() => {
                     let AddressesSeen { service, region, addresses } = seen;
                     let addresses = addresses.into_iter().collect();
                     self.step(&Input::Bound { service, region, addresses });
                 }
                 asked = inbox.questions.asked() => asked.answer(self.status()),
+                Some(order) = inbox.orders.recv() => self.obey(order),
                 () = tick => self.step(&Input::Tick),
+                _ = housekeeping.tick() => self.keep_house(),
             }
         }
     }
 
+    fn reported(&mut self, reported: Reported) {
+        let Reported { service, report, kept } = reported;
+        self.chronicle.reported(self.clock.now(), &service, &report);
+        let entry = Entry::of_report(&service, &report);
+        self.step(&Input::Reported { service, report });
+        // After the step, so that what is kept of the write has the core's memory of it with it.
+        self.chronicle.keep_report(entry, kept);
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Change { change, done } => {
+                self.change(change);
+                // Who gave the order may have gone.
+                done.send(()).ok();
+            }
+            Order::Refused(message) => self.chronicle.keep(Entry::ReloadRefused { message }),
+            Order::TellState => self.chronicle.tell_state(&self.status()),
+        }
+    }
+
     fn step(&mut self, input: &Input) {
+        self.core.step(self.clock.now(), input, &mut self.effects);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
         let now = self.clock.now();
-        self.core.step(now, input, &mut self.effects);
+        let mut moved = false;
         for effect in self.effects.drain(..) {
             match &effect {
-                Effect::Apply(plan) => {
-                    if let Some(lever) = self.levers.plans.get(&plan.service) {
-                        lever.send_replace(Some(Arc::clone(plan)));
-                    }
-                }
-                Effect::Pace { service, region, pace } => {
-                    if let Some(lever) = self.levers.paces.get(&(service.clone(), region.clone())) {
-                        lever.send_replace(*pace);
-                    }
-                }
-                Effect::Transition(_) | Effect::Held { .. } | Effect::Alarm(_) => {}
+                Effect::Apply(plan) => self.roster.plan(plan),
+                Effect::Pace { service, region, pace } => self.roster.pace(service, region, *pace),
+                Effect::Transition(_) => moved = true,
+                Effect::Held { .. } | Effect::Alarm(_) => {}
             }
             self.chronicle.tell(now, effect);
         }
+        self.memory.keep_changed(&mut self.core, now);
+        if moved {
+            self.readiness.look(&self.status(), now);
+        }
+    }
+
+    /// What is to be seen to although nothing happens.
+    fn keep_house(&mut self) {
+        let now = self.clock.now();
+        self.own_state.look(&mut self.chronicle);
+        self.memory.keep_now_and_then(&self.core, now);
+        if self.readiness.is_due(now) {
+            self.readiness.look(&self.status(), now);
+        }
+    }
+
+    /// What drivers still have to say of a write under way is heard, for the log and the journal.
+    async fn end(mut self, mut inbox: Inbox) {
+        self.readiness.end();
+        self.pulse.rests();
+        self.roster.stop();
+        let all_ended = async {
+            loop {
+                tokio::select! {
+                    Some(reported) = inbox.reported.recv() => self.reported(reported),
+                    more = self.roster.one_ended() => if !more { return },
+                }
+            }
+        };
+        if tokio::time::timeout(STOP_WITHIN, all_ended).await.is_err() {
+            tracing::warn!("stopped without waiting any longer for tasks that do not end");
+        }
+        self.memory.keep_all(&self.core, self.clock.now());
+        self.chronicle.keep(Entry::Stopped);
     }
 
     fn status(&self) -> Status {
         let now = self.clock.now();
         Status {
-            version: env!("CARGO_PKG_VERSION"),
+            version: VERSION,
             dry_run: self.dry_run,
-            uptime_s: now.since_start().as_secs(),
+            uptime_s: self.clock.since_start(now).as_secs(),
             services: self.core.status(now),
+            alarms: self.own_state.alarms(),
+            journal: self.own_state.journal(),
+            clouds: self.own_state.clouds(),
         }
     }
 }

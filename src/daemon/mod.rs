@@ -1,13 +1,20 @@
-//! Wires everything together, supervises it, and stops it.
+//! Wires everything together, supervises it, reloads it, and stops it.
 //!
 //! One loop owns the core and feeds it; nobody locks anything. Around it stand one task a check, one a record
 //! set, one a region whose EIPs are followed, and the admin side, each of them supervised: one that ends or
-//! panics is told of and started again, and never takes the others with it (KEEP-WATCHING). A stop ends them
-//! all within 5 s and leaves every record set as it is (LEAVE-AS-IS). Start at [`Daemon::new`].
+//! panics is told of and started again, and never takes the others with it (KEEP-WATCHING). A reload is prepared
+//! beside all that, and refused whole or applied whole (RELOAD-OR-KEEP). A stop ends them all within 5 s and leaves
+//! every record set as it is (LEAVE-AS-IS). Start at [`Daemon::new`].
 
+mod change;
 mod chronicle;
 mod core_loop;
+mod handle;
+mod memory;
 pub mod once;
+mod own_state;
+mod readiness;
+mod roster;
 pub mod service_manager;
 mod supervise;
 mod wiring;
@@ -17,33 +24,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
+pub use change::ReloadError;
+pub use handle::Handle;
 pub use wiring::{RegionWiring, Wiring, WiringError};
 
-use crate::admin::{self, CloudCode, Metrics, Recorder, status_channel};
+use crate::admin::{self, CloudCode, Metrics, Recorder, StatusHandle, status_channel};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::{Core, Effect, Reconciler, Timing, WriteRules};
-use crate::dns::driver::{Driver, Reported};
+use crate::core::{Core, Effect, Report};
 use crate::huawei::{Finished, Observe};
-use crate::model::{Moment, Observation, Pace};
+use crate::journal::Journal;
+use crate::model::{Moment, Observation, ServiceName};
 use crate::pulse::Pulses;
+use change::{Change, Layout};
 use chronicle::Chronicle;
-use core_loop::{CoreLoop, Inbox, Levers};
-use supervise::supervised;
+use core_loop::{CoreLoop, Inbox};
+use memory::{Memory, Recollection, recollect};
+use own_state::OwnState;
+use readiness::Readiness;
+use roster::{Outlets, Roster};
+use service_manager::ServiceManager;
 
 /// How many looks may wait for the core: a second's worth at 10,000 checks. A look that finds no room waits, and
 /// its next one is late, which is measured.
 const OBSERVATIONS_MAX: usize = 10_000;
 /// How many reports and address changes may wait for it; each comes from one task that waits for room.
 const REPORTS_MAX: usize = 256;
+/// How many orders may wait for it; each comes from a person.
+const ORDERS_MAX: usize = 8;
 /// How many events a listener may lag behind before it misses some; a demo or a page reads them at once.
 const EVENTS_MAX: usize = 1_024;
-/// How long a stop waits for tasks to end before it leaves them behind; well within the 5 s of the promise.
-const STOP_WITHIN: Duration = Duration::from_secs(4);
+/// How long a stop waits for the journal after its tasks have ended; the two together stay below the 5 s of the promise.
+const CLOSE_WITHIN: Duration = Duration::from_millis(700);
+/// Where the daemon's clock starts: what is remembered from before the start has its place in front of it. Longer ago
+/// than this makes no difference to any rule.
+const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// Something that happened, for whoever listens.
 #[derive(Clone, Debug)]
@@ -53,7 +71,12 @@ pub enum Event {
     /// The core asked for this.
     Effect(Effect),
     /// A record set was read or written.
-    Reported(Reported),
+    Reported {
+        /// Of which service.
+        service: ServiceName,
+        /// What.
+        report: Report,
+    },
 }
 
 /// Why a daemon cannot start.
@@ -67,9 +90,9 @@ pub enum DaemonError {
         /// Why.
         source: std::io::Error,
     },
-    /// Something that is configured cannot be set up.
+    /// The configuration cannot be carried out.
     #[error(transparent)]
-    Wiring(#[from] WiringError),
+    Configuration(#[from] ReloadError),
     /// The metrics could not be registered.
     #[error("cannot set up the metrics")]
     Metrics(#[from] prometheus::Error),
@@ -78,13 +101,19 @@ pub enum DaemonError {
 /// A daemon that is ready to run.
 #[derive(Debug)]
 pub struct Daemon {
-    config: Config,
     clock: Clock,
-    wiring: Arc<Wiring>,
+    change: Change,
+    inbox: Inbox,
+    outlets: Outlets,
+    status: StatusHandle,
     listener: TcpListener,
     metrics: Metrics,
     recorder: Recorder,
     events: broadcast::Sender<(Moment, Event)>,
+    journal: Journal,
+    recollections: Vec<Recollection>,
+    manager: ServiceManager,
+    handle: Handle,
 }
 
 impl Daemon {
@@ -96,13 +125,39 @@ impl Daemon {
         let address = config.daemon.listen;
         let listen = |source| DaemonError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let (metrics, mut recorder) = Metrics::new(env!("CARGO_PKG_VERSION"))?;
-        recorder.configured(&config.services);
+        let (metrics, recorder) = Metrics::new(env!("CARGO_PKG_VERSION"))?;
         let counted = metrics.clone();
         let observe: Observe = Arc::new(move |done| count(&counted, done));
-        let wiring = Arc::new(Wiring::new(&config, &observe)?);
-        let events = broadcast::Sender::new(EVENTS_MAX);
-        Ok(Self { config, clock: Clock::start(), wiring, listener, metrics, recorder, events })
+
+        let clock = Clock::start_at(Moment::START + REMEMBERED);
+        let (observations, observed) = mpsc::channel(OBSERVATIONS_MAX);
+        let (reports, reported) = mpsc::channel(REPORTS_MAX);
+        let (addresses, bound) = mpsc::channel(REPORTS_MAX);
+        let (order, orders) = mpsc::channel(ORDERS_MAX);
+        let (status, questions) = status_channel();
+        let state_dir = config.daemon.state_dir.clone();
+        let (layout, change) = Layout::default().change_to(Arc::new(config), &observe, &addresses)?;
+        let manager = ServiceManager::from_environment();
+        let handle = Handle::new(layout, observe, addresses, order, metrics.clone(), manager.clone());
+        // It bounds its own time, and never fails.
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&state_dir)).await;
+        let (journal, remembered) = opened.unwrap_or_else(|_| (Journal::nowhere(), Vec::new()));
+        let stop = CancellationToken::new();
+        Ok(Self {
+            clock,
+            change,
+            inbox: Inbox { observed, reported, bound, questions, orders },
+            outlets: Outlets { observations, reports, clock, pulses: Pulses::new(clock), stop },
+            status,
+            listener,
+            metrics,
+            recorder,
+            events: broadcast::Sender::new(EVENTS_MAX),
+            journal,
+            recollections: recollect(remembered),
+            manager,
+            handle,
+        })
     }
 
     /// Where the read-only side listens; of use when the configuration says port 0.
@@ -125,80 +180,42 @@ impl Daemon {
         self.events.subscribe()
     }
 
+    /// What the daemon can be told while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     /// Runs until stopped; then ends within 5 s.
-    ///
-    /// # Errors
-    /// When something configured cannot be set up; nothing was looked at then.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), DaemonError> {
-        let mut tasks = JoinSet::new();
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { clock, change, outlets, journal, manager, .. } = self;
         // Tasks outlive the loop by what they need to end, and end when it ends for whatever reason.
-        let ended = stop.child_token();
-        let (observations, observed) = mpsc::channel(OBSERVATIONS_MAX);
-        let (reports, reported) = mpsc::channel(REPORTS_MAX);
-        let (addresses, bound) = mpsc::channel(REPORTS_MAX);
-        let (status, questions) = status_channel();
-        let pulses = Pulses::new(self.clock);
-
-        let mut levers = Levers::default();
-        for service in &self.config.services {
-            let (plan, plans) = watch::channel(None);
-            levers.plans.insert(service.name.clone(), plan);
-            let rules = WriteRules { min_published: service.min_published, budget: service.write_budget };
-            let timing = Timing { resync: self.config.daemon.resync };
-            let dry_run = self.config.daemon.dry_run || service.dry_run;
-            let provider = self.wiring.provider(&service.record.provider)?;
-            let (service_, reports, clock, stop) =
-                (Arc::clone(service), reports.clone(), self.clock, ended.clone());
-            let name = format!("record set of {}", service.name);
-            let pulses_ = pulses.clone();
-            tasks.spawn(supervised(name.clone(), ended.clone(), move || {
-                let record = service_.record.clone();
-                let driver = Driver {
-                    service: service_.name.clone(),
-                    key: record.key.clone(),
-                    reconciler: Reconciler::new(record, rules, timing, dry_run, clock.now()),
-                    provider: Arc::clone(&provider),
-                    plans: plans.clone(),
-                    reports: reports.clone(),
-                    clock,
-                    pulse: pulses_.register(name.clone()),
-                };
-                driver.run(stop.clone())
-            }));
-            for region in &service.regions {
-                let (pace, paces) = watch::channel(Pace::Normal);
-                levers.paces.insert((service.name.clone(), region.name.clone()), pace);
-                self.wiring.watch_region(
-                    &mut tasks,
-                    service,
-                    region,
-                    &wiring::Watching {
-                        paces,
-                        observations: observations.clone(),
-                        addresses: addresses.clone(),
-                        clock: self.clock,
-                        pulses: pulses.clone(),
-                        stop: ended.clone(),
-                    },
-                )?;
-            }
+        let ended = outlets.stop.clone();
+        let (pulses, feeder) = (outlets.pulses.clone(), manager.clone());
+        let pulse = pulses.register("core");
+        let mut roster = Roster::new(outlets);
+        roster.run_beside(admin::serve(self.listener, self.status, self.metrics, ended.clone()));
+        roster.run_beside(async move {
+            ended.run_until_cancelled(feeder.feed(&pulses)).await;
+        });
+        let (services, now) = (&change.config.services, clock.now());
+        let mut core_loop = CoreLoop {
+            core: Core::new(services, now),
+            clock,
+            roster,
+            chronicle: Chronicle::new(self.recorder, self.events, journal.clone()),
+            memory: Memory::new(journal.clone(), services, now),
+            own_state: OwnState::new(journal.clone()),
+            readiness: Readiness::new(manager, services, now),
+            pulse,
+            dry_run: false,
+            effects: Vec::new(),
+        };
+        core_loop.begin(change, &self.recollections);
+        core_loop.run(self.inbox, &stop).await;
+        if !journal.close(CLOSE_WITHIN).await {
+            tracing::warn!("stopped without waiting any longer for the journal");
         }
-        let (metrics, listener, status_) = (self.metrics.clone(), self.listener, status);
-        tasks.spawn(admin::serve(listener, status_, metrics, ended.clone()));
-
-        let core = Core::new(&self.config.services, self.clock.now());
-        let chronicle = Chronicle::new(self.recorder, self.events);
-        let core_loop = CoreLoop::new(core, self.clock, levers, chronicle, self.config.daemon.dry_run);
-        core_loop.run(Inbox { observed, reported, bound, questions }, &stop).await;
-        ended.cancel();
-        let all_ended = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(STOP_WITHIN, all_ended).await.is_err() {
-            tracing::warn!(
-                left = tasks.len(),
-                "stopped without waiting any longer for tasks that do not end"
-            );
-        }
-        Ok(())
     }
 }
 

@@ -149,7 +149,8 @@ pub fn summary(status: &Status) -> String {
             before = ", ";
         }
     }
-    let alarms: usize = status.services.iter().map(|service| service.alarms.len()).sum();
+    let of_services: usize = status.services.iter().map(|service| service.alarms.len()).sum();
+    let alarms = of_services + status.alarms.len();
     if alarms > 0 {
         let _ = write!(line, "; {}", count(alarms, "alarm"));
     }
@@ -169,8 +170,8 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        Alarm, AlarmStatus, Fqdn, RecordStatus, RecordType, RegionName, RegionStatus, ServiceName,
-        ServiceStatus,
+        Alarm, AlarmStatus, Fqdn, JournalStatus, RecordStatus, RecordType, RegionName, RegionStatus,
+        ServiceName, ServiceStatus,
     };
 
     #[test]
@@ -216,6 +217,14 @@ mod tests {
             alarms: vec![alarm.clone(); *alarms],
         };
         let services = services.iter().map(service).collect();
-        Status { version: "0", dry_run, uptime_s: 0, services }
+        Status {
+            version: "0",
+            dry_run,
+            uptime_s: 0,
+            services,
+            alarms: Vec::new(),
+            journal: JournalStatus { writable: true, trouble: None, lost: 0 },
+            clouds: Vec::new(),
+        }
     }
 }

@@ -1,28 +1,21 @@
 //! From a configuration to what looks and what writes: accounts, views of the cloud, lookers, providers.
 //!
-//! Sets up and decides nothing; the commands that look once use it just as the daemon does. Start at
+//! Sets up, runs and decides nothing; the commands that look once use it just as the daemon does. Start at
 //! [`Wiring::new`] and [`Wiring::region`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use super::supervise::supervised;
-use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::dns::{HuaweiProvider, Provider};
 use crate::huawei::{Account, AccountError, Observe};
-use crate::model::{
-    Check, CheckKey, CheckKind, CloudName, ElbRef, Observation, Pace, ProviderName, Region, Service,
-};
+use crate::model::{Check, CheckKey, CheckKind, CloudName, ElbRef, ProviderName, Region, Service};
 use crate::probe::{
     AddressFollower, Addresses, AddressesSeen, CloudView, EipLooker, ElbLooker, HttpLooker, Looker,
-    LookerError, TcpLooker, schedule,
+    LookerError, TcpLooker,
 };
-use crate::pulse::Pulses;
 
 /// Why something that is configured cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +47,20 @@ pub enum WiringError {
 }
 
 /// Everything that looks and writes, set up and idle.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Wiring {
-    providers: BTreeMap<ProviderName, Arc<dyn Provider>>,
+    accounts: BTreeMap<CloudName, (config::Cloud, Account)>,
+    providers: BTreeMap<ProviderName, (config::Provider, Arc<dyn Provider>)>,
     views: BTreeMap<(CloudName, String), Arc<CloudView>>,
+}
+
+/// Where a region can be reached, and what finds it out.
+#[derive(Debug)]
+pub(super) struct AddressSource {
+    /// Follows the addresses, when they are those of a load balancer.
+    pub(super) follower: Option<AddressFollower>,
+    /// What is known of them now.
+    pub(super) addresses: watch::Receiver<Addresses>,
 }
 
 /// One region, ready to be looked at.
@@ -69,56 +72,77 @@ pub struct RegionWiring {
     pub lookers: Vec<(Arc<CheckKey>, Check, Looker)>,
 }
 
-/// What a running daemon adds to a region's looks.
-#[derive(Debug)]
-pub(super) struct Watching {
-    /// How fast to look.
-    pub(super) paces: watch::Receiver<Pace>,
-    /// Where looks go.
-    pub(super) observations: mpsc::Sender<Observation>,
-    /// Where changes of address go.
-    pub(super) addresses: mpsc::Sender<AddressesSeen>,
-    /// The vantage's clock.
-    pub(super) clock: Clock,
-    /// Tell whether its loops still turn.
-    pub(super) pulses: Pulses,
-    /// Ends it all.
-    pub(super) stop: CancellationToken,
-}
-
 impl Wiring {
     /// Sets up accounts, views and providers. No I/O but the reading of configured files.
     ///
     /// # Errors
     /// When an account cannot be set up, or something refers to what is not there.
     pub fn new(config: &Config, observe: &Observe) -> Result<Self, WiringError> {
-        let mut accounts = BTreeMap::new();
+        Self::default().renewed(config, observe)
+    }
+
+    /// The same for another configuration. An account that is configured as before stays the one it is, with its budget
+    /// and what it has learnt, and so does what is asked and written through it.
+    ///
+    /// # Errors
+    /// As [`Wiring::new`].
+    pub fn renewed(&self, config: &Config, observe: &Observe) -> Result<Self, WiringError> {
+        let mut renewed = Self::default();
         for (name, settings) in &config.clouds {
-            let account = Account::new(name.clone(), settings, Arc::clone(observe))
-                .map_err(|source| WiringError::Account { cloud: name.clone(), source })?;
-            accounts.insert(name.clone(), account);
+            let account = match self.accounts.get(name) {
+                Some((before, account)) if before == settings => account.clone(),
+                Some(_) | None => Account::new(name.clone(), settings, Arc::clone(observe))
+                    .map_err(|source| WiringError::Account { cloud: name.clone(), source })?,
+            };
+            renewed.accounts.insert(name.clone(), (settings.clone(), account));
         }
-        let account = |who: &dyn std::fmt::Display, cloud: &CloudName| {
-            let dangling = || WiringError::Dangling { who: who.to_string(), what: format!("cloud.{cloud}") };
-            accounts.get(cloud).cloned().ok_or_else(dangling)
-        };
-        let mut providers: BTreeMap<ProviderName, Arc<dyn Provider>> = BTreeMap::new();
         for (name, provider) in &config.providers {
             let config::Provider::Huawei(zone) = provider;
-            let account = account(&format!("dns.{name}"), &zone.cloud)?;
-            providers.insert(name.clone(), Arc::new(HuaweiProvider::new(account, zone.clone())));
+            let made = match self.providers.get(name) {
+                Some((before, made)) if before == provider && self.shares_account(&renewed, &zone.cloud) => {
+                    Arc::clone(made)
+                }
+                Some(_) | None => {
+                    let account = renewed.account(&format!("dns.{name}"), &zone.cloud)?;
+                    Arc::new(HuaweiProvider::new(account, zone.clone()))
+                }
+            };
+            renewed.providers.insert(name.clone(), (provider.clone(), made));
         }
-        let mut views = BTreeMap::new();
         for service in &config.services {
             for elb in service.regions.iter().flat_map(|region| elbs(region)) {
                 let place = (elb.cloud.clone(), elb.cloud_region.clone());
-                if let std::collections::btree_map::Entry::Vacant(vacant) = views.entry(place) {
-                    let account = account(&format!("service {}", service.name), &elb.cloud)?;
-                    vacant.insert(CloudView::new(account, &elb.cloud_region));
+                if renewed.views.contains_key(&place) {
+                    continue;
                 }
+                let view = match self.views.get(&place) {
+                    Some(view) if self.shares_account(&renewed, &elb.cloud) => Arc::clone(view),
+                    Some(_) | None => {
+                        let account = renewed.account(&format!("service {}", service.name), &elb.cloud)?;
+                        CloudView::new(account, &elb.cloud_region)
+                    }
+                };
+                renewed.views.insert(place, view);
             }
         }
-        Ok(Self { providers, views })
+        Ok(renewed)
+    }
+
+    /// Every account.
+    pub(super) fn accounts(&self) -> Vec<Account> {
+        self.accounts.values().map(|(_, account)| account.clone()).collect()
+    }
+
+    fn account(&self, who: &str, cloud: &CloudName) -> Result<Account, WiringError> {
+        let dangling = || WiringError::Dangling { who: who.to_owned(), what: format!("cloud.{cloud}") };
+        self.accounts.get(cloud).map(|(_, account)| account.clone()).ok_or_else(dangling)
+    }
+
+    fn shares_account(&self, other: &Self, cloud: &CloudName) -> bool {
+        match (self.accounts.get(cloud), other.accounts.get(cloud)) {
+            (Some((one, _)), Some((two, _))) => one == two,
+            (None, _) | (_, None) => false,
+        }
     }
 
     /// The provider of that name.
@@ -127,7 +151,7 @@ impl Wiring {
     /// When there is none.
     pub fn provider(&self, name: &ProviderName) -> Result<Arc<dyn Provider>, WiringError> {
         let dangling = || WiringError::Dangling { who: "a service".to_owned(), what: format!("dns.{name}") };
-        self.providers.get(name).cloned().ok_or_else(dangling)
+        self.providers.get(name).map(|(_, provider)| Arc::clone(provider)).ok_or_else(dangling)
     }
 
     /// Sets up everything that looks at one region. Changes of its addresses go to `seen`.
@@ -140,31 +164,44 @@ impl Wiring {
         region: &Region,
         seen: &mpsc::Sender<AddressesSeen>,
     ) -> Result<RegionWiring, WiringError> {
-        let follower = match &region.elb {
-            Some(elb) => {
-                let record_type = service.record.key.record_type;
-                AddressFollower::new(&self.view(elb)?, &service.name, region, record_type, seen.clone())
-            }
-            None => None,
-        };
-        let (follower, addresses) = match follower {
-            Some((follower, addresses)) => (Some(follower), addresses),
-            None => (None, fixed(region)),
-        };
+        let AddressSource { follower, addresses } = self.addresses(service, region, seen)?;
         let mut lookers = Vec::new();
         for check in &region.checks {
-            let key = Arc::new(CheckKey {
-                service: service.name.clone(),
-                region: region.name.clone(),
-                check: check.name.clone(),
-            });
+            let key = check_key(service, region, check);
             let looker = self.looker(check, &key, &addresses)?;
             lookers.push((key, check.clone(), looker));
         }
         Ok(RegionWiring { follower, lookers })
     }
 
-    fn looker(
+    /// Where a region can be reached: its fixed addresses, or those of its load balancer, whose changes go to `seen`.
+    ///
+    /// # Errors
+    /// When its load balancer's account is not configured.
+    pub(super) fn addresses(
+        &self,
+        service: &Service,
+        region: &Region,
+        seen: &mpsc::Sender<AddressesSeen>,
+    ) -> Result<AddressSource, WiringError> {
+        let followed = match &region.elb {
+            Some(elb) => {
+                let record_type = service.record.key.record_type;
+                AddressFollower::new(self.view(elb)?, &service.name, region, record_type, seen.clone())
+            }
+            None => None,
+        };
+        Ok(match followed {
+            Some((follower, addresses)) => AddressSource { follower: Some(follower), addresses },
+            None => AddressSource { follower: None, addresses: fixed(region) },
+        })
+    }
+
+    /// What makes one check's looks, at these addresses.
+    ///
+    /// # Errors
+    /// As [`Wiring::region`].
+    pub(super) fn looker(
         &self,
         check: &Check,
         key: &CheckKey,
@@ -177,75 +214,36 @@ impl Wiring {
                 Looker::Http(HttpLooker::new(Arc::clone(http), check.max_latency, addresses).map_err(at)?)
             }
             CheckKind::Tcp(tcp) => Looker::Tcp(TcpLooker::new(tcp.clone(), check.max_latency, addresses)),
-            CheckKind::Elb(elb) => Looker::Elb(ElbLooker::new(&self.view(&elb.elb)?, elb)),
-            CheckKind::Eip(eip) => Looker::Eip(EipLooker::new(&self.view(&eip.elb)?, eip)),
+            CheckKind::Elb(elb) => Looker::Elb(ElbLooker::new(self.view(&elb.elb)?, elb)),
+            CheckKind::Eip(eip) => Looker::Eip(EipLooker::new(self.view(&eip.elb)?, eip)),
         })
     }
 
-    fn view(&self, elb: &ElbRef) -> Result<Arc<CloudView>, WiringError> {
+    fn view(&self, elb: &ElbRef) -> Result<&Arc<CloudView>, WiringError> {
         let place = (elb.cloud.clone(), elb.cloud_region.clone());
         let dangling = || WiringError::Dangling {
             who: format!("load balancer {}", elb.id),
             what: elb.cloud.to_string(),
         };
-        self.views.get(&place).cloned().ok_or_else(dangling)
+        self.views.get(&place).ok_or_else(dangling)
     }
 
-    /// Looks at a region for as long as the daemon runs: a task a check, and one that follows its addresses.
-    ///
-    /// # Errors
-    /// As [`Wiring::region`].
-    pub(super) fn watch_region(
-        self: &Arc<Self>,
-        tasks: &mut JoinSet<()>,
-        service: &Service,
-        region: &Region,
-        watching: &Watching,
-    ) -> Result<(), WiringError> {
-        let RegionWiring { follower, lookers } = self.region(service, region, &watching.addresses)?;
-        if let Some(follower) = follower {
-            let name = format!("addresses of {}/{}", service.name, region.name);
-            // After a panic it goes on with what it knew: it holds what the looks read addresses from.
-            let follower = Arc::new(tokio::sync::Mutex::new(follower));
-            let (pulses, stop) = (watching.pulses.clone(), watching.stop.clone());
-            tasks.spawn(supervised(name.clone(), watching.stop.clone(), move || {
-                let (follower, stop) = (Arc::clone(&follower), stop.clone());
-                let pulse = pulses.register(name.clone());
-                async move {
-                    let mut follower = follower.lock().await;
-                    stop.run_until_cancelled(follower.run(pulse)).await;
-                }
-            }));
-        }
-        for (key, check, looker) in lookers {
-            let name = format!("check {key}");
-            let looker = Arc::new(tokio::sync::Mutex::new(looker));
-            let Watching { paces, observations, clock, pulses, stop, .. } = watching;
-            let (paces, observations, clock, pulses, stop) =
-                (paces.clone(), observations.clone(), *clock, pulses.clone(), stop.clone());
-            tasks.spawn(supervised(name.clone(), watching.stop.clone(), move || {
-                let (key, check, looker) = (Arc::clone(&key), check.clone(), Arc::clone(&looker));
-                let (pace, observations, stop) = (paces.clone(), observations.clone(), stop.clone());
-                let pulse = pulses.register(name.clone());
-                async move {
-                    let phase = schedule::phase_of(&key.to_string());
-                    let mut looker = looker.lock().await;
-                    let scheduled = schedule::Scheduled {
-                        key,
-                        check,
-                        looker: &mut *looker,
-                        pace,
-                        observations,
-                        clock,
-                        phase,
-                        pulse,
-                    };
-                    schedule::run(scheduled, stop).await;
-                }
-            }));
-        }
-        Ok(())
+    /// Whether `other` sees every load balancer of the region through the very same view.
+    pub(super) fn shares_views(&self, other: &Self, region: &Region) -> bool {
+        elbs(region).all(|elb| match (self.view(elb), other.view(elb)) {
+            (Ok(one), Ok(two)) => Arc::ptr_eq(one, two),
+            (Err(_), _) | (_, Err(_)) => false,
+        })
     }
+}
+
+/// The name that observations of a check carry.
+pub(super) fn check_key(service: &Service, region: &Region, check: &Check) -> Arc<CheckKey> {
+    Arc::new(CheckKey {
+        service: service.name.clone(),
+        region: region.name.clone(),
+        check: check.name.clone(),
+    })
 }
 
 fn elbs(region: &Region) -> impl Iterator<Item = &ElbRef> {

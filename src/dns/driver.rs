@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Provider;
 use crate::clock::{Clock, instant_now};
-use crate::core::{Call, Plan, Reconciler, Report};
-use crate::model::{RecordKey, ServiceName};
+use crate::core::{Call, Plan, Reconciler, Report, Timing, WriteRules};
+use crate::model::{ProviderError, Record, ServiceName};
 use crate::pulse::Pulse;
 
 /// Deadline of a read: a provider that needs longer is as good as away, and a read is soon asked again.
@@ -22,14 +22,46 @@ const READ_DEADLINE: Duration = Duration::from_secs(10);
 const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a stop waits for a call under way; well under the 5 s that a stop may take.
 const LAST_WRITE: Duration = Duration::from_secs(2);
+/// How long a write waits for the journal to have its intent (EXPLAINED); a disk that is slower is not waited for.
+const KEPT_WITHIN: Duration = Duration::from_millis(250);
 
 /// A report of one service's record set.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reported {
     /// Of which service.
     pub service: ServiceName,
     /// What.
     pub report: Report,
+    /// Wants what tells when the report is in the journal, or that it will not be: of a write that is about to be sent.
+    pub kept: Option<oneshot::Sender<oneshot::Receiver<()>>>,
+}
+
+/// What a driver works by, beside the plan. It changes with the configuration alone.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// The record set.
+    pub record: Record,
+    /// What a write must leave, and how often it may happen.
+    pub rules: WriteRules,
+    /// How often it is read.
+    pub timing: Timing,
+    /// Whether nothing is ever written.
+    pub dry_run: bool,
+    /// Who is called.
+    pub provider: Arc<dyn Provider>,
+}
+
+impl Orders {
+    /// Whether they are the same orders, to the same provider.
+    #[must_use]
+    pub fn is_the_same(&self, other: &Self) -> bool {
+        let Self { record, rules, timing, dry_run, provider } = self;
+        *record == other.record
+            && *rules == other.rules
+            && *timing == other.timing
+            && *dry_run == other.dry_run
+            && Arc::ptr_eq(provider, &other.provider)
+    }
 }
 
 /// One record set, its reconciler and its provider.
@@ -37,12 +69,10 @@ pub struct Reported {
 pub struct Driver {
     /// Of which service.
     pub service: ServiceName,
-    /// Which record set.
-    pub key: RecordKey,
     /// Says what to call.
     pub reconciler: Reconciler,
-    /// Who is called.
-    pub provider: Arc<dyn Provider>,
+    /// What it works by; the record's name and type never change.
+    pub orders: watch::Receiver<Orders>,
     /// The newest plan.
     pub plans: watch::Receiver<Option<Arc<Plan>>>,
     /// Where reports go.
@@ -57,6 +87,7 @@ impl Driver {
     /// Drives until stopped, or until nobody listens to its reports any more.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
+            self.take_orders();
             self.take_plan();
             let call = self.reconciler.poll_call(self.clock.now());
             if self.tell().await.is_err() {
@@ -74,8 +105,17 @@ impl Driver {
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = self.plans.changed() => if changed.is_err() { return },
+                changed = self.orders.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep_until(self.clock.instant(due)) => {}
             }
+        }
+    }
+
+    fn take_orders(&mut self) {
+        // An error means that they will not change any more.
+        if self.orders.has_changed().unwrap_or(false) {
+            let Orders { record, rules, timing, dry_run, .. } = self.orders.borrow_and_update().clone();
+            self.reconciler.reconfigure(self.clock.now(), record, rules, timing, dry_run);
         }
     }
 
@@ -86,10 +126,18 @@ impl Driver {
         }
     }
 
+    /// Tells everything that there is to tell. A write that is about to be sent waits for the journal to have it.
     async fn tell(&mut self) -> Result<(), mpsc::error::SendError<Reported>> {
         self.pulse.rests();
         while let Some(report) = self.reconciler.poll_report() {
-            self.reports.send(Reported { service: self.service.clone(), report }).await?;
+            let is_intent = matches!(report, Report::Sent { .. });
+            let (kept, is_kept) = is_intent.then(oneshot::channel).unzip();
+            self.reports.send(Reported { service: self.service.clone(), report, kept }).await?;
+            if let Some(is_kept) = is_kept {
+                let kept = async { is_kept.await?.await };
+                // With no journal, or none in time, the write goes out all the same (KEEP-WATCHING).
+                tokio::time::timeout(KEPT_WITHIN, kept).await.ok();
+            }
         }
         self.pulse.turns_within(Duration::ZERO);
         Ok(())
@@ -97,8 +145,13 @@ impl Driver {
 
     /// Makes one call and hands the answer over; false when the daemon stopped meanwhile.
     async fn make(&mut self, call: Call, stop: &CancellationToken) -> bool {
-        let provider = Arc::clone(&self.provider);
-        let key = self.key.clone();
+        let Orders { record, provider, .. } = self.orders.borrow().clone();
+        let key = record.key;
+        // The journal may have taken its time: what is written must still be the newest plan (NEWEST-PLAN-WINS).
+        self.take_plan();
+        if self.reconciler.withdraw_superseded(self.clock.now()) {
+            return self.tell().await.is_ok();
+        }
         match call {
             Call::Read => {
                 self.pulse.turns_within(READ_DEADLINE);
@@ -124,7 +177,7 @@ impl Driver {
         self.tell().await.is_ok()
     }
 
-    fn written(&mut self, result: Result<(), crate::model::ProviderError>) {
+    fn written(&mut self, result: Result<(), ProviderError>) {
         // Whether a newer plan came while the write was under way decides what is made of its answer.
         self.take_plan();
         self.reconciler.handle_written(self.clock.now(), result);

@@ -128,7 +128,9 @@ impl Account {
         Err(AccountError::Endpoint { cloud: self.shared.name.clone(), api, url, problem })
     }
 
-    pub(super) fn name(&self) -> &CloudName {
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &CloudName {
         &self.shared.name
     }
 

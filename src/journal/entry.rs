@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::core::{Effect, Generation, Held, Plan, Raised, Report, Transition, WriteResult};
-use crate::model::{RecordSet, RegionName, Service, ServiceName, addresses_in_words};
+use crate::model::{Alarm, RecordSet, RegionName, Service, ServiceName, addresses_in_words};
 
 /// One thing that happened, with the evidence it came from (EXPLAINED).
 #[derive(Clone, Debug)]
@@ -44,6 +44,15 @@ pub enum Entry {
     },
     /// An alarm began or ended.
     Alarm(Raised),
+    /// An alarm of the daemon itself began or ended: of its keys, its clock, its journal.
+    OwnAlarm {
+        /// What.
+        alarm: Alarm,
+        /// Whether it began.
+        raised: bool,
+        /// What is, or was, wrong.
+        message: String,
+    },
     /// A write is on its way: its intent.
     Sent(Change),
     /// A dry run would write this.
@@ -58,6 +67,15 @@ pub enum Entry {
         result: WriteResult,
         /// What the provider said, when it did not say yes.
         message: String,
+    },
+    /// Somebody else changed what the record set holds.
+    Drifted {
+        /// Of which service.
+        service: ServiceName,
+        /// What it held.
+        before: BTreeSet<IpAddr>,
+        /// What it holds now.
+        now: BTreeSet<IpAddr>,
     },
     /// What was written is in force.
     InForce {
@@ -146,7 +164,10 @@ impl Entry {
             }),
             Report::InForce { generation } => Some(Self::InForce { service, generation: *generation }),
             Report::Held(held) => Some(Self::WriteHeld { service, held: held.clone() }),
-            Report::Seen { .. } | Report::InSync | Report::Alarmed { .. } => None,
+            Report::Drifted { before, now } => {
+                Some(Self::Drifted { service, before: before.clone(), now: now.clone() })
+            }
+            Report::Seen { .. } | Report::InSync | Report::Alarmed { .. } | Report::Remember(_) => None,
         }
     }
 
@@ -163,11 +184,12 @@ impl Entry {
             Self::PlanHeld { held, .. } if held.is_empty() => "released",
             Self::PlanHeld { .. } => "plan_held",
             Self::WriteHeld { .. } => "write_held",
-            Self::Alarm(raised) if raised.raised => "alarm_raised",
-            Self::Alarm(_) => "alarm_cleared",
+            Self::Alarm(Raised { raised: true, .. }) | Self::OwnAlarm { raised: true, .. } => "alarm_raised",
+            Self::Alarm(_) | Self::OwnAlarm { .. } => "alarm_cleared",
             Self::Sent(_) => "write_sent",
             Self::DryRun(_) => "dry_run",
             Self::Written { .. } => "written",
+            Self::Drifted { .. } => "drifted",
             Self::InForce { .. } => "in_force",
         }
     }
@@ -176,7 +198,11 @@ impl Entry {
     #[must_use]
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            Self::Started(_) | Self::Stopped | Self::Reloaded(_) | Self::ReloadRefused { .. } => None,
+            Self::Started(_)
+            | Self::Stopped
+            | Self::Reloaded(_)
+            | Self::ReloadRefused { .. }
+            | Self::OwnAlarm { .. } => None,
             Self::Transition(Transition { service, .. })
             | Self::PlanHeld { service, .. }
             | Self::WriteHeld { service, .. }
@@ -184,6 +210,7 @@ impl Entry {
             | Self::Sent(Change { service, .. })
             | Self::DryRun(Change { service, .. })
             | Self::Written { service, .. }
+            | Self::Drifted { service, .. }
             | Self::InForce { service, .. } => Some(service),
             Self::Plan(plan) => Some(&plan.service),
         }
@@ -199,12 +226,14 @@ impl Entry {
             | Self::Stopped
             | Self::Reloaded(_)
             | Self::ReloadRefused { .. }
+            | Self::OwnAlarm { .. }
             | Self::Plan(_)
             | Self::PlanHeld { .. }
             | Self::WriteHeld { .. }
             | Self::Sent(_)
             | Self::DryRun(_)
             | Self::Written { .. }
+            | Self::Drifted { .. }
             | Self::InForce { .. } => None,
         }
     }
@@ -222,9 +251,11 @@ impl Entry {
             | Self::Stopped
             | Self::Reloaded(_)
             | Self::ReloadRefused { .. }
+            | Self::OwnAlarm { .. }
             | Self::Transition(_)
             | Self::PlanHeld { .. }
             | Self::WriteHeld { .. }
+            | Self::Drifted { .. }
             | Self::Alarm(_) => None,
         }
     }
@@ -249,18 +280,27 @@ impl Entry {
                 format!("the plan is held back by {}", held.join("; and by "))
             }
             Self::WriteHeld { held, .. } => format!("the write is held back by {held}"),
-            Self::Alarm(Raised { alarm, raised: true, message, .. }) => format!("alarm {alarm}: {message}"),
-            Self::Alarm(Raised { alarm, message, .. }) => format!("alarm {alarm} ended: {message}"),
+            Self::Alarm(Raised { alarm, raised: true, message, .. })
+            | Self::OwnAlarm { alarm, raised: true, message } => format!("alarm {alarm}: {message}"),
+            Self::Alarm(Raised { alarm, message, .. }) | Self::OwnAlarm { alarm, message, .. } => {
+                format!("alarm {alarm} ended: {message}")
+            }
             Self::Sent(change) => format!("sent a write of {}", change.in_words()),
             Self::DryRun(change) => format!("dry run: would have written {}", change.in_words()),
             Self::Written { result, message, .. } => match result {
                 WriteResult::Applied => "the provider took the write".to_owned(),
-                WriteResult::Superseded => {
+                WriteResult::Superseded if message.is_empty() => {
                     "the provider took the write, and there is a newer plan".to_owned()
                 }
+                WriteResult::Superseded => format!("the write was not sent: {message}"),
                 WriteResult::Refused => format!("the write was refused: {message}"),
                 WriteResult::Lost => format!("the write's answer was lost, a read will tell: {message}"),
             },
+            Self::Drifted { before, now, .. } => format!(
+                "somebody else changed the record set: it held {}, now {}",
+                addresses_in_words(before),
+                addresses_in_words(now)
+            ),
             Self::InForce { .. } => "the write is in force".to_owned(),
         }
     }
@@ -276,17 +316,19 @@ impl Entry {
                 "from": from,
                 "to": to,
                 "because": because,
-                // The core's times count from the start of the daemon; only how far they are apart lasts.
+                // The core's times are on the daemon's own clock; only how far they are apart lasts.
                 "failing_for_ms": first_failure.map(|first| milliseconds(at.since(first))),
-                "uptime_ms": milliseconds(at.since_start()),
             }),
             Self::Plan(plan) => plan_detail(plan),
             Self::PlanHeld { held, .. } => json!({ "held": held.iter().map(rule).collect::<Vec<_>>() }),
             Self::WriteHeld { held, .. } => json!({ "held": [rule(held)] }),
-            Self::Alarm(Raised { alarm, message, .. }) => json!({ "alarm": alarm, "what": message }),
+            Self::Alarm(Raised { alarm, message, .. }) | Self::OwnAlarm { alarm, message, .. } => {
+                json!({ "alarm": alarm, "what": message })
+            }
             Self::Sent(change) | Self::DryRun(change) => {
                 json!({ "from": change.from, "to": change.set.values(), "ttl": change.set.ttl() })
             }
+            Self::Drifted { before, now, .. } => json!({ "before": before, "now": now }),
             Self::Written { result, message, .. } => {
                 json!({ "result": result.as_str(), "provider": message })
             }

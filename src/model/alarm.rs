@@ -48,6 +48,8 @@ alarms! {
     Blind = "blind",
     /// An endpoint's certificate ends soon.
     Certificate = "certificate",
+    /// The journal cannot be written; what happens is kept in memory for as long as there is room.
+    Journal = "journal",
     /// An account has no keys, or its temporary ones cannot be renewed.
     Credentials = "credentials",
     /// This machine's clock and the cloud's are far apart.

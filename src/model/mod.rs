@@ -33,7 +33,8 @@ pub use record_set::{
 pub use secret::Secret;
 pub use service::{Flap, OnDrift, PolicyKind, Record, Region, Service, Share, WhenAllDown, WriteBudget};
 pub use status::{
-    AlarmStatus, CheckStatus, HeldStatus, Liveness, RecordStatus, RegionStatus, ServiceStatus, Status,
+    AlarmStatus, CheckStatus, CloudStatus, HeldStatus, JournalStatus, Liveness, RecordStatus, RegionStatus,
+    ServiceStatus, Status,
 };
 pub use threshold::Threshold;
 pub use time::Moment;

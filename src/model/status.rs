@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::{Alarm, CheckName, Fqdn, Reason, RecordType, RegionName, ServiceName, Ttl};
+use super::{Alarm, CheckName, CloudName, Fqdn, Reason, RecordType, RegionName, ServiceName, Ttl};
 
 /// A region's state. See the diagram in `core`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +61,32 @@ pub struct Status {
     pub uptime_s: u64,
     /// Every service, in the order configured.
     pub services: Vec<ServiceStatus>,
+    /// What is alarmed of the daemon itself: its journal, its keys, its clock.
+    pub alarms: Vec<AlarmStatus>,
+    /// Where transitions, plans and writes are kept.
+    pub journal: JournalStatus,
+    /// The accounts, by name.
+    pub clouds: Vec<CloudStatus>,
+}
+
+/// The journal at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JournalStatus {
+    /// Whether what happens is kept on disk.
+    pub writable: bool,
+    /// Why it is not, and what to do.
+    pub trouble: Option<String>,
+    /// Entries that are lost since the start, because there was no room for them anywhere.
+    pub lost: u64,
+}
+
+/// An account at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CloudStatus {
+    /// Its name.
+    pub name: CloudName,
+    /// When its keys end, in Unix seconds; absent for keys that do not end, and before any were needed.
+    pub keys_expire: Option<u64>,
 }
 
 /// One service at one moment.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::model::{
-    Alarm, AlarmStatus, CheckName, CheckStatus, Fqdn, HeldStatus, Liveness, Reason, RecordStatus, RecordType,
-    RegionName, RegionStatus, ServiceName, ServiceStatus, Status, Ttl,
+    Alarm, AlarmStatus, CheckName, CheckStatus, CloudName, CloudStatus, Fqdn, HeldStatus, JournalStatus,
+    Liveness, Reason, RecordStatus, RecordType, RegionName, RegionStatus, ServiceName, ServiceStatus, Status,
+    Ttl,
 };
 
 /// Service `demo`: region1 is up and published, region2 is as told and is not.
@@ -45,6 +46,12 @@ pub(crate) fn status(region2: Liveness) -> Status {
                 message: "region2 has no EIP".into(),
             }],
         }],
+        alarms: vec![AlarmStatus { alarm: Alarm::Journal, region: None, message: "the disk is full".into() }],
+        journal: JournalStatus { writable: false, trouble: Some("the disk is full".into()), lost: 2 },
+        clouds: vec![
+            CloudStatus { name: CloudName::parse("main").unwrap(), keys_expire: Some(1_800_000_000) },
+            CloudStatus { name: CloudName::parse("other").unwrap(), keys_expire: None },
+        ],
     }
 }
 

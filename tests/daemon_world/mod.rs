@@ -48,11 +48,20 @@ pub(crate) struct World {
     daemon: Option<Process>,
 }
 
+/// What came of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reloaded {
+    Taken,
+    Refused,
+}
+
 /// What a person sees who looks now.
 #[derive(Debug)]
 pub(crate) struct Now {
     /// The first service of `/api/v1/status`; null while nobody answers.
     pub(crate) service: Value,
+    /// What is alarmed of the daemon itself.
+    alarms: Value,
     /// What the zone answers.
     pub(crate) zone: BTreeSet<IpAddr>,
 }
@@ -66,7 +75,8 @@ impl World {
         let mut key =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(world.key_file()).unwrap();
         key.write_all(world.cloud.setup().secret_key.expose().as_bytes()).unwrap();
-        std::fs::write(world.config(), scene.configuration(&world.cloud, &world.key_file())).unwrap();
+        let text = scene.configuration(&world.cloud, &world.key_file(), &world.state_dir());
+        std::fs::write(world.config(), text).unwrap();
         world
     }
 
@@ -88,6 +98,20 @@ impl World {
         let mut command = self.command("run", arguments);
         command.envs(environment.iter().copied());
         self.daemon = Some(Process::start(command).await);
+    }
+
+    /// Starts the daemon in a shell that does something first, such as to limit itself.
+    pub(crate) async fn run_under(&mut self, first: &str) {
+        let daemon = self.command("run", &[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{first}; exec \"$@\""), "sh"]);
+        command.arg(daemon.get_program()).args(daemon.get_args());
+        self.daemon = Some(Process::start(command).await);
+    }
+
+    /// The daemon's process.
+    pub(crate) fn process_id(&self) -> String {
+        self.daemon().id()
     }
 
     /// A command of the binary with this world's configuration.
@@ -122,6 +146,11 @@ impl World {
         self.folder.path().join("pointsman.toml")
     }
 
+    /// Where the daemon keeps its journal.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
     fn key_file(&self) -> PathBuf {
         self.folder.path().join("secret.key")
     }
@@ -151,10 +180,9 @@ impl World {
 
     pub(crate) async fn now(&self) -> Now {
         let answer = self.get("/api/v1/status").await;
-        let service = answer.map_or(Value::Null, |(_, body)| {
-            serde_json::from_str::<Value>(&body).unwrap()["services"][0].take()
-        });
-        Now { service, zone: self.cloud.zone_values().into_iter().collect() }
+        let status = answer.map_or(Value::Null, |(_, body)| serde_json::from_str(&body).unwrap());
+        let (service, alarms) = (status["services"][0].clone(), status["alarms"].clone());
+        Now { service, alarms, zone: self.cloud.zone_values().into_iter().collect() }
     }
 
     /// Asks the daemon's read-only side: the status and the body; none when it does not answer.
@@ -166,6 +194,43 @@ impl World {
     pub(crate) async fn faults_are_used_up(&self) -> bool {
         let api: SocketAddr = self.cloud.endpoint().trim_start_matches("http://").parse().unwrap();
         get(api, "/sim/faults").await.unwrap().1 == "[]"
+    }
+
+    /// Everything that it shows to Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        self.get("/metrics").await.unwrap().1
+    }
+
+    /// Adds to the end of the configuration.
+    pub(crate) fn add_to_config(&self, more: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), text + more).unwrap();
+    }
+
+    /// Sends SIGHUP, and waits until the daemon has taken the configuration, or has refused it.
+    pub(crate) async fn reload(&self) -> Reloaded {
+        let answers = |log: &str| {
+            ["reloaded the configuration", "refused to reload"].map(|answer| log.matches(answer).count())
+        };
+        let before = answers(&self.log());
+        self.signal("HUP");
+        let end = instant_now() + DEADLINE;
+        loop {
+            let [taken, refused] = answers(&self.log());
+            if taken > before[0] {
+                return Reloaded::Taken;
+            }
+            if refused > before[1] {
+                return Reloaded::Refused;
+            }
+            assert!(instant_now() < end, "no answer to SIGHUP:\n{}", self.log());
+            sleep(BLINK).await;
+        }
+    }
+
+    /// Sends a signal and goes on.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.daemon().signal(signal);
     }
 
     /// Everything that the daemon said so far.
@@ -238,6 +303,11 @@ impl Now {
     pub(crate) fn alarmed(&self, alarm: &str, region: Option<&str>) -> bool {
         let alarms = self.service["alarms"].as_array();
         alarms.is_some_and(|all| all.iter().any(|it| it["alarm"] == alarm && it["region"].as_str() == region))
+    }
+
+    /// Whether something of that name is alarmed of the daemon itself.
+    pub(crate) fn daemon_alarmed(&self, alarm: &str) -> bool {
+        self.alarms.as_array().is_some_and(|all| all.iter().any(|it| it["alarm"] == alarm))
     }
 
     /// Both regions are up, the zone holds what is wanted, and nothing is alarmed.

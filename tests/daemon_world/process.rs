@@ -53,12 +53,21 @@ impl Process {
         self.said.lock().unwrap().clone()
     }
 
-    /// Sends a signal and waits for the end.
-    pub(super) async fn end(&mut self, signal: &str) -> (ExitStatus, Duration) {
-        let began = instant_now();
+    pub(super) fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// Sends a signal.
+    pub(super) fn signal(&self, signal: &str) {
         // The shell's own `kill` is there wherever a shell is, and none of our dependencies sends signals.
         let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Sends a signal and waits for the end.
+    pub(super) async fn end(&mut self, signal: &str) -> (ExitStatus, Duration) {
+        let began = instant_now();
+        self.signal(signal);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let took = began.elapsed();

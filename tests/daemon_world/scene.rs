@@ -58,7 +58,7 @@ impl Scene {
 
     /// Looks are frequent once something is amiss; their timeout is long, so that a busy machine is not taken for
     /// a dead region.
-    pub(super) fn configuration(&self, cloud: &SimulatedCloud, key_file: &Path) -> String {
+    pub(super) fn configuration(&self, cloud: &SimulatedCloud, key_file: &Path, state: &Path) -> String {
         let setup = cloud.setup();
         let Self { daemon, service, checks, .. } = self;
         let from_file =
@@ -66,10 +66,12 @@ impl Scene {
         let credentials = self.credentials.map_or(from_file, str::to_owned);
         let (at, home) = (cloud.endpoint(), &setup.regions[0].cloud_region);
         let (zone, record) = (&setup.zone, &setup.record);
+        let state = state.display();
         let mut text = format!(
             r#"
 [daemon]
 listen = "127.0.0.1:0"
+state_dir = "{state}"
 resync = "1s"
 {daemon}
 

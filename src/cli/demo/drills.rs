@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Scenario;
 use super::report::Report;
 use super::stage::{Stage, Timing};
-use super::timeline;
 use crate::clock::instant_now;
 use crate::core::Effect;
 use crate::daemon::Event;
@@ -62,7 +61,7 @@ pub(super) async fn play(stage: &mut Stage, scenario: Scenario) -> anyhow::Resul
 }
 
 async fn both_serve(stage: &mut Stage, report: &mut Report) -> anyhow::Result<bool> {
-    timeline::act(stage.now(), "both regions serve; pointsman has just been started")?;
+    stage.act(stage.now(), "both regions serve; pointsman has just been started")?;
     let began = stage.now();
     let up = |stage: &Stage| both_are(stage, Liveness::Up) && stage.zone_holds(&["region1", "region2"]);
     let seen = stage.until(PATIENCE, up).await?;
@@ -86,7 +85,7 @@ async fn region_dies_and_returns(
 ) -> anyhow::Result<()> {
     stage.watch(Duration::from_secs(1)).await?;
     let broken = stage.now();
-    timeline::act(broken, what_breaks(scenario))?;
+    stage.act(broken, what_breaks(scenario))?;
     break_region(stage, scenario, "region1").await?;
 
     let left = stage.until(PATIENCE, |stage| stage.zone_holds(&["region2"])).await?;
@@ -115,7 +114,7 @@ async fn region_dies_and_returns(
     stage.watch(Duration::from_secs(2)).await?;
 
     let mended = stage.now();
-    timeline::act(mended, "region1 returns: what was broken works again")?;
+    stage.act(mended, "region1 returns: what was broken works again")?;
     mend_region(stage, "region1").await?;
     let back = stage.until(PATIENCE, |stage| stage.zone_holds(&["region1", "region2"])).await?;
     let wait = took(mended, back);
@@ -145,12 +144,12 @@ fn against_the_bound(stage: &Stage, broken: Moment, left: Moment, report: &mut R
         Event::Looked(look) if matches!(look.outcome, Outcome::Fail(_)) && look.started >= broken => {
             Some(look)
         }
-        Event::Looked(_) | Event::Effect(_) | Event::Reported(_) => None,
+        Event::Looked(_) | Event::Effect(_) | Event::Reported { .. } => None,
     });
     let fails: Vec<_> = fails.filter(|look| look.started <= left).collect();
     let planned = stage.past.iter().find_map(|(at, event)| match event {
         Event::Effect(Effect::Apply(_)) if *at >= broken => Some(*at),
-        Event::Effect(_) | Event::Looked(_) | Event::Reported(_) => None,
+        Event::Effect(_) | Event::Looked(_) | Event::Reported { .. } => None,
     });
     let Some(first) = fails.iter().map(|look| look.started).min() else { return };
     let Some(planned) = planned else { return };
@@ -193,7 +192,7 @@ async fn failed_backends(stage: &Stage, report: &mut Report) {
 async fn all_down(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     stage.watch(Duration::from_secs(1)).await?;
     let broken = stage.now();
-    timeline::act(broken, "every region dies: no cluster runs, no endpoint answers")?;
+    stage.act(broken, "every region dies: no cluster runs, no endpoint answers")?;
     for region in ["region1", "region2"] {
         break_region(stage, Scenario::ClusterDown, region).await?;
     }
@@ -204,7 +203,7 @@ async fn all_down(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> 
     report.step("nothing is emptied", "2 EIPs in the zone, no write", whole(stage), None, held);
 
     let mended = stage.now();
-    timeline::act(mended, "the regions return")?;
+    stage.act(mended, "the regions return")?;
     for region in ["region1", "region2"] {
         mend_region(stage, region).await?;
     }
@@ -217,7 +216,7 @@ async fn all_down(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> 
 async fn api_outage(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     stage.watch(Duration::from_secs(1)).await?;
     let broken = stage.now();
-    timeline::act(broken, "the cloud's API breaks: every call is answered 503; the regions serve as ever")?;
+    stage.act(broken, "the cloud's API breaks: every call is answered 503; the regions serve as ever")?;
     for api in [Api::Iam, Api::Elb, Api::Eip, Api::Dns] {
         stage.cloud.fault(Fault::new(api, Trouble::Error { status: 503 }));
     }
@@ -232,7 +231,7 @@ async fn api_outage(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()
     report.step("no region is taken for dead", "both up", states, None, calm);
 
     let mended = stage.now();
-    timeline::act(mended, "the API is back")?;
+    stage.act(mended, "the API is back")?;
     stage.cloud.clear_faults();
     let clear = stage.until(PATIENCE, |stage| stage.alarms.is_empty()).await?;
     report.step("it sees again", "no alarm", alarms(stage), took(mended, clear), clear.is_some());
@@ -244,14 +243,14 @@ async fn flap(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     for flap in 1..=FLAPS {
         stage.watch(Duration::from_millis(500)).await?;
         let broken = stage.now();
-        timeline::act(broken, "region1's endpoint answers 503")?;
+        stage.act(broken, "region1's endpoint answers 503")?;
         break_region(stage, Scenario::Endpoint503, "region1").await?;
         let left = stage.until(PATIENCE, |stage| stage.zone_holds(&["region2"])).await?;
         let step = format!("fall {flap}: region1 leaves");
         report.step(step, "the zone holds EIP 2 alone", zone(stage), took(broken, left), left.is_some());
 
         let mended = stage.now();
-        timeline::act(mended, "region1's endpoint answers 200")?;
+        stage.act(mended, "region1's endpoint answers 200")?;
         mend_region(stage, "region1").await?;
         let back = stage.until(least + PATIENCE, |stage| stage.zone_holds(&["region1", "region2"])).await?;
         let wait = took(mended, back);

@@ -53,7 +53,7 @@ pub(super) struct Stage {
     pub(super) alarms: Vec<(Alarm, Option<RegionName>)>,
     events: broadcast::Receiver<(Moment, Event)>,
     told: mpsc::Receiver<Sample>,
-    tasks: JoinSet<anyhow::Result<()>>,
+    tasks: JoinSet<()>,
     stop: CancellationToken,
     scratch: PathBuf,
 }
@@ -86,10 +86,9 @@ impl Stage {
         let (asking, stopping) = (client.clone(), stop.clone());
         tasks.spawn(async move {
             stopping.run_until_cancelled(asking.keep_asking(clock, samples)).await;
-            Ok(())
         });
         let stopping = stop.clone();
-        tasks.spawn(async move { daemon.run(stopping).await.map_err(anyhow::Error::from) });
+        tasks.spawn(daemon.run(stopping));
 
         let name = cloud.setup().record.trim_end_matches('.');
         let zone = cloud.dns_address();
@@ -155,7 +154,7 @@ impl Stage {
                 return Ok(None);
             }
             if let Some(ended) = self.tasks.try_join_next() {
-                ended.context("the daemon broke")??;
+                ended.context("the daemon broke")?;
                 anyhow::bail!("the daemon ended although nobody stopped it");
             }
             sleep(BLINK).await;
@@ -174,7 +173,7 @@ impl Stage {
         loop {
             match self.events.try_recv() {
                 Ok((at, event)) => {
-                    timeline::tell(at, &event)?;
+                    timeline::tell(self.clock.since_start(at), &event)?;
                     self.note(&event);
                     self.past.push((at, event));
                 }
@@ -200,8 +199,13 @@ impl Stage {
             }
             Event::Effect(Effect::Apply(_) | Effect::Pace { .. } | Effect::Held { .. })
             | Event::Looked(_)
-            | Event::Reported(_) => {}
+            | Event::Reported { .. } => {}
         }
+    }
+
+    /// Says what the demo does to the world.
+    pub(super) fn act(&self, at: Moment, text: &str) -> std::io::Result<()> {
+        timeline::act(self.clock.since_start(at), text)
     }
 
     /// The region's state as last told.
@@ -213,11 +217,7 @@ impl Stage {
     /// How many writes were sent so far.
     pub(super) fn writes(&self) -> usize {
         let sent = |(_, event): &&(Moment, Event)| {
-            if let Event::Reported(reported) = event {
-                matches!(reported.report, Report::Sent { .. })
-            } else {
-                false
-            }
+            matches!(event, Event::Reported { report: Report::Sent { .. }, .. })
         };
         self.past.iter().filter(sent).count()
     }
@@ -266,6 +266,7 @@ fn configuration(cloud: &SimulatedCloud, timing: Timing, scratch: &Path) -> anyh
         r#"
 [daemon]
 listen = "127.0.0.1:0"
+state_dir = "{state}"
 resync = "10s"
 
 [cloud.main]
@@ -308,6 +309,7 @@ kind = "eip"
 "#,
         key = setup.access_key,
         file = key_file.display(),
+        state = scratch.join("state").display(),
         zone = setup.zone,
         record = setup.record,
         interval = timing.interval.as_millis(),

@@ -1,13 +1,15 @@
-//! What happens, as it happens: a line each on stdout, in colour on a terminal, for a person to enjoy.
+//! What happens, as it happens: a line each on stdout, in colour on a terminal, for a person to enjoy. Times are since the
+//! daemon's start.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anstyle::Style;
 
 use crate::cli::style::{BAD, CARE, DIM, GOOD, STRONG};
 use crate::core::{Effect, Plan, Report, WriteResult};
 use crate::daemon::Event;
-use crate::model::{Liveness, Moment};
+use crate::model::Liveness;
 
 /// The column of times and the column of who speaks, in characters.
 const TIME: usize = 7;
@@ -19,20 +21,20 @@ pub(super) fn say(text: impl std::fmt::Display) -> io::Result<()> {
 }
 
 /// Something that the demo does to the world.
-pub(super) fn act(now: Moment, text: &str) -> io::Result<()> {
-    line(now, "you", STRONG, text)
+pub(super) fn act(at: Duration, text: &str) -> io::Result<()> {
+    line(at, "you", STRONG, text)
 }
 
 /// Something that the daemon did; most looks are not worth a line.
-pub(super) fn tell(now: Moment, event: &Event) -> io::Result<()> {
+pub(super) fn tell(at: Duration, event: &Event) -> io::Result<()> {
     match event {
         Event::Looked(_) => Ok(()),
-        Event::Effect(effect) => effect_line(now, effect),
-        Event::Reported(reported) => report_line(now, &reported.report),
+        Event::Effect(effect) => effect_line(at, effect),
+        Event::Reported { report, .. } => report_line(at, report),
     }
 }
 
-fn effect_line(now: Moment, effect: &Effect) -> io::Result<()> {
+fn effect_line(at: Duration, effect: &Effect) -> io::Result<()> {
     match effect {
         Effect::Transition(t) => {
             let style = match t.to {
@@ -45,35 +47,35 @@ fn effect_line(now: Moment, effect: &Effect) -> io::Result<()> {
             let mut evidence = t.because.split("; ");
             let first = evidence.next().unwrap_or_default();
             let text = format!("{} → {style}{}{style:#}  {DIM}{first}{DIM:#}", t.from, t.to);
-            line(now, t.region.as_str(), STRONG, &text)?;
-            evidence.try_for_each(|more| line(now, "", STRONG, &format!("  {DIM}{more}{DIM:#}")))
+            line(at, t.region.as_str(), STRONG, &text)?;
+            evidence.try_for_each(|more| line(at, "", STRONG, &format!("  {DIM}{more}{DIM:#}")))
         }
         Effect::Apply(plan) => match changes(plan) {
-            Some(changes) => line(now, "plan", STRONG, &changes),
+            Some(changes) => line(at, "plan", STRONG, &changes),
             None => Ok(()),
         },
         Effect::Held { held, .. } => {
-            held.iter().try_for_each(|held| line(now, "guard", CARE, &format!("held by {held}")))
+            held.iter().try_for_each(|held| line(at, "guard", CARE, &format!("held by {held}")))
         }
         Effect::Alarm(alarm) if alarm.raised => {
-            line(now, "alarm", BAD, &format!("{}: {}", alarm.alarm, alarm.message))
+            line(at, "alarm", BAD, &format!("{}: {}", alarm.alarm, alarm.message))
         }
-        Effect::Alarm(alarm) => line(now, "alarm", GOOD, &format!("{} is over", alarm.alarm)),
+        Effect::Alarm(alarm) => line(at, "alarm", GOOD, &format!("{} is over", alarm.alarm)),
         Effect::Pace { .. } => Ok(()),
     }
 }
 
-fn report_line(now: Moment, report: &Report) -> io::Result<()> {
+fn report_line(at: Duration, report: &Report) -> io::Result<()> {
     match report {
         Report::Sent { set, .. } => {
             let values: Vec<String> = set.values().iter().map(ToString::to_string).collect();
-            line(now, "write", STRONG, &format!("the record set shall hold {}", values.join(", ")))
+            line(at, "write", STRONG, &format!("the record set shall hold {}", values.join(", ")))
         }
         Report::Written { result: WriteResult::Applied | WriteResult::Superseded, .. } => {
-            line(now, "write", DIM, "taken by the API")
+            line(at, "write", DIM, "taken by the API")
         }
-        Report::Written { message, .. } => line(now, "write", BAD, message),
-        Report::InForce { .. } => line(now, "write", GOOD, "in force, read back from the zone"),
+        Report::Written { message, .. } => line(at, "write", BAD, message),
+        Report::InForce { .. } => line(at, "write", GOOD, "in force, read back from the zone"),
         Report::Seen { .. }
         | Report::InSync
         | Report::DryRun { .. }
@@ -84,8 +86,8 @@ fn report_line(now: Moment, report: &Report) -> io::Result<()> {
     }
 }
 
-fn line(now: Moment, who: &str, style: Style, text: &str) -> io::Result<()> {
-    let seconds = now.since_start().as_secs_f64();
+fn line(at: Duration, who: &str, style: Style, text: &str) -> io::Result<()> {
+    let seconds = at.as_secs_f64();
     writeln!(anstream::stdout(), "{DIM}{seconds:TIME$.2}s{DIM:#}  {style}{who:WHO$}{style:#} {text}")
 }
 

@@ -13,8 +13,9 @@ use crate::clock::{Clock, instant_now};
 use crate::core::{Held, Plan, Reconciler, Report, Rule, Timing, WriteResult, WriteRules};
 use crate::daemon::wiring::{Wiring, WiringError};
 use crate::dns::Provider;
-use crate::dns::driver::{Driver, Reported};
+use crate::dns::driver::{Driver, Orders, Reported};
 use crate::model::{RecordSet, Service, WriteBudget, addresses_in_words};
+use crate::pulse::Pulses;
 
 /// How long is waited for the set to be in force: a zone settles within a minute or never, and a write whose answer is
 /// lost lands within one, too.
@@ -87,17 +88,13 @@ async fn carry_out(
 ) -> Result<Applied, ApplyError> {
     let rules = WriteRules { min_published: service.min_published, budget: BUDGET };
     let timing = Timing { resync: IN_FORCE_WITHIN };
+    let record = service.record.clone();
+    let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now());
     let (_newer, plans) = watch::channel(Some(plan));
+    let (_other, orders) = watch::channel(Orders { record, rules, timing, dry_run: false, provider });
     let (reports, mut reported) = mpsc::channel(REPORTS_MAX);
-    let driver = Driver {
-        service: service.name.clone(),
-        key: service.record.key.clone(),
-        reconciler: Reconciler::new(service.record.clone(), rules, timing, false, clock.now()),
-        provider,
-        plans,
-        reports,
-        clock,
-    };
+    let pulse = Pulses::new(clock).register("write");
+    let driver = Driver { service: service.name.clone(), reconciler, orders, plans, reports, clock, pulse };
     let mut story = Story::default();
     tokio::select! {
         () = driver.run(stop.clone()) => {
@@ -164,6 +161,8 @@ impl Story {
             Report::Written { result: WriteResult::Applied | WriteResult::Superseded, .. }
             | Report::Seen { .. }
             | Report::InForce { .. }
+            | Report::Drifted { .. }
+            | Report::Remember(_)
             | Report::DryRun { .. } => {}
         }
         None

@@ -1,0 +1,198 @@
+//! What there is to start so that a configuration runs, given what runs already.
+//!
+//! A start is a change from nothing. Everything that can fail is done here, before anything that runs is touched,
+//! so that a configuration which cannot be carried out is refused whole (RELOAD-OR-KEEP). What is configured as
+//! before is not prepared anew and will not be touched. Start at [`Layout::change_to`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::wiring::{AddressSource, Wiring, WiringError, check_key};
+use crate::config::{Config, LoadError};
+use crate::dns::Provider;
+use crate::huawei::{Account, Observe};
+use crate::model::{Check, CheckKey, CheckKind, Region, RegionName, Service, ServiceName};
+use crate::probe::{AddressFollower, Addresses, AddressesSeen, Looker};
+
+/// What runs: a configuration, and what was set up for it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layout {
+    /// None runs before the start.
+    config: Option<Arc<Config>>,
+    wiring: Arc<Wiring>,
+    /// Where each region can be reached, as its looks see it.
+    addresses: BTreeMap<(ServiceName, RegionName), watch::Receiver<Addresses>>,
+}
+
+/// Everything that has to be started, set up and idle; what it does not name goes on or, gone from the configuration,
+/// ends.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) config: Arc<Config>,
+    pub(super) services: Vec<ServiceChange>,
+    /// Every account, new or not.
+    pub(super) accounts: Vec<Account>,
+}
+
+#[derive(Debug)]
+pub(super) struct ServiceChange {
+    pub(super) service: Arc<Service>,
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) regions: Vec<RegionChange>,
+}
+
+#[derive(Debug)]
+pub(super) struct RegionChange {
+    pub(super) name: RegionName,
+    pub(super) addresses: AddressChange,
+    /// The checks to start; a running one of the same name ends.
+    pub(super) lookers: Vec<(Arc<CheckKey>, Check, Looker)>,
+}
+
+/// What becomes of the task that follows a region's addresses.
+#[derive(Debug)]
+pub(super) enum AddressChange {
+    /// It goes on, or there is still none.
+    Unchanged,
+    /// It ends, and this one starts; none for addresses that are fixed.
+    Now(Option<Box<AddressFollower>>),
+}
+
+/// Why a good configuration cannot take the place of the one that runs.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It cannot be read, or is not right.
+    #[error(transparent)]
+    Configuration(#[from] LoadError),
+    /// It changes what is settled when the process starts.
+    #[error("{key} cannot change while the daemon runs; restart it, or set it back to {was}")]
+    NeedsRestart {
+        /// Which key.
+        key: &'static str,
+        /// What it is while the daemon runs.
+        was: String,
+    },
+    /// Something that is configured cannot be set up.
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+impl ReloadError {
+    /// With all its causes, in one text.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+}
+
+impl Layout {
+    /// Sets up what `config` needs and does not have yet. Reads files that checks name; nothing that runs is touched.
+    ///
+    /// # Errors
+    /// When it changes what only a restart can change, or something cannot be set up.
+    pub(super) fn change_to(
+        &self,
+        config: Arc<Config>,
+        observe: &Observe,
+        seen: &mpsc::Sender<AddressesSeen>,
+    ) -> Result<(Self, Change), ReloadError> {
+        if let Some(before) = &self.config {
+            needs_no_restart(before, &config)?;
+        }
+        let wiring = Arc::new(self.wiring.renewed(&config, observe)?);
+        let before: BTreeMap<&ServiceName, &Arc<Service>> =
+            self.config.iter().flat_map(|c| &c.services).map(|service| (&service.name, service)).collect();
+        let mut addresses = BTreeMap::new();
+        let mut services = Vec::with_capacity(config.services.len());
+        for service in &config.services {
+            let mut regions = Vec::with_capacity(service.regions.len());
+            for region in &service.regions {
+                let before = before.get(&service.name).copied();
+                let (known, change) = self.region(before, service, region, &wiring, seen)?;
+                addresses.insert((service.name.clone(), region.name.clone()), known);
+                regions.push(change);
+            }
+            let provider = wiring.provider(&service.record.provider)?;
+            services.push(ServiceChange { service: Arc::clone(service), provider, regions });
+        }
+        let accounts = wiring.accounts();
+        let layout = Self { config: Some(Arc::clone(&config)), wiring, addresses };
+        Ok((layout, Change { config, services, accounts }))
+    }
+
+    fn region(
+        &self,
+        before: Option<&Arc<Service>>,
+        service: &Service,
+        region: &Region,
+        wiring: &Wiring,
+        seen: &mpsc::Sender<AddressesSeen>,
+    ) -> Result<(watch::Receiver<Addresses>, RegionChange), WiringError> {
+        let was = before
+            .filter(|before| before.record.key.record_type == service.record.key.record_type)
+            .and_then(|before| before.regions.iter().find(|was| was.name == region.name))
+            .filter(|was| was.elb == region.elb && was.addresses == region.addresses)
+            .filter(|was| followed_every(was) == followed_every(region))
+            .filter(|was| self.wiring.shares_views(wiring, was));
+        let known = self.addresses.get(&(service.name.clone(), region.name.clone()));
+        let (goes_on, known, addresses) = match (was, known) {
+            (Some(was), Some(known)) => (Some(was), known.clone(), AddressChange::Unchanged),
+            (None, _) | (_, None) => {
+                let AddressSource { follower, addresses } = wiring.addresses(service, region, seen)?;
+                (None, addresses, AddressChange::Now(follower.map(Box::new)))
+            }
+        };
+        let mut lookers = Vec::new();
+        for check in &region.checks {
+            let is_as_before =
+                goes_on.and_then(|was| was.checks.iter().find(|was| was.name == check.name)).is_some_and(
+                    |was| was == check && !reads_files(check) && wiring.shares_views(&self.wiring, region),
+                );
+            if !is_as_before {
+                let key = check_key(service, region, check);
+                let looker = wiring.looker(check, &key, &known)?;
+                lookers.push((key, check.clone(), looker));
+            }
+        }
+        Ok((known, RegionChange { name: region.name.clone(), addresses, lookers }))
+    }
+}
+
+fn needs_no_restart(before: &Config, after: &Config) -> Result<(), ReloadError> {
+    let (was, is) = (&before.daemon, &after.daemon);
+    let needs = |key, was: String| Err(ReloadError::NeedsRestart { key, was });
+    if was.listen != is.listen {
+        return needs("daemon.listen", was.listen.to_string());
+    }
+    if was.control != is.control {
+        return needs("daemon.control", was.control.display().to_string());
+    }
+    if was.state_dir != is.state_dir {
+        return needs("daemon.state_dir", was.state_dir.display().to_string());
+    }
+    if was.log.format != is.log.format {
+        return needs("daemon.log.format", was.log.format.as_str().to_owned());
+    }
+    Ok(())
+}
+
+/// How often the cloud is asked for the region's addresses, as far as its checks decide it.
+fn followed_every(region: &Region) -> Option<std::time::Duration> {
+    let asks_the_cloud = |check: &&Check| matches!(check.kind, CheckKind::Elb(_) | CheckKind::Eip(_));
+    region.checks.iter().filter(asks_the_cloud).map(|check| check.interval).min()
+}
+
+/// Whether the check reads files when it is set up: they may hold something else by now, which is what a reload is
+/// often for.
+fn reads_files(check: &Check) -> bool {
+    match &check.kind {
+        CheckKind::Http(http) => http.tls.ca_file.is_some() || http.tls.client_cert.is_some(),
+        CheckKind::Tcp(_) | CheckKind::Elb(_) | CheckKind::Eip(_) => false,
+    }
+}

@@ -1,0 +1,270 @@
+//! What runs for the configuration: one task a check, one a region whose addresses are followed, one a record set.
+//!
+//! Each has a guard that ends it when dropped, and each is supervised. A change starts what is new, ends what is
+//! gone, and leaves the rest alone, timers and all. The core's wishes, plans and paces, reach the tasks from here.
+//! Nothing waits. Start at [`Roster::apply`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::change::{AddressChange, Change, RegionChange, ServiceChange};
+use super::memory::Recollection;
+use super::supervise::supervised;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::core::{Plan, Reconciler, Timing, WriteRules};
+use crate::dns::driver::{Driver, Orders, Reported};
+use crate::model::{
+    Check, CheckKey, CheckName, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
+};
+use crate::probe::{AddressFollower, Looker, schedule};
+use crate::pulse::Pulses;
+
+/// Where what the tasks find goes, and what they live by.
+#[derive(Clone, Debug)]
+pub(super) struct Outlets {
+    pub(super) observations: mpsc::Sender<Observation>,
+    pub(super) reports: mpsc::Sender<Reported>,
+    pub(super) clock: Clock,
+    /// Tell whether the loops still turn.
+    pub(super) pulses: Pulses,
+    /// Ends every task.
+    pub(super) stop: CancellationToken,
+}
+
+/// Everything that runs.
+#[derive(Debug)]
+pub(super) struct Roster {
+    outlets: Outlets,
+    tasks: JoinSet<()>,
+    services: BTreeMap<ServiceName, ServiceTasks>,
+}
+
+#[derive(Debug)]
+struct ServiceTasks {
+    /// Dropped first, so that the driver knows why its plans end.
+    _driver: DropGuard,
+    record: RecordKey,
+    plan: watch::Sender<Option<Arc<Plan>>>,
+    orders: watch::Sender<Orders>,
+    regions: BTreeMap<RegionName, RegionTasks>,
+}
+
+#[derive(Debug)]
+struct RegionTasks {
+    pace: watch::Sender<Pace>,
+    follower: Option<DropGuard>,
+    checks: BTreeMap<CheckName, DropGuard>,
+}
+
+impl Default for RegionTasks {
+    fn default() -> Self {
+        Self { pace: watch::Sender::new(Pace::Normal), follower: None, checks: BTreeMap::new() }
+    }
+}
+
+impl Roster {
+    pub(super) fn new(outlets: Outlets) -> Self {
+        Self { outlets, tasks: JoinSet::new(), services: BTreeMap::new() }
+    }
+
+    /// Starts what the change brings, and ends what the configuration has no more. A record set whose writes are recollected
+    /// goes on from there.
+    pub(super) fn apply(&mut self, change: Change, recollections: &[Recollection]) {
+        let mut before = std::mem::take(&mut self.services);
+        for ServiceChange { service, provider, regions } in change.services {
+            let orders = orders(&change.config, &service, provider);
+            let going_on = before.remove(&service.name);
+            let mut tasks = match going_on.filter(|tasks| tasks.writes(&service)) {
+                Some(tasks) => {
+                    tasks.orders.send_if_modified(|running| {
+                        let differs = !running.is_the_same(&orders);
+                        if differs {
+                            *running = orders;
+                        }
+                        differs
+                    });
+                    tasks
+                }
+                None => self.start_service(&service, orders, recollections),
+            };
+            let mut regions_before = std::mem::take(&mut tasks.regions);
+            for region in regions {
+                let name = region.name.clone();
+                let going_on = regions_before.remove(&name).unwrap_or_default();
+                let configured = service.regions.iter().find(|configured| configured.name == name);
+                let checks = configured.map(|region| region.checks.as_slice()).unwrap_or_default();
+                tasks.regions.insert(name, self.change_region(going_on, region, checks, &service.name));
+            }
+            self.services.insert(service.name.clone(), tasks);
+        }
+        // What has ended by now is forgotten, so that reloads leave nothing behind.
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn change_region(
+        &mut self,
+        mut tasks: RegionTasks,
+        change: RegionChange,
+        checks: &[Check],
+        service: &ServiceName,
+    ) -> RegionTasks {
+        match change.addresses {
+            AddressChange::Unchanged => {}
+            AddressChange::Now(follower) => {
+                let name = format!("addresses of {service}/{}", change.name);
+                tasks.follower = follower.map(|follower| self.follow(name, *follower));
+            }
+        }
+        tasks.checks.retain(|name, _| checks.iter().any(|check| check.name == *name));
+        for (key, check, looker) in change.lookers {
+            let name = check.name.clone();
+            let guard = self.look(key, check, looker, tasks.pace.subscribe());
+            tasks.checks.insert(name, guard);
+        }
+        tasks
+    }
+
+    fn start_service(
+        &mut self,
+        service: &Arc<Service>,
+        orders: Orders,
+        recollections: &[Recollection],
+    ) -> ServiceTasks {
+        let recollection = recollections.iter().find(|it| *it.memory.service() == service.name);
+        let writes = recollection.and_then(|it| Some((it.gap, it.memory.writes(&service.record)?.clone())));
+        let started = self.outlets.clock.now();
+        let (plan, plans) = watch::channel(None);
+        let (orders, ordered) = watch::channel(orders);
+        let stop = self.outlets.stop.child_token();
+        let Outlets { reports, clock, pulses, .. } = self.outlets.clone();
+        let (name, ends) = (service.name.clone(), stop.clone());
+        let task = format!("record set of {name}");
+        self.tasks.spawn(supervised(task.clone(), stop.clone(), move || {
+            let Orders { record, rules, timing, dry_run, .. } = ordered.borrow().clone();
+            let now = clock.now();
+            let mut reconciler = Reconciler::new(record, rules, timing, dry_run, now);
+            if let Some((gap, writes)) = &writes {
+                reconciler.restore(now, *gap + now.since(started), writes);
+            }
+            let driver = Driver {
+                service: name.clone(),
+                reconciler,
+                orders: ordered.clone(),
+                plans: plans.clone(),
+                reports: reports.clone(),
+                clock,
+                pulse: pulses.register(task.clone()),
+            };
+            driver.run(ends.clone())
+        }));
+        ServiceTasks {
+            _driver: stop.drop_guard(),
+            record: service.record.key.clone(),
+            plan,
+            orders,
+            regions: BTreeMap::new(),
+        }
+    }
+
+    fn follow(&mut self, name: String, follower: AddressFollower) -> DropGuard {
+        let stop = self.outlets.stop.child_token();
+        // After a panic it goes on with what it knew: it holds what the looks read addresses from.
+        let follower = Arc::new(Mutex::new(follower));
+        let (pulses, ends) = (self.outlets.pulses.clone(), stop.clone());
+        self.tasks.spawn(supervised(name.clone(), stop.clone(), move || {
+            let (follower, ends) = (Arc::clone(&follower), ends.clone());
+            let pulse = pulses.register(name.clone());
+            async move {
+                let mut follower = follower.lock().await;
+                ends.run_until_cancelled(follower.run(pulse)).await;
+            }
+        }));
+        stop.drop_guard()
+    }
+
+    fn look(
+        &mut self,
+        key: Arc<CheckKey>,
+        check: Check,
+        looker: Looker,
+        pace: watch::Receiver<Pace>,
+    ) -> DropGuard {
+        let stop = self.outlets.stop.child_token();
+        let Outlets { observations, clock, pulses, .. } = self.outlets.clone();
+        let looker = Arc::new(Mutex::new(looker));
+        let ends = stop.clone();
+        let task = format!("check {key}");
+        self.tasks.spawn(supervised(task.clone(), stop.clone(), move || {
+            let (key, check, looker) = (Arc::clone(&key), check.clone(), Arc::clone(&looker));
+            let (pace, observations, ends) = (pace.clone(), observations.clone(), ends.clone());
+            let pulse = pulses.register(task.clone());
+            async move {
+                let phase = schedule::phase_of(&key.to_string());
+                let mut looker = looker.lock().await;
+                let scheduled = schedule::Scheduled {
+                    key,
+                    check,
+                    looker: &mut *looker,
+                    pace,
+                    observations,
+                    clock,
+                    phase,
+                    pulse,
+                };
+                schedule::run(scheduled, ends).await;
+            }
+        }));
+        stop.drop_guard()
+    }
+
+    /// Runs something beside them that belongs to no service, until everything ends.
+    pub(super) fn run_beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// The newest plan of a service.
+    pub(super) fn plan(&self, plan: &Arc<Plan>) {
+        if let Some(tasks) = self.services.get(&plan.service) {
+            tasks.plan.send_replace(Some(Arc::clone(plan)));
+        }
+    }
+
+    /// How fast a region is looked at from now on.
+    pub(super) fn pace(&self, service: &ServiceName, region: &RegionName, pace: Pace) {
+        if let Some(tasks) = self.services.get(service).and_then(|tasks| tasks.regions.get(region)) {
+            tasks.pace.send_replace(pace);
+        }
+    }
+
+    /// Asks all of them to end.
+    pub(super) fn stop(&self) {
+        self.outlets.stop.cancel();
+    }
+
+    /// Waits until one of them has ended; false when there is none left.
+    pub(super) async fn one_ended(&mut self) -> bool {
+        self.tasks.join_next().await.is_some()
+    }
+}
+
+impl ServiceTasks {
+    /// Whether its driver writes the record set that the service has.
+    fn writes(&self, service: &Service) -> bool {
+        self.record == service.record.key && self.orders.borrow().record.provider == service.record.provider
+    }
+}
+
+fn orders(config: &Config, service: &Service, provider: Arc<dyn crate::dns::Provider>) -> Orders {
+    Orders {
+        record: service.record.clone(),
+        rules: WriteRules { min_published: service.min_published, budget: service.write_budget },
+        timing: Timing { resync: config.daemon.resync },
+        dry_run: config.daemon.dry_run || service.dry_run,
+        provider,
+    }
+}

@@ -1,0 +1,149 @@
+//! RELOAD-OR-KEEP, and what a reload leaves alone.
+#![cfg(test)] // makes clippy take the helpers below for tests too
+
+mod daemon_world;
+
+use daemon_world::{EIP1, EIP2, FOREIGN, Now, Reloaded, Scene, World};
+use serde_json::json;
+
+/// A service whose one region nobody serves, over an address of its own.
+const ANOTHER: &str = r#"
+[[service]]
+name = "another"
+domain = "another.localdev.me"
+dns = "private"
+[[service.check]]
+name = "port"
+kind = "tcp"
+port = 9
+[[service.region]]
+name = "nowhere"
+address = ["127.0.9.9"]
+"#;
+
+/// A row of failures so long that no test sees its end.
+fn patient() -> Scene {
+    Scene { service: "fall = 60", ..Scene::with_a_foreign_value() }
+}
+
+fn row(now: &Now) -> u64 {
+    now.check("region1", "web")["run"].as_u64().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_adds_a_service_keeps_the_counts_of_all_others() {
+    let world = World::watched(patient()).await;
+    world.break_region("region1").await;
+    let failing = |now: &Now| now.check("region1", "web")["last"] == "fail" && row(now) >= 4;
+    world.until("web fails some times in a row", failing).await;
+    let before = row(&world.now().await);
+
+    world.add_to_config(ANOTHER);
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    let after = world.now().await;
+    assert!(after.check("region1", "web")["last"] == "fail" && row(&after) >= before, "{after:#?}");
+    assert_eq!(after.liveness("region1"), "suspect");
+    let metrics = world.metrics().await;
+    assert!(metrics.contains(r#"service="another""#), "the new one is not shown:\n{metrics}");
+
+    world.edit_config(ANOTHER, "");
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    let metrics = world.metrics().await;
+    assert!(!metrics.contains(r#"service="another""#), "the old one is still shown:\n{metrics}");
+    assert!(row(&world.now().await) >= before);
+    assert_eq!(world.writes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_is_no_good_is_refused_with_its_line_and_the_running_one_goes_on() {
+    let world = World::watched(Scene::with_a_foreign_value()).await;
+    world.edit_config("fall = 3", "fal = 3");
+    assert_eq!(world.reload().await, Reloaded::Refused);
+    let log = world.log();
+    assert!(log.contains("pointsman.toml:") && log.contains("fal") && log.contains("fall"), "{log}");
+    let is = |metrics: &str, value| {
+        metrics.lines().any(|line| line == format!("pointsman_config_last_reload_success {value}"))
+    };
+    assert!(is(&world.metrics().await, 0));
+
+    world.break_region("region1").await;
+    world.until("region1 has left", |now| now.zone_holds(&[EIP2, FOREIGN])).await;
+    world.edit_config("fal = 3", "fall = 3");
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    assert!(is(&world.metrics().await, 1));
+    assert_eq!(world.now().await.liveness("region1"), "down", "a reload forgets no verdict");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_a_restart_can_change_refuses_the_reload_whole() {
+    let world = World::watched(Scene::new()).await;
+    let state = world.state_dir().display().to_string();
+    world.edit_config(&state, &format!("{state}-elsewhere"));
+    world.add_to_config(ANOTHER);
+    assert_eq!(world.reload().await, Reloaded::Refused);
+    let log = world.log();
+    assert!(log.contains("daemon.state_dir cannot change while the daemon runs"), "{log}");
+    assert!(!world.metrics().await.contains(r#"service="another""#), "half of it was applied");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_that_leaves_the_configuration_stays_in_the_record_set_and_is_watched_no_more() {
+    let world = World::watched(Scene::with_a_foreign_value()).await;
+    let text = std::fs::read_to_string(world.config()).unwrap();
+    let table = text.split("[[service.region]]").find(|table| table.contains("\"region1\"")).unwrap();
+    world.edit_config(&format!("[[service.region]]{table}"), "");
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    let gone = |now: &Now| now.region("region1").is_null() && now.service["record_set"]["in_sync"] == true;
+    world.until("region1 is gone", gone).await;
+    let now = world.now().await;
+    assert!(now.zone_holds(&[EIP1, EIP2, FOREIGN]), "{now:#?}");
+    assert_eq!(now.service["record_set"]["foreign"], json!([EIP1, FOREIGN]), "it is nobody's of ours now");
+    assert!(!world.metrics().await.contains(r#"region="region1""#));
+
+    world.add_to_config(&format!("[[service.region]]{table}"));
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    world.until("region1 is watched again", Now::all_well).await;
+    assert_eq!(world.writes(), 0, "{:#?}", world.cloud.history());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_check_is_looked_at_as_it_is_now() {
+    let world = World::watched(Scene::with_a_foreign_value()).await;
+    world.edit_config(
+        "name = \"web\"\nkind = \"http\"",
+        "name = \"web\"\nkind = \"http\"\nexpect_status = [418]",
+    );
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    world
+        .until("both fail, and stay", |now| {
+            ["region1", "region2"].iter().all(|region| now.check(region, "web")["reason"] == "status")
+                && now.alarmed("all_down", None)
+        })
+        .await;
+    assert!(world.now().await.zone_holds(&[EIP1, EIP2, FOREIGN]));
+    assert_eq!(world.writes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_level_of_the_log_follows_the_configuration() {
+    let world = World::watched(Scene { daemon: "log = { level = \"info\" }", ..Scene::new() }).await;
+    assert!(!world.log().contains("DEBUG"));
+    world.edit_config("level = \"info\"", "level = \"debug\"");
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    world.until("looks are told of", |_| world.log().contains("DEBUG")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigusr1_logs_the_whole_state() {
+    let world = World::watched(Scene::with_a_foreign_value()).await;
+    world.signal("USR1");
+    world.until("the last check is told of", |_| world.log().contains("state of region2/eip")).await;
+    let log = world.log();
+    for part in [
+        "state of demo.localdev.me. A: holds 127.0.1.10, 127.0.2.20, 192.0.2.99",
+        "state of region1: in, with",
+        "state of region1/web: ",
+    ] {
+        assert!(log.contains(part), "{part:?} in\n{log}");
+    }
+}
