@@ -84,7 +84,7 @@ fn a_reload_is_one_signal_whatever_the_systemd() {
     let (unit, older) = (Unit::read("pointsman.service"), Unit::read("pointsman-before-253.conf"));
     assert_eq!((unit.one("Type"), unit.one("NotifyAccess")), ("notify-reload", "main"));
     assert_eq!(unit.all("ExecReload").count(), 0);
-    assert_eq!((older.one("Type"), older.one("ExecReload")), ("notify", "/bin/kill -HUP $MAINPID"));
+    assert_eq!((older.one("Type"), older.one("ExecReload")), ("notify", "/bin/sh -c 'kill -HUP $MAINPID'"));
 }
 
 #[test]
