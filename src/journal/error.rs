@@ -25,7 +25,7 @@ pub enum JournalError {
     /// A newer program wrote it. It is left alone.
     #[error(
         "{path} is of version {found}, written by a newer pointsman, and this one knows versions up to {known}; \
-         run the newer one, or move the file away"
+         run the newer one, or move the file away with its -wal"
     )]
     Newer {
         /// The file.

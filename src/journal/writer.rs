@@ -191,8 +191,10 @@ mod tests {
             }
             Ok(store)
         });
-        (1..=500).for_each(|number| journal.record(entry(number)));
+        (1..=499).for_each(|number| journal.record(entry(number)));
+        let told = journal.record_and_tell(entry(500));
         journal.remember(vec![memory()]);
+        assert!(timeout(DEADLINE, told).await.unwrap().is_err(), "it said that it is on disk");
         until("it is in trouble", || journal.health().trouble.is_some());
         let trouble = journal.health().trouble.unwrap();
         (501..=1_000).for_each(|number| journal.record(entry(number)));
