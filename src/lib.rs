@@ -1,9 +1,9 @@
 //! Keeps a DNS name pointing at the regions that are alive.
 //!
 //! In the order that things flow: [`config`] says what to watch; [`probe`] looks; [`core`] decides, purely;
-//! [`dns`] acts through a provider; [`huawei`] is the cloud both talk to; [`journal`] remembers; [`daemon`] wires
-//! and supervises; [`admin`] shows; [`cli`] is what a person types; [`sim`] is a cloud to try it all on. The words they
-//! share are in [`model`].
+//! [`dns`] acts through a provider; [`huawei`] is the cloud both talk to; [`journal`] remembers; [`daemon`]
+//! wires and supervises; [`admin`] shows; [`cli`] is what a person types; [`sim`] is a cloud to try it all on.
+//! The words they share are in [`model`].
 //!
 //! [`core`]: mod@crate::core
 pub mod admin;
