@@ -6,6 +6,7 @@ use reqwest::{Client, Url};
 
 use super::agency::Agency;
 use super::budget::Budget;
+use super::cloud_clock::CloudClock;
 use super::credentials::{Credentials, Local};
 use super::keys::Keys;
 use super::project::Projects;
@@ -24,6 +25,7 @@ struct Shared {
     settings: Cloud,
     observe: Observe,
     http: Client,
+    clock: Arc<CloudClock>,
     keys: Keys,
     budget: Budget,
     projects: Projects,
@@ -63,13 +65,15 @@ impl Account {
     pub fn new(name: CloudName, settings: &Cloud, observe: Observe) -> Result<Self, AccountError> {
         let http = client::build().map_err(|source| AccountError::Http { cloud: name.clone(), source })?;
         let local = Local::new(Box::new(|name: &str| std::env::var(name).ok()));
-        let agency = Agency::new(http.clone(), settings.endpoints.metadata.as_deref());
+        let clock = Arc::new(CloudClock::new(name.clone()));
+        let agency = Agency::new(http.clone(), settings.endpoints.metadata.as_deref(), clock.clone());
         let account = Self {
             shared: Arc::new(Shared {
                 name,
                 settings: settings.clone(),
                 observe,
                 http,
+                clock,
                 keys: Keys::new(settings.credentials.clone(), local, agency),
                 budget: Budget::new(),
                 projects: Projects::default(),
@@ -92,7 +96,8 @@ impl Account {
     #[must_use]
     pub fn alarms(&self) -> Vec<(Alarm, String)> {
         let credentials = self.shared.keys.alarm().map(|message| (Alarm::Credentials, message));
-        credentials.into_iter().collect()
+        let clock = self.shared.clock.alarm().map(|message| (Alarm::ClockSkew, message));
+        credentials.into_iter().chain(clock).collect()
     }
 
     /// Where `api` is asked for things of a region.
@@ -140,6 +145,10 @@ impl Account {
 
     pub(super) fn http(&self) -> &Client {
         &self.shared.http
+    }
+
+    pub(super) fn clock(&self) -> &CloudClock {
+        &self.shared.clock
     }
 
     pub(super) fn keys(&self) -> &Keys {

@@ -1,7 +1,7 @@
 //! The temporary keys of this machine's agency: taken when first needed, renewed before they end.
 //!
 //! A renewal runs beside the calls, one at a time; only a call that has no good keys waits for it. One that
-//! fails leaves the old keys in use until they really end. Keys end by the wall clock, as the cloud counts;
+//! fails leaves the old keys in use until they really end. Keys end by the cloud's clock;
 //! pauses between requests are monotonic. Start at [`Agency::get`].
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::cloud_clock::CloudClock;
 use super::credentials::Credentials;
 use super::metadata::{Metadata, MetadataError};
 use super::retry::{doubled, spread};
-use crate::clock::{instant_now, wall_time};
+use crate::clock::instant_now;
 
 /// With less than this left, keys are renewed; as the vendor's SDK.
 const RENEW_BEFORE: Duration = Duration::from_secs(40 * 60);
@@ -58,6 +59,7 @@ pub(super) struct Agency {
 
 struct Shared {
     metadata: Metadata,
+    clock: Arc<CloudClock>,
     state: watch::Sender<State>,
 }
 
@@ -81,14 +83,14 @@ struct State {
 
 impl State {
     /// How long the keys are still good; none when there are none or they have ended.
-    fn left(&self, wall: Duration) -> Option<Duration> {
+    fn left(&self, cloud: Duration) -> Option<Duration> {
         let expires = self.keys.as_ref()?.expires?;
-        expires.checked_sub(wall).filter(|left| !left.is_zero())
+        expires.checked_sub(cloud).filter(|left| !left.is_zero())
     }
 
     /// A renewal is to begin.
-    fn is_due(&self, now: Instant, wall: Duration) -> bool {
-        let left = self.left(wall);
+    fn is_due(&self, now: Instant, cloud: Duration) -> bool {
+        let left = self.left(cloud);
         let longest = left.map_or(PAUSE_WITHOUT_KEYS_MAX, |left| (left / 4).clamp(PAUSE_MIN, PAUSE_MAX));
         let pause = match (left, self.failures) {
             (_, 1..) => doubled(PAUSE_MIN, self.failures - 1, longest),
@@ -102,17 +104,17 @@ impl State {
     }
 
     /// Whether a call has no reason to wait for the renewal under way.
-    fn is_settled(&self, now: Instant, wall: Duration) -> bool {
+    fn is_settled(&self, now: Instant, cloud: Duration) -> bool {
         let speaks = |last| now.saturating_duration_since(last) < PROBLEM_KEPT;
         !self.renewing
-            || !self.refused && self.left(wall).is_some()
+            || !self.refused && self.left(cloud).is_some()
             || self.problem.is_some() && self.last.is_some_and(speaks)
     }
 
     /// What a call gets that does not wait any longer.
-    fn outcome(&self, wall: Duration) -> Result<Arc<Credentials>, AgencyError> {
+    fn outcome(&self, cloud: Duration) -> Result<Arc<Credentials>, AgencyError> {
         match (&self.keys, &self.problem) {
-            (Some(keys), _) if self.left(wall).is_some() => Ok(keys.clone()),
+            (Some(keys), _) if self.left(cloud).is_some() => Ok(keys.clone()),
             (_, None) => Err(AgencyError::Waiting),
             (None, Some(problem)) => Err(AgencyError::Refused(problem.clone())),
             (Some(keys), Some(problem)) => {
@@ -133,20 +135,20 @@ impl State {
         (self.refused, self.failures, self.problem) = (false, 0, None);
     }
 
-    fn failed(&mut self, error: MetadataError, now: Instant) {
+    fn failed(&mut self, error: MetadataError, now: Instant, cloud: Duration) {
         self.failures = self.failures.saturating_add(1);
         self.problem = Some(Arc::new(error));
         let long_ago = self.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
-        if let Some(trouble) = self.trouble(wall_time()).filter(|_| self.keys.is_some() && long_ago) {
+        if let Some(trouble) = self.trouble(cloud).filter(|_| self.keys.is_some() && long_ago) {
             tracing::warn!("{trouble}");
             self.told = Some(now);
         }
     }
 
     /// What somebody should know while renewals fail.
-    fn trouble(&self, wall: Duration) -> Option<String> {
+    fn trouble(&self, cloud: Duration) -> Option<String> {
         let problem = self.problem.as_ref()?;
-        match self.outcome(wall) {
+        match self.outcome(cloud) {
             Err(error) => Some(error.to_string()),
             Ok(keys) => Some(format!(
                 "cannot renew the agency's keys: {problem}; the present ones are good until {}, then no call \
@@ -165,8 +167,9 @@ fn end_of(keys: &Credentials) -> Timestamp {
 
 impl Agency {
     /// No I/O here. `base` replaces the metadata service's own address.
-    pub(super) fn new(http: Client, base: Option<&str>) -> Self {
-        let shared = Shared { metadata: Metadata::new(http, base), state: watch::Sender::default() };
+    pub(super) fn new(http: Client, base: Option<&str>, clock: Arc<CloudClock>) -> Self {
+        let metadata = Metadata::new(http, base, clock.clone());
+        let shared = Shared { metadata, clock, state: watch::Sender::default() };
         Self { shared: Arc::new(shared), renewal: Mutex::default() }
     }
 
@@ -175,9 +178,9 @@ impl Agency {
     pub(super) async fn get(&self, deadline: Instant) -> Result<Arc<Credentials>, AgencyError> {
         let mut watched = self.shared.state.subscribe();
         self.renew_when_due();
-        let settled = |state: &State| state.is_settled(instant_now(), wall_time());
+        let settled = |state: &State| state.is_settled(instant_now(), self.shared.clock.now());
         let _ = timeout_at(deadline, watched.wait_for(settled)).await; // what there is by then, is told
-        self.shared.state.borrow().outcome(wall_time())
+        self.shared.state.borrow().outcome(self.shared.clock.now())
     }
 
     /// The cloud did not take these keys. They stay in use until there are others: the refusal may be a
@@ -197,7 +200,7 @@ impl Agency {
 
     /// What somebody should know: the keys cannot be renewed.
     pub(super) fn alarm(&self) -> Option<String> {
-        self.shared.state.borrow().trouble(wall_time())
+        self.shared.state.borrow().trouble(self.shared.clock.now())
     }
 
     fn renew_when_due(&self) {
@@ -205,7 +208,7 @@ impl Agency {
         while renewal.try_join_next().is_some() {}
         let begins = self.shared.state.send_if_modified(|state| {
             state.renewing &= !renewal.is_empty(); // one that panicked did not say that it is over
-            let due = state.is_due(instant_now(), wall_time());
+            let due = state.is_due(instant_now(), self.shared.clock.now());
             state.renewing |= due;
             due
         });
@@ -219,13 +222,13 @@ impl Agency {
 impl Shared {
     async fn renew(&self) {
         let got = self.metadata.keys().await;
-        let now = instant_now();
+        let (now, cloud) = (instant_now(), self.clock.now());
         self.state.send_modify(|state| {
             state.renewing = false;
             (state.last, state.chance) = (Some(now), rand::random());
             match got {
                 Ok(keys) => state.renewed(keys),
-                Err(error) => state.failed(error, now),
+                Err(error) => state.failed(error, now, cloud),
             }
         });
     }
@@ -234,6 +237,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::wall_time;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::account::Account;
 use super::budget::Share;
-use super::client::{Failure, Incoming, Outgoing, exchange};
+use super::client::{Failure, Incoming, exchange, http_date};
+use super::cloud_clock::other_time;
 use super::credentials::Credentials;
 use super::error::{Details, Effect};
 use super::error_body::ErrorBody;
@@ -28,13 +26,13 @@ const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) query: Vec<(&'static str, String)>,
-    api: Api,
-    region: String,
+    pub(super) api: Api,
+    pub(super) region: String,
     what: &'static str,
-    method: Method,
-    path: String,
-    body: Option<Vec<u8>>,
-    project: Option<Arc<str>>,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) project: Option<Arc<str>>,
 }
 
 /// A text as one segment of a path.
@@ -149,52 +147,24 @@ impl Account {
         }
     }
 
+    /// Sends it; and once more when it may have been refused for the time that it was signed at. A refusal
+    /// changes nothing, so that is safe for a write too.
     async fn attempt<T: DeserializeOwned>(&self, call: &Call, deadline: Instant) -> Result<T, ApiError> {
-        let Call { api, region, .. } = call;
         let keys = self.keys_for(call, deadline).await?;
-        let share = Share::of(*api, call.effect());
-        self.budget().admit(share, *api, region, deadline).await.map_err(|wait| {
-            let message = format!(
-                "not sent: our own request budget has no room for it for another {:.1} s, past its deadline",
-                wait.as_secs_f64()
-            );
-            call.error(
-                ApiErrorKind::Budget,
-                Details { message, retry_after: Some(wait), ..Details::default() },
-            )
-        })?;
-        let outgoing = self.prepare(call, &keys)?;
-        let host = outgoing.url.authority().to_owned();
-
-        let started = instant_now();
-        let outcome = exchange(self.http(), outgoing, deadline).await;
-        self.observed(&Finished {
-            cloud: self.name().clone(),
-            api: *api,
-            code: match &outcome {
-                Ok(answer) => answer.status.to_string(),
-                Err(failure) => failure.code().to_owned(),
-            },
-            duration: instant_now() - started,
-        });
-
-        let answer = outcome.map_err(|failure| match failure {
-            Failure::Connect { cause, .. } => {
-                call.failed(ApiErrorKind::Connect, format!("cannot connect to {host}: {cause}"))
+        let signed = self.clock().now();
+        let mut outcome = self.send(call, &keys, signed, deadline).await;
+        let refusal = outcome.as_ref().err().filter(|error| error.may_be_for_its_time());
+        if let Some(time) = refusal.and_then(|error| other_time(signed, error.server_time())) {
+            let again = self.send(call, &keys, time, deadline).await;
+            if again.as_ref().map_or_else(ApiError::tells_that_it_was_taken, |_| true) {
+                self.clock().taken(signed, time);
             }
-            Failure::Timeout => {
-                call.failed(ApiErrorKind::Timeout, format!("no answer of {host} before the deadline"))
+            if again.as_ref().err().is_none_or(|error| *error.kind() != ApiErrorKind::Budget) {
+                outcome = again; // else nothing was sent, and the refusal stands
             }
-            Failure::Broken { cause } => {
-                call.failed(ApiErrorKind::Broken, format!("the connection to {host} broke: {cause}"))
-            }
-            Failure::TooLarge { limit } => call.malformed(format!("it is longer than {limit} bytes")),
-        })?;
-        let outcome = read(call, &answer, &keys);
-        match &outcome {
-            Err(error) if error.is_throttle() => self.budget().throttled(*api, region, error.retry_after()),
-            Err(error) if error.is_credentials() => self.keys().forget(&keys),
-            Ok(_) | Err(_) => self.budget().answered(*api, region),
+        }
+        if outcome.as_ref().is_err_and(ApiError::is_credentials) {
+            self.keys().forget(&keys);
         }
         outcome
     }
@@ -209,71 +179,64 @@ impl Account {
         keys.map_err(|error| call.failed(ApiErrorKind::Credentials, error.to_string()))
     }
 
-    /// The request as it goes out, signed as of now.
-    fn prepare(&self, call: &Call, keys: &Credentials) -> Result<Outgoing, ApiError> {
-        let unusable = |why: String| call.failed(ApiErrorKind::Request, why);
-        let base =
-            self.endpoint(call.api, &call.region, keys).map_err(|error| unusable(error.to_string()))?;
-        let prefix = base.path().trim_end_matches('/');
-        let path = format!("{prefix}{}", call.path);
-        let query: Vec<(&str, &str)> = call.query.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    /// Sends it once, within the budget, signed as of `time`.
+    async fn send<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        keys: &Credentials,
+        time: Duration,
+        deadline: Instant,
+    ) -> Result<T, ApiError> {
+        let Call { api, region, .. } = call;
+        let share = Share::of(*api, call.effect());
+        self.budget().admit(share, *api, region, deadline).await.map_err(|wait| {
+            let message = format!(
+                "not sent: our own request budget has no room for it for another {:.1} s, past its deadline",
+                wait.as_secs_f64()
+            );
+            call.error(
+                ApiErrorKind::Budget,
+                Details { message, retry_after: Some(wait), ..Details::default() },
+            )
+        })?;
+        let outgoing = self.signed(call, keys, time)?;
+        let host = outgoing.url.authority().to_owned();
 
-        let mut headers: Vec<(&str, &str)> = Vec::new();
-        if call.body.is_some() {
-            headers.push(("Content-Type", "application/json"));
-        }
-        if let Some(project) = &call.project {
-            headers.push(("X-Project-Id", project));
-        } else if let Some(domain) = self.domain_id(keys) {
-            headers.push(("X-Domain-Id", domain));
-        }
-        if let Some(token) = &keys.security_token {
-            headers.push(("X-Security-Token", token.expose()));
-        }
-        let request = sign::Request {
-            method: call.method.as_str(),
-            host: base.authority(),
-            path: &path,
-            query: &query,
-            headers: &headers,
-            body: call.body.as_deref().unwrap_or_default(),
-        };
-        let signed = sign::sign(&request, &keys.access_key, &keys.secret_key, &date(wall_time()));
+        let started = instant_now();
+        let outcome = exchange(self.http(), outgoing, deadline).await;
+        let took = instant_now().saturating_duration_since(started);
+        self.observed(&Finished {
+            cloud: self.name().clone(),
+            api: *api,
+            code: match &outcome {
+                Ok(answer) => answer.status.to_string(),
+                Err(failure) => failure.code().to_owned(),
+            },
+            duration: took,
+        });
 
-        let mut url = format!("{}://{}{path}", base.scheme(), base.authority());
-        if !signed.query.is_empty() {
-            url.extend(["?", &signed.query]);
+        let answer = outcome.map_err(|failure| match failure {
+            Failure::Connect { cause, .. } => {
+                call.failed(ApiErrorKind::Connect, format!("cannot connect to {host}: {cause}"))
+            }
+            Failure::Timeout => {
+                call.failed(ApiErrorKind::Timeout, format!("no answer of {host} before the deadline"))
+            }
+            Failure::Broken { cause } => {
+                call.failed(ApiErrorKind::Broken, format!("the connection to {host} broke: {cause}"))
+            }
+            Failure::TooLarge { limit } => call.malformed(format!("it is longer than {limit} bytes")),
+        })?;
+        if let Some(date) = answer.date() {
+            self.clock().measured(took, date);
         }
-        let url = Url::parse(&url).map_err(|error| unusable(format!("cannot ask {url}: {error}")))?;
-        let added = signed.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let authorization = [(AUTHORIZATION.as_str(), signed.authorization.as_str())];
-        let headers = headers
-            .into_iter()
-            .chain(added)
-            .chain(authorization)
-            .map(|(name, value)| header(name, value))
-            .collect::<Option<_>>()
-            // Which one is not said: it may be the token.
-            .ok_or_else(|| {
-                unusable("a key, token or id has characters that no header can hold".to_owned())
-            })?;
-        Ok(Outgoing { method: call.method.clone(), url, headers, body: call.body.clone() })
+        let outcome = read(call, &answer, keys);
+        match &outcome {
+            Err(error) if error.is_throttle() => self.budget().throttled(*api, region, error.retry_after()),
+            Ok(_) | Err(_) => self.budget().answered(*api, region),
+        }
+        outcome
     }
-}
-
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true); // its Debug shows nothing, whoever prints the request
-    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
-}
-
-/// Wall time as a signature's date.
-fn date(wall: Duration) -> String {
-    timestamp(wall).strftime(sign::DATE_FORMAT).to_string()
-}
-
-fn timestamp(wall: Duration) -> Timestamp {
-    i64::try_from(wall.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// What an answer says: the object, or the error.
@@ -288,7 +251,7 @@ fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials)
         });
     }
     let body = ErrorBody::read(&answer.body);
-    let server_time = answer.header("date").and_then(http_date);
+    let server_time = answer.date();
     let details = Details {
         code: body.code.map(|code| keys.redact(code)),
         message: keys.redact(body.message),
@@ -299,14 +262,9 @@ fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials)
             (401 | 403, Some(server)) => skew(server, wall_time()),
             _ => None,
         },
+        server_time,
     };
     Err(call.error(ApiErrorKind::Status(answer.status), details))
-}
-
-/// An HTTP date, as time since 1970.
-fn http_date(text: &str) -> Option<Duration> {
-    static PARSER: DateTimeParser = DateTimeParser::new();
-    u64::try_from(PARSER.parse_timestamp(text).ok()?.as_second()).ok().map(Duration::from_secs)
 }
 
 /// A `Retry-After`: seconds, or a date, which is held against the server's own clock where it is told.
@@ -333,11 +291,6 @@ fn skew(server: Duration, ours: Duration) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_signatures_date_is_in_utc() {
-        assert_eq!(date(Duration::from_secs(1_795_508_100)), "20261124T081500Z");
-    }
 
     #[test]
     fn retry_after_may_be_seconds_or_a_date() {

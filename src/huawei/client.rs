@@ -4,6 +4,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use jiff::civil::DateTime;
+use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::tz::TimeZone;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Url};
@@ -64,6 +67,23 @@ impl Incoming {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
     }
+
+    /// When the server says that it answered, as time since 1970.
+    pub(super) fn date(&self) -> Option<Duration> {
+        self.header("date").and_then(http_date)
+    }
+}
+
+/// An HTTP date, in any of the three forms that there are, as time since 1970.
+pub(super) fn http_date(text: &str) -> Option<Duration> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    const OLD: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"];
+    let old = || {
+        let civil = OLD.iter().find_map(|form| DateTime::strptime(form, text).ok())?;
+        TimeZone::UTC.to_timestamp(civil).ok()
+    };
+    let timestamp = PARSER.parse_timestamp(text).ok().or_else(old)?;
+    u64::try_from(timestamp.as_second()).ok().map(Duration::from_secs)
 }
 
 /// Why there is no answer.
@@ -108,7 +128,9 @@ async fn send(client: &Client, outgoing: Outgoing) -> Result<Incoming, Failure> 
         request = request.body(body);
     }
     let mut answer = request.send().await.map_err(failure)?;
-    let mut body = Vec::new();
+    // In one piece where the length is told, so that no copies of it are left behind: it may hold keys.
+    let told = answer.content_length().and_then(|told| usize::try_from(told).ok());
+    let mut body = Vec::with_capacity(told.unwrap_or_default().min(BODY_MAX));
     while let Some(chunk) = answer.chunk().await.map_err(failure)? {
         if body.len() + chunk.len() > BODY_MAX {
             return Err(Failure::TooLarge { limit: BODY_MAX });
@@ -149,4 +171,27 @@ pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (**error).source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates_have_three_forms() {
+        let time = Some(Duration::from_secs(1_795_423_277));
+        for text in [
+            "Mon, 23 Nov 2026 08:41:17 GMT",
+            "Mon, 23 Nov 2026 08:41:17 +0000",
+            "Monday, 23-Nov-26 08:41:17 GMT",
+            "Mon Nov 23 08:41:17 2026",
+        ] {
+            assert_eq!(http_date(text), time, "{text}");
+        }
+        assert_eq!(http_date("Sun Nov  1 08:41:17 2026"), Some(Duration::from_secs(1_793_522_477)));
+        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
+        for text in ["", "now", "Thu, 01 Jan 1960 00:00:00 GMT"] {
+            assert_eq!(http_date(text), None, "{text}");
+        }
+    }
 }

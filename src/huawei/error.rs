@@ -32,6 +32,8 @@ pub(super) struct Details {
     pub(super) retry_after: Option<Duration>,
     /// A likely cause and what to do about it, for people.
     pub(super) hint: Option<String>,
+    /// The answer's `Date`, since 1970.
+    pub(super) server_time: Option<Duration>,
 }
 
 /// Whether a request only reads.
@@ -192,6 +194,21 @@ impl ApiError {
                 | ApiErrorKind::Timeout
                 | ApiErrorKind::Malformed => false,
             }
+    }
+
+    /// It was refused in a way that a request is whose signature's date is not the cloud's: 401 or 403.
+    pub(super) fn may_be_for_its_time(&self) -> bool {
+        matches!(self.status(), Some(401 | 403)) || self.is_credentials() && self.status().is_some()
+    }
+
+    /// There was an answer, and it is not about the signature.
+    pub(super) fn tells_that_it_was_taken(&self) -> bool {
+        self.status().is_some() && !self.may_be_for_its_time()
+    }
+
+    /// The cloud's time when it answered, since 1970, where it said so.
+    pub(super) fn server_time(&self) -> Option<Duration> {
+        self.0.details.server_time
     }
 
     fn code_starts(&self, prefix: &str) -> bool {

@@ -36,7 +36,7 @@ pub(super) struct Keys {
 struct Held {
     /// Keys of this machine.
     keys: Option<Arc<Credentials>>,
-    /// The agency is the source, until it has no keys or they are not taken.
+    /// The agency is the source, until it has no keys.
     of_agency: bool,
     /// The source last logged; keys that are read again from it are no news.
     logged: Option<String>,
@@ -93,9 +93,7 @@ impl Keys {
     /// These keys were not taken: look for others when next needed, as they may have been exchanged.
     pub(super) fn forget(&self, refused: &Arc<Credentials>) {
         self.agency.refused(refused);
-        let mut held = self.held();
-        held.of_agency = false;
-        held.keys.take_if(|keys| Arc::ptr_eq(keys, refused));
+        self.held().keys.take_if(|keys| Arc::ptr_eq(keys, refused));
     }
 
     /// The wall time since 1970 at which the keys end, where they do.
@@ -183,6 +181,8 @@ mod tests {
 
     use super::*;
     use crate::clock::instant_now;
+    use crate::huawei::cloud_clock::CloudClock;
+    use crate::model::CloudName;
 
     const FILE: &str = "[basic]\nak = FILEAK\nsk = secret\n";
 
@@ -196,8 +196,9 @@ mod tests {
         let pairs: BTreeMap<String, String> =
             variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let http = super::super::client::build().unwrap();
+        let clock = Arc::new(CloudClock::new(CloudName::parse("main").unwrap()));
         let local = Local::new(Box::new(move |name| pairs.get(name).cloned()));
-        Keys::new(from, local, Agency::new(http, Some("http://127.0.0.1:0")))
+        Keys::new(from, local, Agency::new(http, Some("http://127.0.0.1:0"), clock))
     }
 
     async fn access_key(keys: &Keys) -> String {

@@ -4,6 +4,7 @@
 //! the service says of keys is never shown, not even when it cannot be understood (SECRETS-STAY). Start at
 //! [`Metadata::keys`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,9 +17,10 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::client::{Failure, Incoming, Outgoing, exchange};
+use super::cloud_clock::CloudClock;
 use super::credentials::Credentials;
 use super::error_body::ErrorBody;
-use crate::clock::{instant_now, wall_time};
+use crate::clock::instant_now;
 use crate::model::Secret;
 
 /// Where every ECS finds its metadata service.
@@ -71,6 +73,7 @@ enum Token {
 pub(super) struct Metadata {
     http: Client,
     base: String,
+    clock: Arc<CloudClock>,
     token: Mutex<Token>,
 }
 
@@ -96,9 +99,9 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
 
 impl Metadata {
     /// The service at `base`, or where every ECS finds it.
-    pub(super) fn new(http: Client, base: Option<&str>) -> Self {
+    pub(super) fn new(http: Client, base: Option<&str>, clock: Arc<CloudClock>) -> Self {
         let base = base.unwrap_or(BASE).trim_end_matches('/').to_owned();
-        Self { http, base, token: Mutex::default() }
+        Self { http, base, clock, token: Mutex::default() }
     }
 
     /// Keys, as the service has them now. Takes four requests and 12 s at most.
@@ -117,7 +120,7 @@ impl Metadata {
             answer = self.security_key(&token).await?;
         }
         match answer.status {
-            200..300 => read(answer),
+            200..300 => read(answer, self.clock.now()),
             _ if says_no_agency(&answer) => Err(MetadataError::NoAgency),
             _ => Err(refused("keys", &answer, &token)),
         }
@@ -156,12 +159,18 @@ impl Metadata {
         let url = Url::parse(&url).map_err(|error| MetadataError::Endpoint(error.to_string()))?;
         let host = url.authority().to_owned();
         let outgoing = Outgoing { method, url, headers, body: None };
-        exchange(&self.http, outgoing, instant_now() + REQUEST_MAX).await.map_err(|failure| match failure {
+        let started = instant_now();
+        let outcome = exchange(&self.http, outgoing, started + REQUEST_MAX).await;
+        let answer = outcome.map_err(|failure| match failure {
             Failure::Connect { cause, .. } => MetadataError::Unreachable { host, cause },
             Failure::Timeout => MetadataError::Silent { host },
             Failure::Broken { cause } => MetadataError::Broken { host, cause },
             Failure::TooLarge { .. } => MetadataError::Malformed { what: "answer" },
-        })
+        })?;
+        if let Some(date) = answer.date() {
+            self.clock.measured(instant_now().saturating_duration_since(started), date);
+        }
+        Ok(answer)
     }
 }
 
@@ -187,7 +196,7 @@ fn refused(what: &'static str, answer: &Incoming, token: &Token) -> MetadataErro
     MetadataError::Status { what, status: answer.status, text }
 }
 
-fn read(answer: Incoming) -> Result<Credentials, MetadataError> {
+fn read(answer: Incoming, cloud_time: Duration) -> Result<Credentials, MetadataError> {
     let body = Zeroizing::new(answer.body);
     let malformed = || MetadataError::Malformed { what: "answer about keys" };
     // The parser's own words are dropped: they can quote the answer.
@@ -198,7 +207,7 @@ fn read(answer: Incoming) -> Result<Credentials, MetadataError> {
     }
     let ends = time(&expires_at).ok_or_else(malformed)?;
     let expires = Duration::try_from(ends.as_duration()).unwrap_or_default();
-    if expires <= wall_time() {
+    if expires <= cloud_time {
         return Err(MetadataError::Ended { ended: ends });
     }
     Ok(Credentials {
@@ -226,7 +235,10 @@ mod tests {
     use super::*;
 
     fn keys(body: &str) -> Result<Credentials, MetadataError> {
-        read(Incoming { status: 200, headers: HeaderMap::new(), body: body.into() })
+        read(
+            Incoming { status: 200, headers: HeaderMap::new(), body: body.into() },
+            crate::clock::wall_time(),
+        )
     }
 
     #[test]

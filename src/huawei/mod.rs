@@ -9,6 +9,7 @@ mod agency;
 mod budget;
 mod call;
 mod client;
+mod cloud_clock;
 mod credentials;
 mod dns;
 mod eip;
@@ -21,6 +22,7 @@ mod page;
 mod project;
 mod retry;
 pub mod sign;
+mod signed_request;
 mod wire;
 
 use std::fmt;

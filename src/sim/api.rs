@@ -17,7 +17,7 @@ use super::http::{Action, Reply, Request, converse, decode};
 use super::records::Fate;
 use super::signature::{self, KnownKey};
 use super::state::State;
-use super::{control, eip, elb, iam};
+use super::{control, eip, elb, iam, stamp};
 use crate::clock;
 
 /// Connections the API keeps at a time; a client keeps a handful.
@@ -37,13 +37,21 @@ pub(super) async fn serve(cloud: Arc<Cloud>, listener: TcpListener, stop: Cancel
                 if let Ok((stream, _)) = accepted {
                     let cloud = Arc::clone(&cloud);
                     connections.spawn(async move {
-                        converse(stream, |request| answer(&cloud, request)).await;
+                        converse(stream, |request| dated(&cloud, request)).await;
                     });
                 }
             }
         }
     }
     connections.shutdown().await;
+}
+
+/// The answer, with the cloud's own date.
+async fn dated(cloud: &Cloud, request: Request) -> Action {
+    match answer(cloud, request).await {
+        Action::Answer(reply) => Action::Answer(reply.header("Date", stamp::http(cloud.state().wall_time()))),
+        other @ (Action::Close | Action::Silence) => other,
+    }
 }
 
 async fn answer(cloud: &Cloud, request: Request) -> Action {
@@ -186,7 +194,8 @@ fn carry_out(
 ) -> Result<Reply, Refusal> {
     let state = &mut *cloud.state();
     if order.api == Api::Metadata {
-        return Ok(state.agency.answer(request));
+        let now = state.wall_time();
+        return Ok(state.agency.answer(request, now));
     }
     let caller = caller(cloud, state, request)?;
     let query = request.query();
@@ -209,7 +218,7 @@ fn carry_out(
 
 /// The access key that signed the request.
 fn caller(cloud: &Cloud, state: &State, request: &Request) -> Result<String, Refusal> {
-    let now = clock::wall_time();
+    let now = state.wall_time();
     let find = |access: &str| {
         if access == cloud.setup.access_key {
             return Some(KnownKey { secret: cloud.setup.secret_key.clone(), token: None });

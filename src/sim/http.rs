@@ -205,12 +205,14 @@ fn parse_head(buffer: &[u8]) -> io::Result<Option<(Request, usize, usize)>> {
 fn wire(reply: &Reply, keep_alive: bool, head_only: bool) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
     let fixed = [
-        ("Date", stamp::http(clock::wall_time())),
         ("Content-Length", reply.body.len().to_string()),
         ("Connection", if keep_alive { "keep-alive" } else { "close" }.to_owned()),
     ];
     for (name, value) in fixed.iter().chain(&reply.headers) {
         head.extend([name, ": ", value, "\r\n"]);
+    }
+    if !reply.headers.iter().any(|(name, _)| *name == "Date") {
+        head.extend(["Date: ", &stamp::http(clock::wall_time()), "\r\n"]);
     }
     head.push_str("\r\n");
     let mut bytes = head.into_bytes();

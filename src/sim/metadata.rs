@@ -8,7 +8,6 @@ use super::http::{Reply, Request};
 use super::setup::Setup;
 use super::signature::KnownKey;
 use super::{ids, stamp};
-use crate::clock;
 use crate::model::Secret;
 
 /// Tokens and temporary keys handed out so far.
@@ -44,7 +43,8 @@ impl Agency {
     }
 
     /// Answers `PUT /meta-data/latest/api/token` and `GET /openstack/latest/securitykey`.
-    pub(super) fn answer(&mut self, request: &Request) -> Reply {
+    /// `now` is wall time since 1970.
+    pub(super) fn answer(&mut self, request: &Request, now: Duration) -> Reply {
         match (request.method.as_str(), request.path.as_str()) {
             ("PUT", "/meta-data/latest/api/token") if self.gives_tokens => {
                 self.issued_tokens += 1;
@@ -52,7 +52,7 @@ impl Agency {
                 self.tokens.push(token.clone());
                 Reply::text(200, "text/plain", token)
             }
-            ("GET", "/openstack/latest/securitykey") => self.security_key(request),
+            ("GET", "/openstack/latest/securitykey") => self.security_key(request, now),
             _ => Reply::text(404, "text/plain", "404 Not Found\n"),
         }
     }
@@ -68,7 +68,7 @@ impl Agency {
         Some(good.key.clone())
     }
 
-    fn security_key(&mut self, request: &Request) -> Reply {
+    fn security_key(&mut self, request: &Request, now: Duration) -> Reply {
         let token = request.header("x-metadata-token");
         if self.gives_tokens && !token.is_some_and(|sent| self.tokens.iter().any(|known| known == sent)) {
             return Reply::text(401, "text/plain", "401 Unauthorized: invalid metadata token");
@@ -77,7 +77,6 @@ impl Agency {
             return Reply::text(401, "text/plain", "Please configure Cloud Service Agency first.");
         }
         // New keys are made when half of the time of the last ones is over, as the cloud does it: early.
-        let now = clock::wall_time();
         if self.keys.last().is_none_or(|key| key.ends < now + self.keys_last / 2) {
             let number = self.keys.len();
             self.keys.push(TemporaryKey {

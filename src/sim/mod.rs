@@ -33,6 +33,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -205,6 +206,12 @@ impl SimulatedCloud {
     /// There is no such record set, or the write is refused as one of the account's would be.
     pub fn write_as(&self, by: &str, values: &[IpAddr]) -> Result<(), SimError> {
         self.cloud.write_as(by, values.iter().map(ToString::to_string).collect())
+    }
+
+    /// Sets the cloud's clock so much ahead of this machine's, or behind when negative; at first they agree. It
+    /// is what signatures' dates and the ends of temporary keys are held against, and what answers are dated by.
+    pub fn set_clock(&self, ahead: SignedDuration) {
+        self.cloud.state().clock_ahead = ahead;
     }
 
     /// Makes every metadata token handed out so far worthless.

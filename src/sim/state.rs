@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::fault::{Api, Faults};
@@ -15,6 +16,7 @@ use super::records::Records;
 use super::region::EndpointState;
 use super::setup::{RegionSetup, Setup};
 use super::{ids, region::Path};
+use crate::clock;
 
 /// Everything that changes.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) struct State {
     pub(super) held: usize,
     /// How long health monitors take to notice.
     pub(super) notice: Duration,
+    /// The cloud's clock less the machine's.
+    pub(super) clock_ahead: SignedDuration,
 }
 
 /// One region: its load balancer and what stands behind it.
@@ -85,7 +89,15 @@ impl State {
             requests: BTreeMap::new(),
             held: 0,
             notice: setup.notice,
+            clock_ahead: SignedDuration::ZERO,
         }
+    }
+
+    /// What time it is in the cloud, since 1970: for signatures, the end of keys, and the `Date` of answers.
+    pub(super) fn wall_time(&self) -> Duration {
+        let wall = clock::wall_time();
+        let apart = self.clock_ahead.unsigned_abs();
+        if self.clock_ahead.is_negative() { wall.saturating_sub(apart) } else { wall.saturating_add(apart) }
     }
 
     /// The EIP bound to a load balancer.

@@ -1,5 +1,7 @@
 //! The sample answers, as files and as a server that gives them.
 
+pub(crate) mod metadata;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
