@@ -296,4 +296,20 @@ mod tests {
         let spread = State { failures: 3, chance: 0.0, ..held(HOUR, now, wall) };
         assert_eq!(due_after(&spread, now, wall, HOUR), Some(2));
     }
+
+    #[test]
+    fn a_call_waits_for_a_renewal_only_without_keys_and_without_a_reason_why() {
+        let (now, wall) = (instant_now(), wall_time());
+        let waits = |state: State| !State { renewing: true, ..state }.is_settled(now, wall);
+        let away = || Some(Arc::new(MetadataError::NoAgency));
+        let long_ago = now.checked_sub(2 * PROBLEM_KEPT);
+        assert!(waits(State::default()), "the first");
+        assert!(!waits(held(HOUR, now, wall)));
+        assert!(waits(State { refused: true, ..held(HOUR, now, wall) }), "others may be taken");
+        assert!(waits(held(Duration::ZERO, now, wall)), "they ended while nobody called");
+        assert!(!waits(State { problem: away(), ..held(Duration::ZERO, now, wall) }));
+        assert!(!waits(State { problem: away(), refused: true, ..held(HOUR, now, wall) }));
+        assert!(waits(State { problem: away(), last: long_ago, ..held(Duration::ZERO, now, wall) }));
+        assert!(State::default().is_settled(now, wall), "there is nothing to wait for");
+    }
 }
