@@ -6,9 +6,11 @@
 #![cfg(test)] // makes clippy take the helpers below for tests too
 
 use std::fmt::Display;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use pointsman::config::{self, Problems};
+use pointsman::config::{self, LoadError, Problems};
 use proptest::prelude::*;
 
 /// What stands in files in place of secrets.
@@ -101,6 +103,52 @@ fn a_file_that_cannot_be_read_and_one_that_is_no_text_are_named() {
         error.ends_with("latin1.toml:2: the configuration is not UTF-8 text; save it as UTF-8"),
         "{error}"
     );
+}
+
+#[test]
+fn a_secret_s_file_that_is_not_there_or_open_to_others_is_refused_before_anybody_needs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (secret, token) = (dir.path().join("secret"), dir.path().join("token"));
+    let keys = format!(
+        "access_key = \"AK\"\nsecret_key_file = \"{}\"\nsecurity_token_file = \"{}\"\n[dns.private]",
+        secret.display(),
+        token.display()
+    );
+    let text = std::fs::read_to_string("config/two-regions.toml").unwrap().replace("[dns.private]", &keys);
+    let path = dir.path().join("c.toml");
+    std::fs::write(&path, &text).unwrap();
+    let set = |file: &Path, mode| {
+        std::fs::write(file, MARKED).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let refusals = || match config::load(&path) {
+        Ok(_) => Vec::new(),
+        Err(LoadError::Problems(problems)) => {
+            let first_key = text.lines().position(|line| line.starts_with("secret_key_file")).unwrap() + 1;
+            let told =
+                problems.0.iter().map(|p| (p.line - first_key, p.message.clone(), p.hint.clone().unwrap()));
+            told.collect::<Vec<_>>()
+        }
+        Err(error) => panic!("{error}"),
+    };
+
+    set(&token, 0o604);
+    let told = refusals();
+    assert_eq!(told.iter().map(|(line, ..)| *line).collect::<Vec<_>>(), [0, 1]);
+    let missing = format!("secret_key_file: cannot read {}: No such file", secret.display());
+    assert!(told[0].1.contains(&missing), "{}", told[0].1);
+    let open = format!("security_token_file: {} is open to others (mode 0604)", token.display());
+    assert!(told[1].1.ends_with(&open), "{}", told[1].1);
+    assert_eq!(told[1].2, format!("run: chmod 600 {}", token.display()));
+    assert!(config::parse(&text, &path).is_ok(), "a text alone may be for another machine");
+
+    // As a service manager hands them over: root's, for one group.
+    set(&secret, 0o440);
+    set(&token, 0o440);
+    assert_eq!(refusals(), []);
+    std::fs::remove_file(&secret).unwrap();
+    File::create(&secret).unwrap().set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(refusals()[0].1.ends_with("is empty"), "{:?}", refusals());
 }
 
 #[test]

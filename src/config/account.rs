@@ -74,6 +74,9 @@ fn cloud(mut table: Table<'_>, report: &mut Report<'_>) -> Option<Cloud> {
         report.missing(&place, "region", "write the account's home region: region = \"cn-north-4\"");
     }
     let credentials = credentials(&keys, report);
+    for file in [&keys.secret_key_file, &keys.security_token_file].into_iter().flatten() {
+        report.secret_file(file);
+    }
     let endpoint = |at: Option<At<super::endpoint::Endpoint>>| at.map(|at| at.value.0);
     let id = |at: Option<At<Id>>| at.map(|at| at.value.0);
     Some(Cloud {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::Config;
 use super::account::{Named, clouds, providers};
 use super::daemon::daemon;
 use super::include::{Included, included, not_text_at};
@@ -18,6 +17,7 @@ use super::report::{Place, Rank, Report};
 use super::service::{Sections, services};
 use super::source::based;
 use super::table::Table;
+use super::{Config, secret_file};
 
 /// A configuration that can be used, and what somebody should look at.
 #[derive(Clone, Debug)]
@@ -54,23 +54,38 @@ pub enum LoadError {
     Problems(#[from] Problems),
 }
 
-/// Reads a configuration file, and those that it takes in. Blocks while the disk does.
+/// Reads a configuration file, and those that it takes in; files that hold secrets must be there, and closed to others.
+/// Blocks while the disk does.
 ///
 /// # Errors
 /// When the file cannot be read or is not text, and as [`parse`].
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     match std::str::from_utf8(&bytes) {
-        Ok(source) => Ok(parse(source, path)?),
+        Ok(source) => Ok(read(source, path, SecretFiles::Judged)?),
         Err(error) => Err(LoadError::NotText { path: path.to_owned(), line: not_text_at(&bytes, &error) }),
     }
 }
 
-/// Reads a configuration from text; `file` is what problems call it, and where `include` starts from.
+/// Reads a configuration from text; `file` is what problems call it, and where `include` starts from. Files that hold
+/// secrets are not looked at.
 ///
 /// # Errors
 /// All that is wrong with it, file by file in the order of their lines, and never the first alone.
 pub fn parse(source: &str, file: &Path) -> Result<Loaded, Problems> {
+    read(source, file, SecretFiles::LeftAlone)
+}
+
+/// What is made of files that hold secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SecretFiles {
+    /// One that cannot be used is a problem.
+    Judged,
+    /// They may be on another machine.
+    LeftAlone,
+}
+
+fn read(source: &str, file: &Path, secret_files: SecretFiles) -> Result<Loaded, Problems> {
     let others = OnceCell::new();
     let mut report = Report::new(file, source);
     let mut main = document(source, 0, &mut report);
@@ -81,6 +96,10 @@ pub fn parse(source: &str, file: &Path) -> Result<Loaded, Problems> {
         files.push(document(text, base, &mut report));
     }
     let config = assemble(files, &mut report);
+    let named = report.take_secret_files();
+    for file in named.iter().filter(|_| secret_files == SecretFiles::Judged) {
+        secret_file::judge(file, &mut report);
+    }
     let files = report.files();
     let problems = report.draw();
     match config {

@@ -4,7 +4,7 @@
 //! inherited and the rules between keys hold (`check`, `region`, `service`, `account`). What is not good
 //! is refused whole (RELOAD-OR-KEEP), and no line is shown with a secret on it (SECRETS-STAY). What is
 //! promised and not built yet is refused or warned of, never ignored. Asks no network, looks at no clock,
-//! and reads no file but those that `include` names. Start at [`parse`].
+//! and reads no file but those that `include` names; of files with secrets only who may read them. Start at [`parse`].
 
 mod account;
 mod check;
@@ -22,6 +22,7 @@ mod raw;
 mod region;
 mod report;
 mod schema;
+mod secret_file;
 mod secrets;
 mod service;
 mod source;

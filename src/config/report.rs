@@ -66,6 +66,8 @@ pub(super) struct Report<'s> {
     /// Keys whose value is wrong, with the start of their place's head: they are there, and not missing.
     bad: Vec<(usize, &'static str)>,
     found: Vec<Found>,
+    /// The files that hold secrets.
+    secret_files: Vec<At<PathBuf>>,
 }
 
 /// One problem, not drawn yet.
@@ -83,7 +85,7 @@ impl<'s> Report<'s> {
     /// An empty one for this file.
     pub(super) fn new(path: &'s Path, text: &'s str) -> Self {
         let sources = vec![Source::after(None, path, text)];
-        Self { sources, broken: false, bad: Vec::new(), found: Vec::new() }
+        Self { sources, broken: false, bad: Vec::new(), found: Vec::new(), secret_files: Vec::new() }
     }
 
     /// Takes in a further file; says where it starts.
@@ -92,6 +94,16 @@ impl<'s> Report<'s> {
         let base = source.base();
         self.sources.push(source);
         base
+    }
+
+    /// A file that holds a secret.
+    pub(super) fn secret_file(&mut self, file: &At<PathBuf>) {
+        self.secret_files.push(file.clone());
+    }
+
+    /// The files that hold secrets, each time one is named.
+    pub(super) fn take_secret_files(&mut self) -> Vec<At<PathBuf>> {
+        std::mem::take(&mut self.secret_files)
     }
 
     /// The files, in the order read.
