@@ -118,6 +118,22 @@ async fn check_connects_to_nothing_and_says_what_run_would_refuse() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains(&told), "{refused:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_warns_of_looks_that_an_account_s_budget_does_not_allow() {
+    let world = World::set(Scene::new()).await;
+    let within = world.outcome("check", &[]).await;
+    assert!(!String::from_utf8_lossy(&within.stdout).contains("warning"), "{within:?}");
+    // Two listeners and two cloud regions' lists, each of them every 100 ms.
+    world.edit_config("fast_interval = \"200ms\"", "fast_interval = \"100ms\"");
+    let fast = "cloud \"main\": its elb and eip checks ask up to 40 times a second while all its regions are suspect, and 20 are";
+    let longer = "write for them a longer fast_interval, 2.1 times as long or more";
+    ended_with(0, &world.outcome("check", &[]).await, &["good, ", "warning: ", fast, longer]);
+    world.edit_config("= \"1s\"", "= \"100ms\"");
+    let always = "ask up to 40 times a second, and 20 are allowed: they would come late";
+    let longer = "write for them a longer interval, 2.1 times as long or more";
+    ended_with(0, &world.outcome("check", &[]).await, &["good, ", "warning: ", always, longer]);
+}
+
 fn ended_with(code: i32, said: &Output, told: &[&str]) {
     let text = String::from_utf8_lossy(&said.stdout);
     let complaints = String::from_utf8_lossy(&said.stderr);

@@ -3,7 +3,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{ConfigFile, online};
+use super::style::CARE;
+use super::{ConfigFile, budget, online};
 use crate::config;
 
 /// Tell whether a configuration is right
@@ -32,6 +33,9 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let printed = write!(anstream::stdout(), "{}", config::report(path, &loaded));
     let Ok(loaded) = loaded else { return Ok(ExitCode::FAILURE) };
     printed?;
+    for warning in budget::warnings(&loaded.config) {
+        writeln!(anstream::stdout(), "{CARE}warning:{CARE:#} {warning}")?;
+    }
     if arguments.online {
         return online::check(&loaded.config).await;
     }

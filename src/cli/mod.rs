@@ -4,6 +4,7 @@
 //! outside is promised. Decides nothing about regions or records. Nothing imports this. Start at [`parse`].
 
 mod apply;
+mod budget;
 mod check;
 mod demo;
 mod online;

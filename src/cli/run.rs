@@ -8,7 +8,7 @@ use signal_hook_tokio::Signals;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::ConfigFile;
+use super::{ConfigFile, budget};
 use crate::clock::instant_now;
 use crate::config::{Config, LoadError, Problem};
 use crate::daemon::{Daemon, Handle};
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (config, warnings) = arguments.load()?;
     let level = log::start(&config.daemon.log)?;
-    tell(&warnings);
+    tell(&config, &warnings);
     let (services, dry_run) = (config.services.len(), config.daemon.dry_run);
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
     let daemon = Daemon::new(config).await?;
@@ -66,7 +66,7 @@ async fn reload(arguments: &Arguments, handle: &Handle, level: &Level) {
     let arguments = arguments.clone();
     let reloaded = handle.reload(move || {
         let (config, warnings) = arguments.load()?;
-        tell(&warnings);
+        tell(&config, &warnings);
         Ok(config)
     });
     match reloaded.await {
@@ -84,8 +84,11 @@ async fn reload(arguments: &Arguments, handle: &Handle, level: &Level) {
     }
 }
 
-fn tell(warnings: &[Problem]) {
+fn tell(config: &Config, warnings: &[Problem]) {
     for warning in warnings {
+        warn!("{warning}");
+    }
+    for warning in budget::warnings(config) {
         warn!("{warning}");
     }
 }

@@ -25,11 +25,14 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(30);
 /// The longest pause that an answer can impose: past this a `Retry-After` is taken for a mistake.
 const PAUSE_OBEYED: Duration = Duration::from_secs(600);
 
+/// How many requests a second an account may send for looks, in the long run.
+pub const LOOKS_A_SECOND: u32 = 20;
+
 /// Who a request is sent for. The cloud's own limits are not published; these are far below what is
 /// heard of (some 100 a second), and far above what a few hundred regions at 5 s need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Share {
-    /// Looks: ELB, EIP and IAM. 20 requests/s, 40 at once.
+    /// Looks: ELB, EIP and IAM. [`LOOKS_A_SECOND`], 40 at once.
     Looks,
     /// Reads of zones and record sets, before and after a write and every `resync`. 20 requests/s, 40 at once, so that
     /// hundreds of record sets are read soon after a start.
@@ -50,7 +53,8 @@ impl Share {
     /// From one request to the next, in the long run.
     fn interval(self) -> Duration {
         match self {
-            Self::Looks | Self::RecordReads => Duration::from_millis(50),
+            Self::Looks => Duration::from_secs(1) / LOOKS_A_SECOND,
+            Self::RecordReads => Duration::from_millis(50),
             Self::RecordWrites => Duration::from_millis(200),
         }
     }

@@ -30,11 +30,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use account::{Account, AccountError};
+pub use budget::LOOKS_A_SECOND;
 pub use dns::{DnsRecordSet, NewRecordSet, Zone};
 pub use eip::Eip;
 pub use elb::{
-    HealthMonitor, Listener, ListenerEntry, LoadBalancer, Member, MemberState, Pool, StatusListener,
-    StatusMember, StatusPool, StatusTree,
+    HealthMonitor, IDS_A_CALL, Listener, ListenerEntry, LoadBalancer, Member, MemberState, Pool,
+    StatusListener, StatusMember, StatusPool, StatusTree,
 };
 pub use error::{ApiError, ApiErrorKind};
 

@@ -264,7 +264,7 @@ pub struct EipCheck {
 }
 
 /// A listener of a load balancer in a cloud's region.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ElbRef {
     /// The account.
     pub cloud: CloudName,

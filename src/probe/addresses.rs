@@ -18,7 +18,7 @@ use super::shared_answer::History;
 use super::trace::Trace;
 use super::{Addresses, Look};
 use crate::clock::instant_now;
-use crate::model::{CheckKind, RecordType, Region, RegionName, ServiceName};
+use crate::model::{CheckKind, ElbRef, RecordType, Region, RegionName, ServiceName};
 use crate::pulse::Pulse;
 
 /// How often addresses are asked for when none of the region's checks asks the cloud; the default
@@ -38,6 +38,20 @@ pub struct AddressesSeen {
     pub region: RegionName,
     /// All that are bound and can be values of the service's record set, in ascending order; empty when none is.
     pub addresses: Vec<IpAddr>,
+}
+
+/// The load balancer whose addresses are followed; none for a region without one, or with fixed addresses.
+pub(super) fn followed(region: &Region) -> Option<&ElbRef> {
+    region.elb.as_ref().filter(|_| region.addresses.is_empty())
+}
+
+/// How often: as often as the most frequent of the region's checks that ask the cloud.
+pub(super) fn interval(region: &Region) -> Duration {
+    let cloud_checks = region.checks.iter().filter(|check| match check.kind {
+        CheckKind::Elb(_) | CheckKind::Eip(_) => true,
+        CheckKind::Http(_) | CheckKind::Tcp(_) => false,
+    });
+    cloud_checks.map(|check| check.interval).min().unwrap_or(INTERVAL)
 }
 
 /// Follows the addresses of one region.
@@ -67,17 +81,13 @@ impl AddressFollower {
         record_type: RecordType,
         seen: mpsc::Sender<AddressesSeen>,
     ) -> Option<(Self, watch::Receiver<Addresses>)> {
-        let elb = region.elb.as_ref().filter(|_| region.addresses.is_empty())?;
-        let cloud_checks = region.checks.iter().filter(|check| match check.kind {
-            CheckKind::Elb(_) | CheckKind::Eip(_) => true,
-            CheckKind::Http(_) | CheckKind::Tcp(_) => false,
-        });
+        let elb = followed(region)?;
         let (known, looks) = watch::channel(Addresses::NotKnown);
         let follower = Self {
             elb: view.watch(&elb.id),
             service: service.clone(),
             region: region.name.clone(),
-            interval: cloud_checks.map(|check| check.interval).min().unwrap_or(INTERVAL),
+            interval: interval(region),
             record_type,
             known,
             seen,

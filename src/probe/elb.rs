@@ -20,7 +20,7 @@ use crate::model::{ElbCheck, MinHealthy, Outcome, Reason};
 
 /// How old what is known of a listener's pools may be while their backends make a look pass: ids change
 /// when people change them, seldom, and a backend that is new in a pool is seen at once.
-const TOPOLOGY_AGE_MAX: Duration = Duration::from_secs(300);
+pub(super) const TOPOLOGY_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// The same for a look that does not pass, or that finds members gone from a pool. A blue-green deployment
 /// points the listener to other pools and then stops the backends in the old ones, which must not look

@@ -11,6 +11,7 @@ mod answer;
 mod backends;
 mod cloud_view;
 mod connect;
+mod demand;
 mod eip;
 mod elb;
 mod endpoint;
@@ -35,6 +36,7 @@ use crate::model::{Certificate, Outcome};
 
 pub use addresses::{AddressFollower, AddressesSeen};
 pub use cloud_view::CloudView;
+pub use demand::{Demand, demand};
 pub use eip::EipLooker;
 pub use elb::ElbLooker;
 pub use http::HttpLooker;

@@ -20,7 +20,7 @@ use super::{Api, ApiError};
 
 /// How many ids one GET carries: some 40 bytes each, so that its URL stays below the 8 KiB that
 /// gateways commonly take.
-const IDS_A_CALL: usize = 100;
+pub const IDS_A_CALL: usize = 100;
 
 marker_list!(LoadBalancers { loadbalancers: LoadBalancer });
 marker_list!(Listeners { listeners: Listener });
