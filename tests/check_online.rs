@@ -34,6 +34,8 @@ async fn it_finds_everything_where_all_is_well_and_writes_nothing() {
         ("project of cn-north-4", "iam:projects:list"),
         ("project of cn-east-3", "iam:projects:list"),
         ("ELB ", "elb:loadbalancers:list"),
+        ("ELB by its id", "elb:loadbalancers:get"),
+        ("status tree", "elb:loadbalancers:get"),
         ("listener on port ", "elb:listeners:list"),
         ("pools behind port ", "elb:pools:list"),
         ("members of the pools", "elb:members:list"),
@@ -49,6 +51,9 @@ async fn it_finds_everything_where_all_is_well_and_writes_nothing() {
     assert!(row(&text, "members of").contains("3 members"), "{text}");
     assert!(row(&text, "record set demo").contains("127.0.1.10, 127.0.2.20, TTL 3 s, ACTIVE"), "{text}");
     assert!(!text.contains("warning:") && !text.contains("missing"), "{text}");
+    for action in ["dns:recordset:update", "eip:publicIps:list, dns:recordset:get"] {
+        assert_eq!(text.matches(action).count(), 1, "{action}: {text}");
+    }
     assert_eq!((world.writes(), world.cloud.history().len()), (0, 1));
 }
 
@@ -126,6 +131,27 @@ async fn a_pool_without_a_health_monitor_is_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shared_load_balancer_is_a_warning() {
+    let mut scene = scene();
+    scene.cloud.regions[1].dedicated = false;
+    let (world, said) = asked(scene).await;
+    let id = &world.cloud.setup().regions[1].elb_id;
+    let told = format!("warning: demo/region2: load balancer {id} is shared, not dedicated");
+    let text = ended_with(0, &said, &[&told, "\", shared, ONLINE, EIP 127.0.2.20"]);
+    assert_eq!(text.matches("warning:").count(), 1, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_that_hangs_is_waited_for_until_the_deadline_and_cannot_be_told() {
+    let world = World::set(scene()).await;
+    world.cloud.fault(Fault::new(Api::Dns, Effect::Slow { delay: daemon_world::DEADLINE }));
+    let text =
+        ended_with(1, &world.outcome("check", &["--online"]).await, &["not everything that is needed"]);
+    assert!(row(&text, "private zone").contains("  cannot tell  "), "{text}");
+    assert!(row(&text, "demo/region1").contains("  found  ") && !keys_are_blamed(&text), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_eip_that_is_not_in_the_record_set_is_a_warning() {
     let mut scene = scene();
     scene.cloud.values = Some(vec![EIP1]);
@@ -174,6 +200,10 @@ async fn a_record_set_that_is_not_there_is_needed_unless_it_may_be_made() {
 async fn a_refusal_is_told_in_the_clouds_words_beside_the_permission() {
     let cases = [
         (Api::Elb, "/listeners", "listener on port", "elb:listeners:list", 1),
+        (Api::Elb, "/loadbalancers/", "ELB by its id", "elb:loadbalancers:get", 1),
+        (Api::Elb, "/statuses", "status tree", "elb:loadbalancers:get", 1),
+        (Api::Elb, "/members", "members of the pools", "elb:members:list", 1),
+        (Api::Dns, "/recordsets", "record set demo", "dns:recordset:list", 1),
         (Api::Elb, "/healthmonitors", "health monitor of pool web", "elb:healthmonitors:get", 0),
         (Api::Dns, "/zones", "private zone", "dns:zone:list", 1),
         (Api::Iam, "/projects", "project of cn-north-4", "iam:projects:list", 1),

@@ -112,7 +112,7 @@ impl Look<'_> {
             "id": region.setup.elb_id, "name": format!("mci-{}", region.setup.name),
             "description": "", "project_id": region.setup.project_id, "provider": "vlb",
             "provisioning_status": "ACTIVE", "operating_status": "ONLINE", "admin_state_up": true,
-            "guaranteed": true, "vpc_id": region.id("vpc"), "vip_address": "10.20.0.37",
+            "guaranteed": region.setup.dedicated, "vpc_id": region.id("vpc"), "vip_address": "10.20.0.37",
             "vip_port_id": region.id("vip port"), "vip_subnet_cidr_id": region.id("subnet"),
             "ipv6_vip_address": null, "ipv6_vip_virsubnet_id": null, "ipv6_vip_port_id": null,
             "listeners": listeners(region).iter().map(only_id).collect::<Vec<_>>(),

@@ -66,6 +66,8 @@ pub struct RegionSetup {
     pub members: usize,
     /// Whether the pools have health monitors. Without, members are `NO_MONITOR` whatever happens to them.
     pub health_monitor: bool,
+    /// Whether its load balancer is a dedicated one, or a shared one.
+    pub dedicated: bool,
 }
 
 /// Somebody else's record set.
@@ -154,6 +156,7 @@ impl RegionSetup {
             listener_port: 0,
             members: 2,
             health_monitor: true,
+            dedicated: true,
         }
     }
 }

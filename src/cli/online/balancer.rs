@@ -53,6 +53,7 @@ pub(super) async fn ask(account: &Account, wanted: Wanted, patience: Patience) -
         monitors: Vec::new(),
     };
     if asking.load_balancer(&mut found).await {
+        asking.second_opinions(&mut found).await;
         for listener in asking.listeners(&mut found).await {
             asking.backends(&listener, &mut found).await;
         }
@@ -103,6 +104,21 @@ impl Asking<'_> {
         }
         found.eips = elb.eips;
         true
+    }
+
+    /// What the daemon asks before it believes that something is not there.
+    async fn second_opinions(&self, found: &mut Balancer) {
+        let ElbRef { cloud_region, id, .. } = &self.wanted.elb;
+        let shown = self.account.load_balancer(cloud_region, id, self.patience.deadline());
+        let tree = self.account.load_balancer_statuses(cloud_region, id, self.patience.deadline());
+        let (shown, tree) = futures_util::join!(shown, tree);
+        let question = |what: &str| self.question(what.to_owned(), "elb:loadbalancers:get", true);
+        let told = "second opinion on what a list lacks";
+        let shown = question("ELB by its id").answered(&shown, |_| (Verdict::Found, told.to_owned()));
+        found.findings.push(shown);
+        let tree = question("status tree")
+            .answered(&tree, |tree| (Verdict::Found, format!("{}, {told}", tree.operating_status)));
+        found.findings.push(tree);
     }
 
     async fn listeners(&self, found: &mut Balancer) -> Vec<Listener> {

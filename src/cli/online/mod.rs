@@ -33,6 +33,10 @@ const WHOLE: Duration = Duration::from_secs(120);
 /// So many chains of questions at once: a few wait for the cloud, none for long for the account's request budget.
 const AT_ONCE: usize = 8;
 
+/// Permissions that people expect among the others, and no call of ours asks for: addresses come with the load balancers,
+/// and record sets are read by name.
+const NOT_NEEDED: &str = "not needed, as nothing here asks for it: eip:publicIps:list, dns:recordset:get";
+
 /// A service and what was seen of its record set.
 type ServiceSide = (Arc<Service>, RecordSide);
 
@@ -257,6 +261,7 @@ fn print(config: &Config, answers: &Answers) -> anyhow::Result<ExitCode> {
     let create = config.services.iter().any(|service| service.record.create);
     let create = if create { ", dns:recordset:create" } else { "" };
     writeln!(out, "{DIM}not tried, since it would write: dns:recordset:update{create}{DIM:#}")?;
+    writeln!(out, "{DIM}{NOT_NEEDED}{DIM:#}")?;
 
     for (service, side) in &answers.services {
         writeln!(out, "\n{STRONG}{}{STRONG:#}: what the numbers mean", service.name)?;
