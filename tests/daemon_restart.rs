@@ -13,34 +13,28 @@ use pointsman::sim::{Api, Effect, Fault, When};
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// The plan is made, and the record set cannot be read.
-    BeforeTheRead,
+    ToRead,
     /// The write has arrived and is carried out only after the restart.
-    BeforeItIsCarriedOut,
+    Sent,
     /// It is carried out, and nobody hears of it.
-    BeforeTheAnswer,
+    CarriedOut,
     /// It was taken, and is not in force yet.
-    BeforeItIsInForce,
+    Taken,
     /// It is in force, and the read that would tell hangs.
-    BeforeItIsReadBack,
+    InForce,
 }
 
 impl Step {
-    const ALL: [Self; 5] = [
-        Self::BeforeTheRead,
-        Self::BeforeItIsCarriedOut,
-        Self::BeforeTheAnswer,
-        Self::BeforeItIsInForce,
-        Self::BeforeItIsReadBack,
-    ];
+    const ALL: [Self; 5] = [Self::ToRead, Self::Sent, Self::CarriedOut, Self::Taken, Self::InForce];
 
     /// What stops it there.
     fn fault(self) -> Fault {
         let held = |when| Fault::new(Api::Dns, Effect::Held { when });
         match self {
-            Self::BeforeTheRead | Self::BeforeItIsReadBack => held(When::Before).reads(),
-            Self::BeforeItIsCarriedOut => held(When::Before).writes(),
-            Self::BeforeTheAnswer => held(When::After).writes(),
-            Self::BeforeItIsInForce => {
+            Self::ToRead | Self::InForce => held(When::Before).reads(),
+            Self::Sent => held(When::Before).writes(),
+            Self::CarriedOut => held(When::After).writes(),
+            Self::Taken => {
                 Fault::new(Api::Dns, Effect::SlowToSettle { delay: Duration::from_secs(3) }).writes()
             }
         }
@@ -53,7 +47,7 @@ async fn a_kill_at_any_step_of_a_write_is_taken_up_where_it_was() {
         let mut world = World::watched(Scene::with_a_foreign_value()).await;
         let before = generation(&world.now().await);
         let taken = |world: &World| world.log().contains("the provider took the write");
-        if matches!(step, Step::BeforeItIsReadBack) {
+        if matches!(step, Step::InForce) {
             world.break_region("region1").await;
             world.until("the write is taken", |_| taken(&world)).await;
             world.cloud.fault(step.fault());
@@ -62,17 +56,17 @@ async fn a_kill_at_any_step_of_a_write_is_taken_up_where_it_was() {
             world.break_region("region1").await;
         }
         match step {
-            Step::BeforeTheRead => {
+            Step::ToRead => {
                 world.until("region1 is to leave", |now| wants(now, &["127.0.2.20"])).await;
                 world.until("the read hangs", |_| world.cloud.held() > 0).await;
             }
-            Step::BeforeItIsCarriedOut | Step::BeforeTheAnswer => {
+            Step::Sent | Step::CarriedOut => {
                 world.until("the write hangs", |_| world.cloud.held() > 0).await;
             }
-            Step::BeforeItIsInForce => {
+            Step::Taken => {
                 world.until("the write is taken", |_| taken(&world)).await;
             }
-            Step::BeforeItIsReadBack => {
+            Step::InForce => {
                 let in_force = |now: &Now| now.zone_holds(&[EIP2, FOREIGN]);
                 world
                     .until("the write is in force, and read", |now| in_force(now) && world.cloud.held() > 0)

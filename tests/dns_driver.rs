@@ -11,7 +11,7 @@ use pointsman::clock::Clock;
 use pointsman::config;
 use pointsman::core::{Reconciler, Timing, WriteRules};
 use pointsman::dns::Provider;
-use pointsman::dns::driver::{Driver, Reported};
+use pointsman::dns::driver::{Driver, Orders, Reported};
 use pointsman::model::{Answer, Found, ProviderError, RecordKey, RecordSet};
 use pointsman::pulse::{Pulses, SLACK};
 use tokio::sync::{mpsc, watch};
@@ -88,11 +88,13 @@ fn drive(reads: Reads, room: usize) -> (Pulses, mpsc::Receiver<Reported>, JoinSe
     let timing = Timing { resync: config.daemon.resync };
     let (sender, reports) = mpsc::channel(room);
     let (planner, plans) = watch::channel(None);
+    let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now());
+    let provider = Arc::new(reads);
+    let (orderer, orders) = watch::channel(Orders { record, rules, timing, dry_run: false, provider });
     let driver = Driver {
         service: service.name.clone(),
-        key: record.key.clone(),
-        reconciler: Reconciler::new(record, rules, timing, false, clock.now()),
-        provider: Arc::new(reads),
+        reconciler,
+        orders,
         plans,
         reports: sender,
         clock,
@@ -101,7 +103,7 @@ fn drive(reads: Reads, room: usize) -> (Pulses, mpsc::Receiver<Reported>, JoinSe
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         driver.run(CancellationToken::new()).await;
-        drop(planner);
+        drop((planner, orderer));
     });
     (pulses, reports, tasks)
 }

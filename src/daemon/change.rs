@@ -141,18 +141,17 @@ impl Layout {
             .filter(|was| followed_every(was) == followed_every(region))
             .filter(|was| self.wiring.shares_views(wiring, was));
         let known = self.addresses.get(&(service.name.clone(), region.name.clone()));
-        let (goes_on, known, addresses) = match (was, known) {
-            (Some(was), Some(known)) => (Some(was), known.clone(), AddressChange::Unchanged),
-            (None, _) | (_, None) => {
-                let AddressSource { follower, addresses } = wiring.addresses(service, region, seen)?;
-                (None, addresses, AddressChange::Now(follower.map(Box::new)))
-            }
+        let (goes_on, known, addresses) = if let (Some(was), Some(known)) = (was, known) {
+            (Some(was), known.clone(), AddressChange::Unchanged)
+        } else {
+            let AddressSource { follower, addresses } = wiring.addresses(service, region, seen)?;
+            (None, addresses, AddressChange::Now(follower.map(Box::new)))
         };
         let mut lookers = Vec::new();
         for check in &region.checks {
             let is_as_before =
                 goes_on.and_then(|was| was.checks.iter().find(|was| was.name == check.name)).is_some_and(
-                    |was| was == check && !reads_files(check) && wiring.shares_views(&self.wiring, region),
+                    |was| was.looks_like(check) && !reads_files(check) && wiring.shares_views(&self.wiring, region),
                 );
             if !is_as_before {
                 let key = check_key(service, region, check);

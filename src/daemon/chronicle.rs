@@ -15,8 +15,7 @@ use crate::admin::{Phase, Recorder};
 use crate::core::{Effect, Held, Plan, Raised, Report, Transition, WriteResult};
 use crate::journal::{Entry, Journal};
 use crate::model::{
-    Alarm, AlarmStatus, HeldStatus, Liveness, Moment, Observation, Service, ServiceName, Status,
-    addresses_in_words,
+    Alarm, AlarmStatus, Liveness, Moment, Observation, Service, ServiceName, addresses_in_words,
 };
 
 /// Keeps log, metrics and listeners up to date.
@@ -66,60 +65,6 @@ impl Chronicle {
     pub(super) fn configured(&mut self, services: &[Arc<Service>]) {
         self.recorder.configured(services);
         self.writes.retain(|name, _| services.iter().any(|service| service.name == *name));
-    }
-
-    /// Somebody wants to know everything, in the log.
-    pub(super) fn tell_state(&self, status: &Status) {
-        for service in &status.services {
-            let set = &service.record_set;
-            info!(
-                service = %service.name,
-                generation = set.generation,
-                in_sync = set.in_sync,
-                phase = set.phase,
-                "state of {} {}: holds {}, wanted {}",
-                service.domain,
-                service.record_type,
-                set.values.as_ref().map_or_else(|| "what was not read yet".to_owned(), addresses_in_words),
-                set.wanted.as_ref().map_or_else(|| "nothing yet".to_owned(), addresses_in_words),
-            );
-            for region in &service.regions {
-                info!(
-                    service = %service.name,
-                    region = %region.name,
-                    liveness = %region.liveness,
-                    published = region.published,
-                    since_s = region.since_s.round(),
-                    "state of {}: {}",
-                    region.name,
-                    region.because
-                );
-                for check in &region.checks {
-                    info!(
-                        service = %service.name,
-                        region = %region.name,
-                        check = %check.name,
-                        signal = check.signal,
-                        last = check.last,
-                        run = check.run,
-                        age_s = check.age_s,
-                        latency_ms = check.latency_ms,
-                        "state of {}/{}: {}",
-                        region.name,
-                        check.name,
-                        check.saw
-                    );
-                }
-            }
-            for held in &service.held {
-                let HeldStatus { rule, because, lifts_when } = held;
-                info!(service = %service.name, rule, "state: held back: {because}; lifts when {lifts_when}");
-            }
-            for alarm in &service.alarms {
-                let region = alarm.region.as_ref().map(ToString::to_string);
-                info!(service = %service.name, region, alarm = %alarm.alarm, "state: alarm: {}", alarm.message);
-            }
-        }
     }
 
     /// A look ended.

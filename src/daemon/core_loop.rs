@@ -17,6 +17,7 @@ use super::memory::{Memory, Recollection};
 use super::own_state::OwnState;
 use super::readiness::Readiness;
 use super::roster::Roster;
+use super::whole_state;
 use crate::admin::Questions;
 use crate::clock::Clock;
 use crate::core::{Core, Effect, Input};
@@ -139,7 +140,7 @@ impl CoreLoop {
                 done.send(()).ok();
             }
             Order::Refused(message) => self.chronicle.keep(Entry::ReloadRefused { message }),
-            Order::TellState => self.chronicle.tell_state(&self.status()),
+            Order::TellState => whole_state::tell(&self.status()),
         }
     }
 

@@ -17,6 +17,7 @@ mod readiness;
 mod roster;
 pub mod service_manager;
 mod supervise;
+mod whole_state;
 mod wiring;
 
 use std::net::SocketAddr;

@@ -184,14 +184,14 @@ impl Wiring {
         region: &Region,
         seen: &mpsc::Sender<AddressesSeen>,
     ) -> Result<AddressSource, WiringError> {
-        let followed = match &region.elb {
+        let by_elb = match &region.elb {
             Some(elb) => {
                 let record_type = service.record.key.record_type;
                 AddressFollower::new(self.view(elb)?, &service.name, region, record_type, seen.clone())
             }
             None => None,
         };
-        Ok(match followed {
+        Ok(match by_elb {
             Some((follower, addresses)) => AddressSource { follower: Some(follower), addresses },
             None => AddressSource { follower: None, addresses: fixed(region) },
         })
