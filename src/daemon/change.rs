@@ -149,10 +149,11 @@ impl Layout {
         };
         let mut lookers = Vec::new();
         for check in &region.checks {
-            let is_as_before =
-                goes_on.and_then(|was| was.checks.iter().find(|was| was.name == check.name)).is_some_and(
-                    |was| was.looks_like(check) && !reads_files(check) && wiring.shares_views(&self.wiring, region),
-                );
+            let is_as_before = goes_on
+                .and_then(|was| was.checks.iter().find(|was| was.name == check.name))
+                .is_some_and(|was| {
+                    was.looks_like(check) && !reads_files(check) && wiring.shares_views(&self.wiring, region)
+                });
             if !is_as_before {
                 let key = check_key(service, region, check);
                 let looker = wiring.looker(check, &key, &known)?;

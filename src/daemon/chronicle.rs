@@ -12,7 +12,7 @@ use tracing::{debug, error, info, warn};
 
 use super::Event;
 use crate::admin::{Phase, Recorder};
-use crate::core::{Effect, Held, Plan, Raised, Report, Transition, WriteResult};
+use crate::core::{Effect, Held, Plan, Raised, Report, Rule, Transition, WriteResult};
 use crate::journal::{Entry, Journal};
 use crate::model::{
     Alarm, AlarmStatus, Liveness, Moment, Observation, Service, ServiceName, addresses_in_words,
@@ -24,6 +24,8 @@ pub(super) struct Chronicle {
     events: broadcast::Sender<(Moment, Event)>,
     journal: Journal,
     writes: BTreeMap<ServiceName, WriteTimes>,
+    /// The rule that holds the write of a service back: told once, though each attempt finds it.
+    held: BTreeMap<ServiceName, Rule>,
 }
 
 /// When the newest write of a service went through its phases.
@@ -39,7 +41,7 @@ impl Chronicle {
         events: broadcast::Sender<(Moment, Event)>,
         journal: Journal,
     ) -> Self {
-        Self { recorder, events, journal, writes: BTreeMap::new() }
+        Self { recorder, events, journal, writes: BTreeMap::new(), held: BTreeMap::new() }
     }
 
     /// Something happened that only the journal has not heard of yet.
@@ -64,7 +66,9 @@ impl Chronicle {
     /// These services are watched from now on, and no others.
     pub(super) fn configured(&mut self, services: &[Arc<Service>]) {
         self.recorder.configured(services);
-        self.writes.retain(|name, _| services.iter().any(|service| service.name == *name));
+        let stays = |name: &ServiceName| services.iter().any(|service| service.name == *name);
+        self.writes.retain(|name, _| stays(name));
+        self.held.retain(|name, _| stays(name));
     }
 
     /// A look ended.
@@ -121,8 +125,9 @@ impl Chronicle {
         self.keep(Entry::OwnAlarm { alarm: *alarm, raised, message: message.clone() });
     }
 
-    /// The reconciler told something. The journal is not told here: see [`Chronicle::keep_report`].
-    pub(super) fn reported(&mut self, now: Moment, service: &ServiceName, report: &Report) {
+    /// The reconciler told something. Returns what the journal is to keep of it, by [`Chronicle::keep_report`].
+    pub(super) fn reported(&mut self, now: Moment, service: &ServiceName, report: &Report) -> Option<Entry> {
+        let is_old_news = self.is_old_news(service, report);
         let times = self.writes.entry(service.clone()).or_default();
         match report {
             Report::Seen { found } => {
@@ -172,6 +177,7 @@ impl Chronicle {
                 let (before, now) = (addresses_in_words(before), addresses_in_words(now));
                 warn!(%service, before, now, "somebody else changed the record set from {before} to {now}");
             }
+            Report::Held(held) if is_old_news => debug!(%service, "still held back by {held}"),
             Report::Held(held) => tell_held(service, std::slice::from_ref(held)),
             Report::Alarmed { alarm, message } => {
                 debug!(%service, %alarm, "the reconciler alarmed: {message}");
@@ -179,6 +185,25 @@ impl Chronicle {
             Report::Remember(_) => {}
         }
         self.publish(now, Event::Reported { service: service.clone(), report: report.clone() });
+        if is_old_news { None } else { Entry::of_report(service, report) }
+    }
+
+    /// Whether it only says once more that a rule holds the write back.
+    fn is_old_news(&mut self, service: &ServiceName, report: &Report) -> bool {
+        match report {
+            Report::Held(held) => self.held.insert(service.clone(), held.rule) == Some(held.rule),
+            Report::Sent { .. } | Report::InSync => {
+                self.held.remove(service);
+                false
+            }
+            Report::Seen { .. }
+            | Report::Written { .. }
+            | Report::InForce { .. }
+            | Report::DryRun { .. }
+            | Report::Drifted { .. }
+            | Report::Alarmed { .. }
+            | Report::Remember(_) => false,
+        }
     }
 
     fn publish(&self, now: Moment, event: Event) {

@@ -66,6 +66,8 @@ impl CoreLoop {
         self.chronicle.keep(Entry::Started(Configured::new(VERSION, &services)));
         self.take_over(change, recollections);
         for Recollection { gap, memory } in recollections {
+            let (service, gap_s) = (memory.service(), gap.as_secs());
+            tracing::info!(%service, gap_s, "went on from what the journal remembered");
             self.core.restore(self.clock.now(), *gap, memory, &mut self.effects);
         }
         self.carry_out();
@@ -125,8 +127,7 @@ impl CoreLoop {
 
     fn reported(&mut self, reported: Reported) {
         let Reported { service, report, kept } = reported;
-        self.chronicle.reported(self.clock.now(), &service, &report);
-        let entry = Entry::of_report(&service, &report);
+        let entry = self.chronicle.reported(self.clock.now(), &service, &report);
         self.step(&Input::Reported { service, report });
         // After the step, so that what is kept of the write has the core's memory of it with it.
         self.chronicle.keep_report(entry, kept);
