@@ -44,7 +44,11 @@ async fn a_reload_that_adds_a_service_keeps_the_counts_of_all_others() {
     assert!(after.check("region1", "web")["last"] == "fail" && row(&after) >= before, "{after:#?}");
     assert_eq!(after.liveness("region1"), "suspect");
     let metrics = world.metrics().await;
-    assert!(metrics.contains(r#"service="another""#), "the new one is not shown:\n{metrics}");
+    let counted = |metrics: &str| {
+        let of_it = |line: &str| line.contains(r#"service="another""#);
+        metrics.lines().any(|line| line.starts_with("pointsman_probes_total") && of_it(line))
+    };
+    assert!(counted(&metrics), "the new one is not counted:\n{metrics}");
 
     world.edit_config(ANOTHER, "");
     assert_eq!(world.reload().await, Reloaded::Taken);
@@ -146,4 +150,31 @@ async fn sigusr1_logs_the_whole_state() {
     ] {
         assert!(log.contains(part), "{part:?} in\n{log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_did_not_change_is_not_looked_at_for_a_reload() {
+    let seldom = "[[service.check]]\nname = \"seldom\"\nkind = \"http\"\ninterval = \"1h\"\n";
+    let checks =
+        Box::leak(format!("{seldom}\n[[service.check]]\nname = \"web\"\nkind = \"http\"\n").into_boxed_str());
+    let world = World::watched(Scene { checks, ..Scene::new() }).await;
+    let row = |now: &Now, check| now.check("region1", check)["run"].as_u64().unwrap();
+    world.add_to_config(ANOTHER);
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    let web = row(&world.now().await, "web");
+    world.until("the other check has looked some more", |now| row(now, "web") > web + 2).await;
+    assert_eq!(row(&world.now().await, "seldom"), 1, "its task was started anew");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_leaves_the_configuration_looks_no_more() {
+    let scene = Scene { daemon: "log = { level = \"debug\" }", ..Scene::new() };
+    let world = World::watched(scene).await;
+    world.edit_config("[[service.check]]\nname = \"eip\"\nkind = \"eip\"\nfast_interval = \"200ms\"\n", "");
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    let looks = |check: &str| world.log().matches(&format!("check=demo/region1/{check} ")).count();
+    let (eip, web) = (looks("eip"), looks("web"));
+    world.until("the others look on", |_| looks("web") > web + 3).await;
+    // One may have been under way.
+    assert!(looks("eip") <= eip + 1, "{} more looks", looks("eip") - eip);
 }

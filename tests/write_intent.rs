@@ -170,6 +170,7 @@ async fn a_plan_that_was_superseded_while_its_intent_was_kept_is_not_sent_and_co
     driven.plan(1, &[2, 3]);
     let (generation, wants_to_know) = driven.intent().await;
     assert_eq!(generation, Generation(1));
+    let since = instant_now();
     driven.plan(2, &[1, 3]);
     drop(wants_to_know);
     assert_eq!(driven.until_written().await, (Generation(1), WriteResult::Superseded));
@@ -179,6 +180,7 @@ async fn a_plan_that_was_superseded_while_its_intent_was_kept_is_not_sent_and_co
     driven.until_written().await;
     let sets: Vec<BTreeSet<IpAddr>> = driven.written().into_iter().map(|(_, set)| set).collect();
     assert_eq!(sets, [addresses(&[1, 3])], "the older plan was written");
+    assert!(since.elapsed() < Duration::from_secs(1), "the budget of one write was taken for used up");
 }
 
 fn addresses(last: &[u8]) -> BTreeSet<IpAddr> {
