@@ -129,6 +129,21 @@ async fn a_changed_check_is_looked_at_as_it_is_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_ends_a_dry_run_writes_what_is_wanted() {
+    let world = World::watched(Scene { daemon: "dry_run = true", ..Scene::with_a_foreign_value() }).await;
+    world.break_region("region1").await;
+    world
+        .until("it tells what it would write", |_| world.log().contains("dry run: would have written"))
+        .await;
+    assert_eq!(world.writes(), 0);
+
+    world.edit_config("dry_run = true", "dry_run = false");
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    world.until("region1 has left", |now| now.zone_holds(&[EIP2, FOREIGN])).await;
+    assert_eq!(world.writes(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_level_of_the_log_follows_the_configuration() {
     let world = World::watched(Scene { daemon: "log = { level = \"info\" }", ..Scene::new() }).await;
     assert!(!world.log().contains("DEBUG"));

@@ -112,11 +112,9 @@ impl Driver {
     }
 
     fn take_orders(&mut self) {
-        // An error means that they will not change any more.
-        if self.orders.has_changed().unwrap_or(false) {
-            let Orders { record, rules, timing, dry_run, .. } = self.orders.borrow_and_update().clone();
-            self.reconciler.reconfigure(self.clock.now(), record, rules, timing, dry_run);
-        }
+        // Not only when they are unseen: who waited for a change has seen it by then. The same ones change nothing.
+        let Orders { record, rules, timing, dry_run, .. } = self.orders.borrow_and_update().clone();
+        self.reconciler.reconfigure(self.clock.now(), record, rules, timing, dry_run);
     }
 
     fn take_plan(&mut self) {
