@@ -1,5 +1,5 @@
-//! The invariants, each over arbitrary sequences of looks, faults, edits, restarts and time. Each is checked by
-//! a rule far simpler than the code that upholds it.
+//! The invariants, each over arbitrary sequences of looks, faults, edits, restarts, reloads and time. Each is checked
+//! by a rule far simpler than the code that upholds it.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pointsman::model::{Moment, PolicyKind, Share, WriteBudget};
+use pointsman::model::{Moment, PolicyKind, Service, Share, Threshold, WriteBudget};
 use proptest::prelude::*;
-use world::{FALL, Look, RECOVER_AFTER, Weather, World, address, foreign, service};
+use world::{Death, FALL, Look, RECOVER_AFTER, Weather, World, address, foreign, service};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -25,7 +25,26 @@ enum Event {
     Bind(usize, bool),
     /// Somebody adds or removes a value that is not ours.
     ForeignEdit(bool),
-    Restart,
+    /// Somebody puts the region's address in or takes it out.
+    OurEdit(usize, bool),
+    /// The disk is brought up to date, as once in a while.
+    Save,
+    /// The process is killed and started again so many milliseconds later.
+    Restart(u32),
+    /// The same, while the next write is on its way, which lands or does not.
+    Death(bool, u32),
+    /// The disk is lost too.
+    StartAnew,
+    Reload(Reload),
+}
+
+/// What is different in a new configuration.
+#[derive(Clone, Copy, Debug)]
+enum Reload {
+    Nothing,
+    Fall(u32),
+    /// The region comes, or goes.
+    Region(usize, bool),
 }
 
 const REGIONS: usize = 4;
@@ -54,7 +73,20 @@ fn event() -> impl Strategy<Value = Event> {
         2 => weather().prop_map(Event::Weather),
         1 => (0..REGIONS, any::<bool>()).prop_map(|(place, bound)| Event::Bind(place, bound)),
         1 => any::<bool>().prop_map(Event::ForeignEdit),
-        1 => Just(Event::Restart),
+        1 => (0..REGIONS, any::<bool>()).prop_map(|(place, add)| Event::OurEdit(place, add)),
+        1 => Just(Event::Save),
+        2 => (0..40_000_u32).prop_map(Event::Restart),
+        1 => (any::<bool>(), 0..40_000_u32).prop_map(|(lands, gap)| Event::Death(lands, gap)),
+        1 => Just(Event::StartAnew),
+        2 => reload().prop_map(Event::Reload),
+    ]
+}
+
+fn reload() -> impl Strategy<Value = Reload> {
+    prop_oneof![
+        1 => Just(Reload::Nothing),
+        1 => (1..=5_u32).prop_map(Reload::Fall),
+        2 => (0..REGIONS, any::<bool>()).prop_map(|(place, there)| Reload::Region(place, there)),
     ]
 }
 
@@ -86,6 +118,11 @@ fn knobs() -> impl Strategy<Value = Knobs> {
 
 impl Knobs {
     fn world(&self) -> World {
+        World::new(self.service(FALL, &[true; REGIONS]), &self.published)
+    }
+
+    /// The service with this `fall` and the regions that are `there`.
+    fn service(&self, fall: u32, there: &[bool; REGIONS]) -> Service {
         let mut drawn = service(REGIONS);
         drawn.min_published = self.min_published;
         drawn.max_removed = self.max_removed;
@@ -93,13 +130,17 @@ impl Knobs {
         drawn.write_budget = WriteBudget { writes: self.writes, window: Duration::from_secs(120) };
         if self.tiers {
             drawn.policy = PolicyKind::Priority;
-            for (place, region) in drawn.regions.iter_mut().enumerate() {
-                let mut tiered = world::region(place);
-                tiered.tier = u32::try_from(place / 2).unwrap() + 1;
-                *region = tiered.into();
-            }
         }
-        World::new(drawn, &self.published)
+        drawn.regions.clear();
+        for place in (0..REGIONS).filter(|place| there[*place]) {
+            let mut region = world::region(place);
+            region.checks[0].fall = Threshold::in_a_row(fall).unwrap();
+            if self.tiers {
+                region.tier = u32::try_from(place / 2).unwrap() + 1;
+            }
+            drawn.regions.push(region.into());
+        }
+        drawn
     }
 }
 
@@ -110,20 +151,57 @@ struct Seen {
     fails: u32,
     passes: u32,
     blind: u32,
-    /// `FALL` failures in a row were seen, and neither as many passes nor as many blind looks since.
+    /// `fall` failures in a row were seen, and neither `FALL` passes nor `fall` blind looks since.
     failing: bool,
     /// Since when every look that found anything out passed.
     passing_since: Option<Moment>,
 }
 
 struct Judge {
+    knobs: Knobs,
+    fall: u32,
+    there: [bool; REGIONS],
     seen: [Seen; REGIONS],
     written: usize,
-    /// How many writes were sent before the last restart: without a journal they are forgotten.
+    restarted: usize,
+    /// How many writes were sent before the disk was lost: they are forgotten.
     sent: usize,
 }
 
 impl Judge {
+    fn new(knobs: &Knobs) -> Self {
+        Self {
+            knobs: knobs.clone(),
+            fall: FALL,
+            there: [true; REGIONS],
+            seen: [Seen::default(); REGIONS],
+            written: 0,
+            restarted: 0,
+            sent: 0,
+        }
+    }
+
+    /// Takes in the restarts until then. Each counts from when the disk was brought up to date: nobody looked, and as
+    /// long as `fall` looks in vain take, what was seen is remembered.
+    fn away_until(&mut self, world: &World, until: Moment) {
+        for (at, gap) in &world.restarted[self.restarted..] {
+            if *at <= until {
+                self.restarted += 1;
+                self.away(*at, *gap);
+            }
+        }
+    }
+
+    fn away(&mut self, now: Moment, gap: Duration) {
+        for seen in &mut self.seen {
+            *seen = if gap <= Duration::from_secs(5) * self.fall {
+                Seen { passing_since: seen.passing_since.map(|since| since + gap), ..*seen }
+            } else {
+                Seen { passing_since: seen.passing_since.map(|_| now), ..Seen::default() }
+            };
+        }
+    }
+
     fn look(&mut self, at: Moment, place: usize, look: Look) {
         let seen = &mut self.seen[place];
         match look {
@@ -136,8 +214,9 @@ impl Judge {
             }
             Look::Blind => seen.blind += 1,
         }
-        seen.failing = (seen.failing || seen.fails >= FALL) && seen.passes < FALL && seen.blind < FALL;
-        if seen.blind >= FALL {
+        seen.failing =
+            (seen.failing || seen.fails >= self.fall) && seen.passes < FALL && seen.blind < self.fall;
+        if seen.blind >= self.fall {
             (seen.fails, seen.passes) = (0, 0);
         }
     }
@@ -145,10 +224,10 @@ impl Judge {
     /// Holds every write since the last call against every invariant.
     fn judge(&mut self, world: &World) {
         for write in &world.written[self.written..] {
-            let own = |set: &BTreeSet<IpAddr>| (0..REGIONS).filter(|r| set.contains(&address(*r))).count();
-            let others = |set: &BTreeSet<IpAddr>| {
-                set.iter().filter(|a| (0..REGIONS).all(|r| address(r) != **a)).copied().collect::<Vec<_>>()
-            };
+            self.away_until(world, write.at);
+            let ours: BTreeSet<IpAddr> = (0..REGIONS).filter(|r| self.there[*r]).map(address).collect();
+            let own = |set: &BTreeSet<IpAddr>| set.intersection(&ours).count();
+            let others = |set: &BTreeSet<IpAddr>| set.difference(&ours).copied().collect::<Vec<_>>();
             let (before, after) = (&write.before, &write.after);
             assert!(!after.is_empty(), "NEVER-EMPTY");
             let adds = after.is_superset(before) && own(after) > own(before);
@@ -178,6 +257,7 @@ impl Judge {
             assert!(failed_out <= world.service.max_removed as usize, "BOUNDED-BLAST: {write:?}");
         }
         self.written = world.written.len();
+        self.away_until(world, world.now);
         let budget = world.service.write_budget;
         let since_start = &world.sent[self.sent..];
         for (first, last) in since_start.iter().zip(since_start.iter().skip(budget.writes as usize)) {
@@ -186,17 +266,36 @@ impl Judge {
     }
 }
 
+/// Whether all is as it should be, so that nothing is to be done.
+fn is_calm(world: &World) -> bool {
+    let status = world.core.service_status(&world.service.name, world.now).unwrap();
+    let record = status.record_set;
+    let is_known = record.values.as_ref() == Some(&world.zone.values);
+    is_known && record.in_sync && status.held.is_empty() && status.alarms.is_empty()
+}
+
+fn look_at(world: &mut World, judge: &mut Judge, place: usize, look: Look) {
+    if judge.there[place] {
+        judge.look(world.now, place, look);
+        world.look(place, look);
+    }
+}
+
+/// Starts, restarts or reloads: that changes no record set by itself (NO-JUMP-ON-START).
+fn without_a_jump(world: &mut World, does: impl FnOnce(&mut World)) {
+    let calm = is_calm(world) && world.service.policy == PolicyKind::All;
+    let before = world.zone.values.clone();
+    does(world);
+    assert!(!calm || world.zone.values == before, "NO-JUMP-ON-START: {before:?}");
+}
+
 fn play(world: &mut World, judge: &mut Judge, event: &Event) {
     match event {
-        Event::Look(place, look) => {
-            judge.look(world.now, *place, *look);
-            world.look(*place, *look);
-        }
+        Event::Look(place, look) => look_at(world, judge, *place, *look),
         Event::Rounds(rounds, looks) => {
             for _ in 0..*rounds {
                 for (place, look) in looks.iter().enumerate() {
-                    judge.look(world.now, place, *look);
-                    world.look(place, *look);
+                    look_at(world, judge, place, *look);
                     judge.judge(world);
                 }
                 world.pass(Duration::from_secs(1));
@@ -217,11 +316,49 @@ fn play(world: &mut World, judge: &mut Judge, event: &Event) {
                 world.zone.values.remove(&second)
             };
         }
-        Event::Restart => {
+        Event::OurEdit(place, add) => {
+            if *add {
+                world.zone.values.insert(address(*place));
+            } else {
+                world.zone.values.remove(&address(*place));
+            }
+        }
+        Event::Save => drop(world.save()),
+        Event::Restart(gap) => {
+            let gap = Duration::from_millis(u64::from(*gap));
+            without_a_jump(world, |world| {
+                world.restart(gap);
+            });
+        }
+        Event::Death(lands, gap) => {
+            let gap = Duration::from_millis(u64::from(*gap));
+            world.death = Some(Death { lands: *lands, gap });
+        }
+        Event::StartAnew => {
             // What was counted before is forgotten, so that a removal needs all its evidence anew.
             judge.seen = [Seen::default(); REGIONS];
             judge.sent = world.sent.len();
-            world.start_anew();
+            without_a_jump(world, |world| {
+                world.start_anew();
+            });
+        }
+        Event::Reload(reload) => {
+            match reload {
+                Reload::Nothing => {}
+                Reload::Fall(fall) => judge.fall = *fall,
+                Reload::Region(place, there) => {
+                    if judge.there[*place] != *there && (*there || world.service.regions.len() > 1) {
+                        judge.there[*place] = *there;
+                        judge.seen[*place] = Seen::default();
+                    }
+                }
+            }
+            let service = judge.knobs.service(judge.fall, &judge.there);
+            let same = service == *world.service;
+            without_a_jump(world, |world| {
+                let effects = world.reconfigure(service);
+                assert!(!same || effects.is_empty(), "{effects:?}");
+            });
         }
     }
     judge.judge(world);
@@ -236,7 +373,7 @@ proptest! {
         events in proptest::collection::vec(event(), 1..60),
     ) {
         let mut world = knobs.world();
-        let mut judge = Judge { seen: [Seen::default(); REGIONS], written: 0, sent: 0 };
+        let mut judge = Judge::new(&knobs);
         for event in &events {
             play(&mut world, &mut judge, event);
         }
@@ -249,11 +386,14 @@ proptest! {
         events in proptest::collection::vec(event(), 1..40),
     ) {
         let mut world = knobs.world();
-        let mut judge = Judge { seen: [Seen::default(); REGIONS], written: 0, sent: 0 };
+        let mut judge = Judge::new(&knobs);
         for event in &events {
             play(&mut world, &mut judge, event);
         }
         play(&mut world, &mut judge, &Event::Weather(Weather::Fair));
+        for place in 0..REGIONS {
+            play(&mut world, &mut judge, &Event::Reload(Reload::Region(place, true)));
+        }
         // Longer than the most damped region waits, and the write budget after it.
         for _ in 0..200 {
             for place in 0..REGIONS {

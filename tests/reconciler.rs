@@ -118,6 +118,16 @@ fn an_older_plan_never_takes_the_place_of_a_newer_one() {
 }
 
 #[test]
+fn what_is_not_wanted_any_more_is_not_written_when_the_provider_is_back() {
+    let mut world = World::new(service(1), &[]);
+    world.weather = Weather::Refuse;
+    world.run(RECOVER_AFTER.as_secs() + 5, &[Pass]).run(5, &[Fail]);
+    world.weather = Weather::Fair;
+    world.run(300, &[Fail]).assert_published(&[]).assert_writes(0);
+    world.run(RECOVER_AFTER.as_secs() + 60, &[Pass]).assert_published(&[0]);
+}
+
+#[test]
 fn a_list_that_forgets_the_set_once_makes_no_second_one_and_changes_no_plan() {
     let mut service = service(2);
     service.record.create = true;

@@ -25,7 +25,8 @@ pub struct Plan {
     pub key: RecordKey,
     /// Its place among the service's plans.
     pub generation: Generation,
-    /// The addresses of ours that the set is to hold; not empty.
+    /// The addresses of ours that the set is to hold. Empty only when it holds none of them and none may enter any
+    /// more: then it is left as it is (NEVER-EMPTY).
     pub wanted: BTreeSet<IpAddr>,
     /// Every address that is ours: whatever of it is not wanted leaves, everything else stays (ONLY-OURS).
     pub owned: BTreeSet<IpAddr>,

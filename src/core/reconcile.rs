@@ -387,7 +387,7 @@ impl Reconciler {
         }
         let values = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
         let change = self.whose_change(now, answer.as_ref(), &values);
-        let Some(plan) = self.plan.clone() else { return idle };
+        let Some(plan) = self.plan.clone().filter(|plan| !plan.wanted.is_empty()) else { return idle };
         let ours: BTreeSet<IpAddr> = values.intersection(&plan.owned).copied().collect();
         self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
         match &answer {
@@ -463,7 +463,7 @@ impl Reconciler {
 
     fn write(&mut self, now: Moment, answer: Option<Found>) -> Option<Call> {
         self.phase = Phase::Due { at: now + self.idle_for(now) };
-        let plan = self.plan.clone()?;
+        let plan = self.plan.clone().filter(|plan| !plan.wanted.is_empty())?;
         let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
         let values = values_wanted(&before, &plan);
         let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);

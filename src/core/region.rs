@@ -322,12 +322,8 @@ impl RegionState {
         self.region.checks.iter().map(|check| check.fast_interval + check.timeout).max().unwrap_or_default()
     }
 
-    /// Whether one of its checks has looked in vain for so long that its signal is unknown.
-    pub(super) fn is_blind(&self) -> bool {
-        self.signals.iter().any(Signal::is_blind)
-    }
-
-    /// Which checks those are, as a sentence; none when all see.
+    /// Which of its checks have looked in vain for so long that their signals are unknown, as a sentence; none when all
+    /// see.
     pub(super) fn blind(&self) -> Option<String> {
         self.sentence(Signal::is_blind).map(|words| format!("cannot be looked at by {words}"))
     }

@@ -125,11 +125,10 @@ impl ServiceState {
         let Some(place) = region.region.checks.iter().position(|check| check.name == key.check) else {
             return;
         };
-        let was_blind = region.is_blind();
         let learnt = region.observe(place, observation);
         let steps = region.advance(now);
-        let moved = !steps.is_empty() || was_blind != region.is_blind();
-        self.changed |= learnt || moved;
+        let moved = learnt || !steps.is_empty();
+        self.changed |= moved;
         self.tell(at, &steps, now, effects);
         let certificate = observation
             .certificate
@@ -265,8 +264,9 @@ impl ServiceState {
     }
 
     fn plan(&mut self, wanted: BTreeSet<IpAddr>, regions: Vec<RegionPlan>, effects: &mut Vec<Effect>) {
-        // Without an address to want there is nothing to plan: an empty plan cannot be carried out (NEVER-EMPTY).
-        if wanted.is_empty() {
+        // Without an address to want there is nothing to plan, save that an older plan must not go on to write what is
+        // not wanted any more.
+        if wanted.is_empty() && self.plan.is_none() {
             return;
         }
         let owned = self.owned();

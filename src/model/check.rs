@@ -167,15 +167,14 @@ impl PartialEq for HttpCheck {
             source,
             tls,
         } = self;
-        let text =
-            |regex: &Option<regex::bytes::Regex>| regex.as_ref().map(|regex| regex.as_str().to_owned());
+        let text = regex::bytes::Regex::as_str;
         (scheme, port, method, path, host)
             == (&other.scheme, &other.port, &other.method, &other.path, &other.host)
             && (headers, user_agent, source, tls)
                 == (&other.headers, &other.user_agent, &other.source, &other.tls)
             && (expect_status, expect_body, max_body, keep_alive)
                 == (&other.expect_status, &other.expect_body, &other.max_body, &other.keep_alive)
-            && text(expect_body_regex) == text(&other.expect_body_regex)
+            && expect_body_regex.as_ref().map(text) == other.expect_body_regex.as_ref().map(text)
     }
 }
 

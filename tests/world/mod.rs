@@ -154,7 +154,9 @@ pub(crate) struct World {
     pub(crate) paces: BTreeMap<RegionName, Pace>,
     pub(crate) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
     /// What the disk remembers, and since when.
-    pub(crate) saved: (Moment, String),
+    pub(crate) saved: (Moment, Option<ServiceMemory>),
+    /// When it was restarted with what the disk remembered, and since when that was.
+    pub(crate) restarted: Vec<(Moment, Duration)>,
     /// The next write kills the process.
     pub(crate) death: Option<Death>,
 }
@@ -184,7 +186,8 @@ impl World {
             reports: Vec::new(),
             paces: BTreeMap::new(),
             alarms: BTreeMap::new(),
-            saved: (Moment::START, String::new()),
+            saved: (Moment::START, None),
+            restarted: Vec::new(),
             death: None,
         };
         world.save().turn();
@@ -207,8 +210,10 @@ impl World {
     pub(crate) fn restart_as(&mut self, service: Service, gap: Duration) -> &mut Self {
         self.service = Arc::new(service);
         self.start(gap);
-        let (at, text) = &self.saved;
-        let (gap, memory) = (self.now.since(*at), serde_json::from_str::<ServiceMemory>(text).unwrap());
+        let (at, memory) = &self.saved;
+        let text = serde_json::to_string(memory).unwrap();
+        let (gap, memory) = (self.now.since(*at), serde_json::from_str::<ServiceMemory>(&text).unwrap());
+        self.restarted.push((self.now, gap));
         let mut effects = Vec::new();
         self.core.restore(self.now, gap, &memory, &mut effects);
         let acts = |effect: &&Effect| matches!(effect, Effect::Apply(_) | Effect::Transition(_));
@@ -231,8 +236,7 @@ impl World {
 
     /// The disk remembers everything as it is now, as once in a while and at a stop.
     pub(crate) fn save(&mut self) -> &mut Self {
-        let memory = self.core.memory(&self.service.name, self.now).unwrap();
-        self.saved = (self.now, serde_json::to_string(&memory).unwrap());
+        self.saved = (self.now, self.core.memory(&self.service.name, self.now));
         self
     }
 
@@ -254,7 +258,12 @@ impl World {
     }
 
     pub(crate) fn look_with(&mut self, check: &str, place: usize, look: Look) -> &mut Self {
-        let observation = Observation {
+        let observation = self.observation(check, place, look);
+        self.step(&Input::Observed(observation))
+    }
+
+    pub(crate) fn observation(&self, check: &str, place: usize, look: Look) -> Observation {
+        Observation {
             check: Arc::new(CheckKey {
                 service: self.service.name.clone(),
                 region: region_name(place),
@@ -270,8 +279,7 @@ impl World {
             },
             saw: "it".into(),
             certificate: None,
-        };
-        self.step(&Input::Observed(observation))
+        }
     }
 
     pub(crate) fn bind(&mut self, place: usize, addresses: &[IpAddr]) -> &mut Self {
@@ -297,7 +305,7 @@ impl World {
             self.now = due.max(self.now);
             self.step(&Input::Tick);
         }
-        self.now = end;
+        self.now = self.now.max(end);
         self.step(&Input::Tick)
     }
 

@@ -1,0 +1,364 @@
+//! A process that ends and starts again goes on where it was, neither faster nor slower to act than the evidence
+//! allows (NO-JUMP-ON-START, NEWEST-PLAN-WINS, BOUNDED-WRITES), told as stories in virtual time.
+
+mod world;
+
+use std::time::Duration;
+
+use pointsman::core::{Generation, Report, ServiceMemory};
+use pointsman::model::{Alarm, ElbRef, Liveness, Moment, OnDrift, Pace, Service};
+use world::Look::{Blind, Fail, Pass};
+use world::{Death, RECOVER_AFTER, Weather, World, address, foreign, region_name, service};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn generation(world: &World) -> u64 {
+    world.core.service_status(&world.service.name, world.now).unwrap().record_set.generation
+}
+
+/// How long ago the region changed to the state it is in.
+fn since(world: &World, place: usize) -> Duration {
+    let status = world.core.service_status(&world.service.name, world.now).unwrap();
+    Duration::from_secs_f64(status.regions[place].since_s)
+}
+
+/// Seconds until the set is `places`, while everybody looks once a second as `looks` says.
+fn seconds_until(world: &mut World, looks: &[world::Look], places: &[usize]) -> u64 {
+    let started = world.now;
+    while world.published() != places {
+        world.run(1, looks);
+        assert!(world.now.since(started) < HOUR, "never {places:?}");
+    }
+    world.now.since(started).as_secs()
+}
+
+#[test]
+fn failures_from_a_moment_before_the_restart_count() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]).restart(SECOND);
+    assert_eq!(world.liveness(0), Liveness::Suspect);
+    world.assert_writes(0).look(0, Fail).assert_published(&[1]);
+}
+
+#[test]
+fn failures_from_an_hour_before_the_restart_do_not() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]).restart(HOUR);
+    assert_eq!(world.liveness(0), Liveness::Suspect);
+    world.run(2, &[Fail, Pass]).assert_published(&[0, 1]);
+    world.look(0, Fail).assert_published(&[1]);
+}
+
+#[test]
+fn a_gap_as_long_as_fall_looks_in_vain_keeps_the_row_and_a_longer_one_does_not() {
+    for (more, kept) in [(Duration::ZERO, true), (Duration::from_micros(1), false)] {
+        let mut world = World::new(service(2), &[0, 1]);
+        world.run(5, &[Pass, Pass]).look(0, Fail).look(0, Fail);
+        world.restart(Duration::from_secs(15) + more).look(0, Fail);
+        assert_eq!(world.published(), if kept { vec![1] } else { vec![0, 1] });
+    }
+}
+
+#[test]
+fn a_region_that_was_down_stays_out_and_returns_like_any_other() {
+    for gap in [SECOND, HOUR] {
+        let mut world = World::new(service(2), &[0, 1]);
+        world.run(5, &[Pass, Pass]).run(10, &[Fail, Pass]).assert_published(&[1]);
+        let told = world.transitions.len();
+        world.restart(gap);
+        assert_eq!((world.liveness(0), world.transitions.len()), (Liveness::Down, told));
+        let back = seconds_until(&mut world, &[Pass, Pass], &[0, 1]);
+        assert_eq!(back, RECOVER_AFTER.as_secs(), "after {gap:?}");
+        world.assert_writes(2);
+    }
+}
+
+#[test]
+fn one_that_was_recovering_has_only_the_rest_before_it() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]).run(20, &[Pass, Pass]);
+    // The ten seconds of the gap are no health.
+    world.save().restart(Duration::from_secs(10));
+    assert_eq!(seconds_until(&mut world, &[Pass, Pass], &[0, 1]), 10);
+}
+
+#[test]
+fn one_that_was_recovering_starts_afresh_when_its_looks_are_forgotten() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]).run(20, &[Pass, Pass]);
+    world.save().restart(HOUR);
+    assert_eq!(world.liveness(0), Liveness::Recovering);
+    assert_eq!(seconds_until(&mut world, &[Pass, Pass], &[0, 1]), 30);
+}
+
+#[test]
+fn an_hour_without_looks_makes_nobody_healthy_who_waits_to_enter() {
+    let mut world = World::new(service(2), &[0]);
+    world.run(20, &[Pass, Pass]).save().restart(HOUR);
+    assert_eq!(seconds_until(&mut world, &[Pass, Pass], &[0, 1]), 30);
+    let mut world = World::new(service(2), &[0]);
+    world.run(20, &[Pass, Pass]).save().restart(SECOND);
+    assert_eq!(seconds_until(&mut world, &[Pass, Pass], &[0, 1]), 10);
+}
+
+#[test]
+fn what_people_see_counts_the_gap() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).look(0, Fail).pass(SECOND).look(0, Fail).restart(4 * SECOND);
+    assert_eq!(since(&world, 0), 5 * SECOND);
+    let first_failure = world.now - 5 * SECOND;
+    let mut effects = Vec::new();
+    let look = world.observation("web", 0, Fail);
+    world.core.step(world.now, &pointsman::core::Input::Observed(look), &mut effects);
+    let told = effects.iter().find_map(|effect| {
+        let pointsman::core::Effect::Transition(transition) = effect else { return None };
+        Some((transition.to, transition.first_failure))
+    });
+    assert_eq!(told, Some((Liveness::Down, Some(first_failure))));
+}
+
+#[test]
+fn a_suspect_is_looked_at_fast_from_the_start() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(1, &[Fail, Pass]).restart(SECOND);
+    assert_eq!((world.paces[&region_name(0)], world.paces[&region_name(1)]), (Pace::Fast, Pace::Fast));
+}
+
+#[test]
+fn the_generation_goes_on() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]);
+    let before = generation(&world);
+    world.restart(SECOND);
+    assert!(generation(&world) > before, "{} after {before}", generation(&world));
+    let generations: Vec<Generation> = world.plans.iter().map(|plan| plan.generation).collect();
+    assert!(generations.is_sorted_by(|a, b| a < b), "{generations:?}");
+}
+
+#[test]
+fn a_used_up_write_budget_stays_used_up() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    world.weather = Weather::LoseWrite;
+    world.run(120, &[Fail, Pass]);
+    assert_eq!(world.sent.len(), 6);
+    let first = world.sent[0];
+    world.weather = Weather::Fair;
+    world.restart(SECOND).run(60, &[Fail, Pass]).assert_published(&[0, 1]);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
+    // Real time counts, also that of a gap.
+    let left = (first + Duration::from_secs(600)).since(world.now);
+    world.restart(left - SECOND).assert_published(&[0, 1]);
+    world.run(6, &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn a_flapping_region_still_waits_longer() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    for _ in 0..2 {
+        world.run(5, &[Fail, Pass]).assert_published(&[1]);
+        seconds_until(&mut world, &[Pass, Pass], &[0, 1]);
+    }
+    world.restart(SECOND).run(5, &[Fail, Pass]).assert_published(&[1]);
+    world.restart(SECOND);
+    assert_eq!(seconds_until(&mut world, &[Pass, Pass], &[0, 1]), 120);
+}
+
+/// A service whose first region is where its load balancer is.
+fn followed() -> Service {
+    let mut followed = service(2);
+    let mut region = world::region(0);
+    region.addresses = Vec::new();
+    region.elb = Some(ElbRef {
+        cloud: pointsman::model::CloudName::parse("main").unwrap(),
+        cloud_region: "cn-north-4".to_owned(),
+        id: "elb-0".to_owned(),
+        listener_port: 80,
+    });
+    followed.regions[0] = region.into();
+    followed
+}
+
+#[test]
+fn an_eip_that_was_unbound_before_the_start_is_known_as_ours() {
+    let mut world = World::new(followed(), &[0, 1]);
+    world.bind(0, &[address(0)]).run(5, &[Pass, Pass]).bind(0, &[]).restart(SECOND);
+    world.bind(0, &[]).assert_writes(0);
+    assert!(world.alarms.is_empty(), "{:?}", world.alarms);
+    world.run(3, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+}
+
+#[test]
+fn an_address_that_was_written_before_is_ours_although_the_load_balancer_is_another() {
+    let mut world = World::new(followed(), &[0, 1]);
+    world.bind(0, &[address(0)]).run(5, &[Pass, Pass]);
+    let mut moved = followed();
+    let mut region = pointsman::model::Region::clone(&moved.regions[0]);
+    region.elb.as_mut().unwrap().id = "elb-9".to_owned();
+    moved.regions[0] = region.into();
+    world.restart_as(moved, SECOND).assert_writes(0);
+    assert_eq!(world.liveness(0), Liveness::Unknown, "nobody has looked there");
+    world.bind(0, &[address(9)]).assert_writes(0);
+    world.run(1, &[Pass, Pass]).assert_published(&[1]).assert_writes(1);
+    assert!(world.zone.values.contains(&address(9)), "{:?}", world.zone.values);
+}
+
+#[test]
+fn a_check_that_looks_at_something_else_starts_afresh() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+    let mut other = service(2);
+    let mut region = world::region(0);
+    region.checks[0].kind =
+        pointsman::model::CheckKind::Tcp(pointsman::model::TcpCheck { port: 8080, source: None });
+    other.regions[0] = region.into();
+    world.restart_as(other, SECOND).run(2, &[Fail, Pass]).assert_published(&[0, 1]);
+    world.run(1, &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn other_thresholds_read_the_same_row_and_settle_nothing_by_themselves() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+    let mut hasty = service(2);
+    let mut region = world::region(0);
+    region.checks[0].fall = pointsman::model::Threshold::in_a_row(2).unwrap();
+    hasty.regions[0] = region.into();
+    world.restart_as(hasty, SECOND).run(1, &[Blind, Pass]).assert_published(&[0, 1]);
+    world.look(0, Fail).assert_published(&[1]);
+}
+
+#[test]
+fn memory_of_another_record_set_is_not_used_save_for_the_generation() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]).assert_published(&[1]);
+    let before = generation(&world);
+    let mut other = service(2);
+    other.record.provider = pointsman::model::ProviderName::parse("public").unwrap();
+    world.restart_as(other, SECOND).assert_writes(1);
+    assert_eq!(world.liveness(0), Liveness::Unknown);
+    world.run(1, &[Pass, Pass]);
+    assert!(generation(&world) > before);
+}
+
+#[test]
+fn memory_that_makes_no_sense_is_refused_as_a_whole() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+    let text = serde_json::to_string(&world.saved.1).unwrap();
+    let edits = [
+        ("\"service\":\"demo\"", "\"service\":\"de mo\""),
+        ("\"suspect\"", "\"sceptic\""),
+        ("\"state\"", "\"estate\""),
+        ("\"row\":[", "\"row\":[999"),
+        ("\"generation\":", "\"generation\":1844674407370955161"),
+        ("\"flaps\":0", "\"flaps\":-1"),
+        ("\"addresses\":[\"198.", "\"addresses\":[\"298."),
+        ("}", ""),
+    ];
+    for (old, new) in edits {
+        assert!(text.contains(old), "{old} is not in {text}");
+        let edited = text.replacen(old, new, 1);
+        assert!(serde_json::from_str::<ServiceMemory>(&edited).is_err(), "{edited}");
+    }
+}
+
+#[test]
+fn the_wildest_numbers_that_parse_harm_nobody() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(10, &[Fail, Pass]).run(10, &[Pass, Pass]).run(2, &[Pass, Fail]);
+    let text = serde_json::to_string(&world.saved.1).unwrap();
+    let number = regex::Regex::new(r#""(healthy|since|first_failure|unknown_in_a_row|flaps)":\d+"#).unwrap();
+    let wild = number.replace_all(&text, |found: &regex::Captures<'_>| {
+        let most =
+            if matches!(&found[1], "unknown_in_a_row" | "flaps") { u64::from(u32::MAX) } else { u64::MAX };
+        format!("\"{}\":{most}", &found[1])
+    });
+    world.saved.1 = Some(serde_json::from_str(&wild).unwrap());
+    world.restart(HOUR).run(100, &[Pass, Pass]).save().restart(SECOND).run(10, &[Pass, Fail]);
+    assert_eq!(world.liveness(1), Liveness::Down);
+}
+
+#[test]
+fn a_write_that_was_on_its_way_is_settled_by_reading_and_not_sent_twice() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+    world.death = Some(Death { lands: true, gap: SECOND });
+    world.look(0, Fail).assert_published(&[1]).assert_writes(1);
+    let reads = |world: &World| world.reports.iter().filter(|r| matches!(r, Report::Seen { .. })).count();
+    let before = reads(&world);
+    world.run(20, &[Fail, Pass]).assert_writes(1);
+    assert!(reads(&world) >= before + 9, "it is read warily, but {} times", reads(&world) - before);
+    let drifted = |report: &Report| matches!(report, Report::Drifted { .. });
+    assert!(!world.reports.iter().any(drifted), "it was our own doing: {:?}", world.reports);
+}
+
+#[test]
+fn a_write_that_was_on_its_way_and_lands_after_the_restart_is_nobody_elses() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+    world.death = Some(Death { lands: false, gap: Duration::from_secs(20) });
+    // Nobody remembers enough to write again when the look that settled it was forgotten.
+    world.look(0, Fail).assert_published(&[0, 1]).assert_writes(0);
+    world.zone.values.remove(&address(0));
+    world.run(3, &[Blind, Pass]);
+    let told = |report: &Report| {
+        matches!(report, Report::Drifted { .. } | Report::Alarmed { alarm: Alarm::Drift, .. })
+    };
+    assert!(!world.reports.iter().any(told), "{:?}", world.reports);
+}
+
+#[test]
+fn a_write_that_never_arrived_is_sent_again_within_the_budget() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+    world.death = Some(Death { lands: false, gap: SECOND });
+    world.look(0, Fail).assert_published(&[1]).assert_writes(1);
+    assert_eq!(world.sent.len(), 2, "both count");
+    world.run(60, &[Fail, Pass]).assert_writes(1);
+}
+
+#[test]
+fn what_somebody_changed_meanwhile_is_told_and_left_or_mended_as_configured() {
+    for on_drift in [OnDrift::Mend, OnDrift::Alarm] {
+        let mut configured = service(2);
+        configured.record.on_drift = on_drift;
+        let mut world = World::new(configured, &[0, 1]);
+        world.run(65, &[Pass, Pass]).save();
+        world.zone.values.remove(&address(0));
+        world.restart(SECOND).run(10, &[Pass, Pass]);
+        let told = world.reports.iter().find_map(|report| {
+            let Report::Drifted { before, now } = report else { return None };
+            Some((before.contains(&address(0)), now.contains(&address(0))))
+        });
+        assert_eq!(told, Some((true, false)));
+        let left = if on_drift == OnDrift::Mend { vec![0, 1] } else { vec![1] };
+        assert_eq!(world.published(), left);
+        assert_eq!(world.alarms.contains_key(&(Alarm::Drift, None)), on_drift == OnDrift::Alarm);
+    }
+}
+
+#[test]
+fn without_memory_everything_starts_as_new() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]).start_anew();
+    assert_eq!((world.liveness(0), world.now), (Liveness::Unknown, Moment::START + 7 * SECOND));
+    world.run(2, &[Fail, Pass]).assert_published(&[0, 1]).run(1, &[Fail, Pass]).assert_published(&[1]);
+    assert!(world.zone.values.contains(&foreign()));
+}
+
+#[test]
+fn only_what_changed_in_essence_is_to_be_remembered_again() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(70, &[Pass, Pass]);
+    let saved = world.saved.0;
+    world.run(300, &[Pass, Pass]);
+    assert_eq!(world.saved.0, saved, "passes among passes, and reads that find nothing new");
+    world.run(10, &[Fail, Pass]);
+    let saved = world.saved.0;
+    assert!(saved > Moment::START + Duration::from_secs(370), "a fall");
+    world.run(300, &[Fail, Pass]);
+    assert_eq!(world.saved.0, saved, "failures among failures");
+}
