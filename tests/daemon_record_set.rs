@@ -141,6 +141,27 @@ async fn somebody_elses_edit_of_our_address_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_keeps_changing_our_addresses_is_told_of_and_not_fought() {
+    let world = World::watched(Scene::with_a_foreign_value()).await;
+    let theirs = [EIP2, FOREIGN];
+    for _ in 0..2 {
+        world.cloud.write_as("somebody", &theirs).unwrap();
+        world.until("it is taken up", |now| now.zone_holds(&theirs)).await;
+        world.until("it is mended", |now| now.zone_holds(&[EIP1, EIP2, FOREIGN]) && now.all_well()).await;
+    }
+    world.cloud.write_as("somebody", &theirs).unwrap();
+    world.until("it is a fight", |now| now.zone_holds(&theirs) && now.alarmed("fight", None)).await;
+    assert_eq!(world.writes(), 2, "{:#?}", world.cloud.history());
+    let told = world.log().matches("somebody else changed the record set from").count();
+    assert_eq!(told, 3, "{}", world.log());
+    // A region that dies leaves all the same.
+    world.break_region("region2").await;
+    world.until("region2 has left", |now| now.zone_holds(&[EIP1, FOREIGN])).await;
+    world.until("the fight is over", |now| !now.alarmed("fight", None)).await;
+    world.assert_history_is_harmless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_value_added_before_a_failover_survives_it() {
     let world = World::watched(Scene::new()).await;
     world.cloud.write_as("somebody", &[EIP1, EIP2, FOREIGN]).unwrap();

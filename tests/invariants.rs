@@ -118,11 +118,11 @@ fn knobs() -> impl Strategy<Value = Knobs> {
 
 impl Knobs {
     fn world(&self) -> World {
-        World::new(self.service(FALL, &[true; REGIONS]), &self.published)
+        World::new(self.service(FALL, [true; REGIONS]), &self.published)
     }
 
     /// The service with this `fall` and the regions that are `there`.
-    fn service(&self, fall: u32, there: &[bool; REGIONS]) -> Service {
+    fn service(&self, fall: u32, there: [bool; REGIONS]) -> Service {
         let mut drawn = service(REGIONS);
         drawn.min_published = self.min_published;
         drawn.max_removed = self.max_removed;
@@ -353,7 +353,7 @@ fn play(world: &mut World, judge: &mut Judge, event: &Event) {
                     }
                 }
             }
-            let service = judge.knobs.service(judge.fall, &judge.there);
+            let service = judge.knobs.service(judge.fall, judge.there);
             let same = service == *world.service;
             without_a_jump(world, |world| {
                 let effects = world.reconfigure(service);

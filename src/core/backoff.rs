@@ -1,15 +1,16 @@
-//! How long to wait after a failed call to a provider.
+//! How long to wait after a failed call to a provider, and when to alarm.
 
 use std::time::Duration;
 
-use crate::model::RecordKey;
+use super::report::Report;
+use crate::model::{Alarm, ProviderError, ProviderErrorKind, RecordKey};
 
 /// After a failed call; doubles with each further one in a row, up to [`MOST`].
 const FIRST: Duration = Duration::from_millis(500);
 /// Long enough to leave a provider in trouble alone, short enough for a plan that waits.
 pub(super) const MOST: Duration = Duration::from_secs(10);
 /// The same after a refusal: the same request will most likely be refused again.
-pub(super) const REFUSED_MOST: Duration = Duration::from_secs(120);
+const REFUSED_MOST: Duration = Duration::from_secs(120);
 /// So many failed calls in a row are no blip any more.
 const NO_BLIP: u32 = 3;
 
@@ -46,6 +47,23 @@ impl Backoff {
         let wait = FIRST.saturating_mul(1 << doublings).min(most);
         let eighths = u32::try_from(self.seed.wrapping_add(u64::from(self.failures)) % 5).unwrap_or_default();
         wait + wait / 8 * eighths
+    }
+}
+
+/// How long to wait after a failed call, and what to alarm: a refusal at once, anything else when it is no blip
+/// any more.
+pub(super) fn weigh(error: &ProviderError, backoff: &Backoff, alarm: Alarm) -> (Duration, Option<Report>) {
+    let report = Report::Alarmed { alarm, message: error.message.clone() };
+    let unless_blip = backoff.is_no_blip().then(|| report.clone());
+    match error.kind {
+        ProviderErrorKind::Throttled(after) => {
+            (after.unwrap_or_default().max(backoff.wait(MOST)), unless_blip)
+        }
+        ProviderErrorKind::Refused => (backoff.wait(REFUSED_MOST), Some(report)),
+        ProviderErrorKind::Unclear => (backoff.wait(MOST), Some(report)),
+        ProviderErrorKind::Away | ProviderErrorKind::Lost | ProviderErrorKind::Conflict => {
+            (backoff.wait(MOST), unless_blip)
+        }
     }
 }
 

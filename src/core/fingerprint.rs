@@ -74,3 +74,84 @@ fn add(text: &mut String, parts: &[&dyn std::fmt::Debug]) {
         let _ = write!(text, " {part:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{CheckName, Scheme, StatusSet, TcpCheck, Threshold, TlsSettings, WhenUnknown};
+
+    fn check(kind: CheckKind) -> Check {
+        let three = Threshold::in_a_row(3).unwrap();
+        Check {
+            name: CheckName::parse("web").unwrap(),
+            kind,
+            interval: Duration::from_secs(5),
+            fast_interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+            max_latency: None,
+            fall: three,
+            rise: three,
+            vote: true,
+            when_unknown: WhenUnknown::Keep,
+        }
+    }
+
+    fn web(edit: impl FnOnce(&mut HttpCheck)) -> String {
+        let mut http = HttpCheck {
+            scheme: Scheme::Http,
+            port: 80,
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            host: "demo.localdev.me".to_owned(),
+            headers: vec![("Authorization".to_owned(), "Bearer hunter2".to_owned())],
+            user_agent: "pointsman/0.1.0 (demo)".to_owned(),
+            expect_status: StatusSet::new(vec![200..=200]).unwrap(),
+            expect_body: None,
+            expect_body_regex: None,
+            max_body: 65_536,
+            keep_alive: false,
+            source: None,
+            tls: TlsSettings {
+                verify: true,
+                ca_file: None,
+                server_name: None,
+                client_cert: None,
+                expires_within: Duration::from_secs(14 * 86_400),
+            },
+        };
+        edit(&mut http);
+        of_check(&check(CheckKind::Http(Arc::new(http))))
+    }
+
+    #[test]
+    fn a_text_is_the_same_in_every_version() {
+        let tcp = check(CheckKind::Tcp(TcpCheck { port: 80, source: None }));
+        assert_eq!(of_check(&tcp), "b1700af0082267a9");
+        assert_eq!(web(|_| {}), web(|http| http.user_agent = "pointsman/9.9.9 (demo)".to_owned()));
+    }
+
+    #[test]
+    fn another_thing_to_look_at_or_to_expect_makes_another_text() {
+        let edits: [fn(&mut HttpCheck); 7] = [
+            |http| http.port = 81,
+            |http| http.path = "/ready".to_owned(),
+            |http| http.host = "other.localdev.me".to_owned(),
+            |http| http.scheme = Scheme::Https,
+            |http| http.expect_status = StatusSet::new(vec![200..=299]).unwrap(),
+            |http| http.expect_body = Some("ok".to_owned()),
+            |http| http.tls.verify = false,
+        ];
+        for (place, edit) in edits.into_iter().enumerate() {
+            assert_ne!(web(edit), web(|_| {}), "the edit at {place}");
+        }
+    }
+
+    #[test]
+    fn a_headers_value_cannot_be_guessed_from_it() {
+        let other = |http: &mut HttpCheck| "Bearer swordfish".clone_into(&mut http.headers[0].1);
+        assert_eq!(web(other), web(|_| {}), "SECRETS-STAY");
+    }
+}

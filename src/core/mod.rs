@@ -6,7 +6,8 @@
 //!
 //! An observation goes `signal` (rise and fall) → `region` (liveness, the diagram stands there) → `policy`
 //! (who should be published) → `guard` (what may go now) → [`Plan`]. `reconcile`, a machine of its own beside
-//! it, brings a record set to what the newest plan wants and reports back. Start at [`Input`] and [`Effect`].
+//! it, brings a record set to what the newest plan wants and reports back. `memory` is what of both outlives the process,
+//! `reload` takes in another configuration. Start at [`Input`] and [`Effect`].
 
 mod alarms;
 mod authorship;

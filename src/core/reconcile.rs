@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authorship::Change;
-use super::backoff::{Backoff, MOST, REFUSED_MOST};
+use super::backoff::{Backoff, MOST, weigh};
 use super::history::History;
 use super::memory::WritesMemory;
 use super::plan::{Generation, Held, Plan, Rule, WriteRules};
@@ -541,23 +541,6 @@ impl Reconciler {
 
     fn alarm(&mut self, alarm: Alarm, message: String) {
         self.reports.push_back(Report::Alarmed { alarm, message });
-    }
-}
-
-/// How long to wait after a failed call, and what to alarm: a refusal at once, anything else when it is no blip
-/// any more.
-fn weigh(error: &ProviderError, backoff: &Backoff, alarm: Alarm) -> (Duration, Option<Report>) {
-    let report = Report::Alarmed { alarm, message: error.message.clone() };
-    let unless_blip = backoff.is_no_blip().then(|| report.clone());
-    match error.kind {
-        ProviderErrorKind::Throttled(after) => {
-            (after.unwrap_or_default().max(backoff.wait(MOST)), unless_blip)
-        }
-        ProviderErrorKind::Refused => (backoff.wait(REFUSED_MOST), Some(report)),
-        ProviderErrorKind::Unclear => (backoff.wait(MOST), Some(report)),
-        ProviderErrorKind::Away | ProviderErrorKind::Lost | ProviderErrorKind::Conflict => {
-            (backoff.wait(MOST), unless_blip)
-        }
     }
 }
 
