@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pointsman::core::Report;
-use pointsman::model::{Alarm, OnDrift};
+use pointsman::model::{Alarm, InForce, OnDrift};
 use world::Look::{Fail, Pass};
-use world::{Weather, World, address, foreign, service};
+use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
 
 const FIGHT: (Alarm, Option<pointsman::model::RegionName>) = (Alarm::Fight, None);
 const SECOND: Duration = Duration::from_secs(1);
@@ -152,6 +152,28 @@ fn a_region_that_dies_during_a_fight_still_leaves_once() {
 }
 
 #[test]
+fn what_was_fought_over_is_written_once_when_it_is_wanted_anew() {
+    let mut world = fought_over(3);
+    world.run(3, &[Pass, Fail, Pass]).assert_published(&[0, 2]).assert_writes(3);
+    world.run(RECOVER_AFTER.as_secs() + 1, &[Pass; 3]).assert_published(&[0, 1, 2]).assert_writes(4);
+}
+
+#[test]
+fn a_plan_that_waits_for_the_budget_is_no_fight() {
+    let mut careful = service(3);
+    careful.write_budget.writes = 2;
+    let mut world = World::new(careful, &[0, 1, 2]);
+    world.run(60, &[Pass; 3]);
+    for _ in 0..3 {
+        take_out(&mut world, 0);
+    }
+    assert!(world.alarms.contains_key(&FIGHT), "{:?}", world.alarms);
+    world.run(3, &[Pass, Fail, Pass]).assert_writes(2);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
+    assert!(!world.alarms.contains_key(&FIGHT), "{:?}", world.alarms);
+}
+
+#[test]
 fn whoever_is_faster_than_our_reads_is_a_fight_too() {
     let mut world = settled(2);
     world.zone.values.remove(&address(0));
@@ -161,6 +183,10 @@ fn whoever_is_faster_than_our_reads_is_a_fight_too() {
         world.zone.values.remove(&address(0));
     }
     assert!((1..=3).contains(&world.written.len()), "{:#?}", world.written);
+    let undone = |(before, now): &(BTreeSet<IpAddr>, BTreeSet<IpAddr>)| {
+        before.contains(&address(0)) && !now.contains(&address(0))
+    };
+    assert_eq!(told(&world).iter().filter(|change| undone(change)).count(), 3);
     assert!(world.alarms.contains_key(&FIGHT), "{:?}", world.alarms);
 }
 
@@ -206,9 +232,38 @@ fn our_own_writes_are_nobody_elses_however_late_they_land() {
     world.run(10, &[Fail, Pass]).assert_published(&[1]);
     // The region is back, and then the write that was lost lands.
     world.run(40, &[Pass, Pass]).assert_published(&[0, 1]);
-    world.zone.values.remove(&address(0));
-    world.run(61, &[Pass, Pass]).assert_published(&[0, 1]);
+    take_out(&mut world, 0);
+    world.assert_published(&[0, 1]);
     assert_eq!(told(&world), []);
+    // After so long a time nothing lands any more.
+    world.run(120, &[Pass, Pass]);
+    take_out(&mut world, 0);
+    assert_eq!(told(&world).len(), 1);
+}
+
+#[test]
+fn what_a_refused_write_would_have_set_is_somebody_elses_doing() {
+    let mut world = settled(2);
+    world.weather = Weather::Refuse;
+    world.run(3, &[Fail, Pass]);
+    world.zone.values.remove(&address(0));
+    world.run(61, &[Fail, Pass]);
+    assert_eq!(told(&world).len(), 1);
+}
+
+#[test]
+fn a_write_that_failed_at_the_provider_is_nobody_elses_doing() {
+    let mut world = settled(2);
+    take_out(&mut world, 0);
+    world.run(3, &[Fail, Pass]).assert_published(&[1]).assert_writes(2);
+    world.zone.values.insert(address(0));
+    world.zone.in_force = InForce::Failed;
+    let before = world.reports.len();
+    world.run(61, &[Fail, Pass]).assert_published(&[1]);
+    let blamed = |report: &Report| {
+        matches!(report, Report::Drifted { .. } | Report::Alarmed { alarm: Alarm::Drift, .. })
+    };
+    assert!(!world.reports[before..].iter().any(blamed), "{:?}", &world.reports[before..]);
 }
 
 #[test]
@@ -233,6 +288,7 @@ fn a_dry_run_tells_of_changes_and_fights_nobody() {
     world.run(60, &[Pass, Pass]);
     for _ in 0..4 {
         take_out(&mut world, 0);
+        assert!(!world.alarms.contains_key(&FIGHT), "{:?}", world.alarms);
         world.zone.values.insert(address(0));
         world.run(61, &[Pass, Pass]);
     }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use pointsman::core::{Core, Effect, Input, Report};
 use pointsman::model::{
-    Alarm, Check, CheckKind, CheckName, Expression, Found, InForce, Liveness, Moment, Pace, PolicyKind,
-    ProviderName, Region, Service, ServiceName, TcpCheck, Threshold, Ttl, WhenUnknown, WriteBudget,
+    Alarm, Certificate, Check, CheckKind, CheckName, Expression, Found, InForce, Liveness, Moment, Pace,
+    PolicyKind, ProviderName, Region, Service, ServiceName, TcpCheck, Threshold, Ttl, WhenUnknown,
+    WriteBudget,
 };
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, check, region_name, service};
@@ -198,7 +199,9 @@ fn another_ttl_comes_with_the_next_change_and_causes_none() {
     let mut short = service(2);
     short.record.ttl = Ttl::from_seconds(5);
     world.reconfigure(short);
-    world.run(120, &[Pass, Pass]).assert_writes(0).run(3, &[Fail, Pass]).assert_writes(1);
+    world.run(120, &[Pass, Pass]).assert_writes(0);
+    world.zone.values.remove(&address(0));
+    world.run(61, &[Pass, Pass]).assert_published(&[0, 1]).assert_writes(1);
     let sent = world.reports.iter().find_map(|report| {
         if let Report::Sent { set, .. } = report { Some(set.ttl().as_seconds()) } else { None }
     });
@@ -243,6 +246,34 @@ fn alarms_of_what_is_gone_end() {
     assert!(world.alarms.is_empty(), "{:?}", world.alarms);
 }
 
+#[test]
+fn an_alarm_about_a_certificate_ends_with_the_check_that_saw_it() {
+    let mut world = World::new(service(2), &[0, 1]);
+    let mut look = world.observation("web", 0, Pass);
+    look.certificate = Some(Certificate { expires: 0, expires_soon: true });
+    world.step(&Input::Observed(look));
+    let alarm = (Alarm::Certificate, Some(region_name(0)));
+    world.reconfigure(with_region(2, 0, |region| region.recover_after = Duration::ZERO));
+    assert!(world.alarms.contains_key(&alarm), "{:?}", world.alarms);
+    let kind = CheckKind::Tcp(TcpCheck { port: 8080, source: None });
+    world.reconfigure(with_region(2, 0, |region| region.checks[0].kind = kind));
+    assert!(!world.alarms.contains_key(&alarm), "{:?}", world.alarms);
+}
+
+#[test]
+fn an_address_that_moves_to_another_region_is_only_that_ones() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(40, &[Pass, Pass]);
+    let mut moved = with_region(2, 0, |region| region.addresses = vec![address(9)]);
+    let mut heir = world::region(1);
+    heir.addresses.push(address(0));
+    moved.regions[1] = heir.into();
+    world.reconfigure(moved);
+    let status = world.core.service_status(&world.service.name, world.now).unwrap();
+    let published: Vec<bool> = status.regions.iter().map(|region| region.published).collect();
+    assert_eq!(published, [false, true]);
+}
+
 /// What a service that lives elsewhere, or under another name, is left with.
 fn moved(edit: impl FnOnce(&mut Service)) -> World {
     let mut world = World::new(service(2), &[0, 1]);
@@ -278,7 +309,7 @@ fn services_come_and_go_in_the_order_configured_without_touching_the_others() {
     let now = Moment::START + Duration::from_secs(1);
     let mut core = Core::new(&[named("a"), named("b")], Moment::START);
     let mut effects = Vec::new();
-    for name in ["a", "b"] {
+    for (name, there) in [("a", false), ("b", true)] {
         let found = Found {
             id: "1".to_owned(),
             values: [address(0), address(1)].into(),
@@ -287,18 +318,17 @@ fn services_come_and_go_in_the_order_configured_without_touching_the_others() {
             description: None,
         };
         let service = ServiceName::parse(name).unwrap();
-        core.step(
-            now,
-            &Input::Reported { service, report: Report::Seen { found: Some(found) } },
-            &mut effects,
-        );
+        let report = Report::Seen { found: Some(found).filter(|_| there) };
+        core.step(now, &Input::Reported { service, report }, &mut effects);
     }
     core.take_changed();
     effects.clear();
     core.reconfigure(now, &[named("c"), named("b")], &mut effects);
     let order: Vec<String> = core.status(now).iter().map(|service| service.name.to_string()).collect();
     assert_eq!(order, ["c", "b"]);
-    assert_eq!((effects, core.take_changed()), (vec![], vec![]));
+    let ended = |effect: &Effect| matches!(effect, Effect::Alarm(raised) if raised.alarm == Alarm::Missing && !raised.raised);
+    assert!(matches!(effects.as_slice(), [effect] if ended(effect)), "{effects:?}");
+    assert_eq!(core.take_changed(), Vec::<ServiceName>::new());
     assert!(core.plan(&ServiceName::parse("b").unwrap()).is_some());
     assert!(core.plan(&ServiceName::parse("a").unwrap()).is_none());
 }

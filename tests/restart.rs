@@ -95,6 +95,28 @@ fn one_that_was_recovering_starts_afresh_when_its_looks_are_forgotten() {
 }
 
 #[test]
+fn a_check_without_a_vote_may_forget_what_it_saw() {
+    let mut watched = service(2);
+    let mut region = world::region(0);
+    region.checks.push(world::check("shown", pointsman::model::WhenUnknown::Keep));
+    region.checks[1].interval = SECOND;
+    watched.regions[0] = region.into();
+    let mut world = World::new(watched, &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]).run(20, &[Pass, Pass]);
+    world.look_with("shown", 0, Pass).save().restart(5 * SECOND);
+    assert_eq!(seconds_until(&mut world, &[Pass, Pass], &[0, 1]), 10);
+}
+
+#[test]
+fn looks_in_vain_before_a_short_gap_count_and_before_a_long_one_do_not() {
+    for (gap, blind) in [(SECOND, true), (HOUR, false)] {
+        let mut world = World::new(service(2), &[0, 1]);
+        world.run(5, &[Pass, Pass]).run(2, &[Blind, Pass]).restart(gap).look(0, Blind);
+        assert_eq!(world.alarms.contains_key(&(Alarm::Blind, Some(region_name(0)))), blind, "{gap:?}");
+    }
+}
+
+#[test]
 fn an_hour_without_looks_makes_nobody_healthy_who_waits_to_enter() {
     let mut world = World::new(service(2), &[0]);
     world.run(20, &[Pass, Pass]).save().restart(HOUR);
@@ -128,6 +150,17 @@ fn a_suspect_is_looked_at_fast_from_the_start() {
 }
 
 #[test]
+fn a_provider_that_is_away_delays_neither_the_pace_nor_a_recovery() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]).run(25, &[Pass, Pass]).save();
+    world.weather = Weather::Away;
+    world.restart(SECOND);
+    assert_eq!(world.paces[&region_name(0)], Pace::Fast);
+    world.pass(5 * SECOND);
+    assert_eq!(world.liveness(0), Liveness::Up);
+}
+
+#[test]
 fn the_generation_goes_on() {
     let mut world = World::new(service(2), &[0, 1]);
     world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]);
@@ -147,11 +180,11 @@ fn a_used_up_write_budget_stays_used_up() {
     assert_eq!(world.sent.len(), 6);
     let first = world.sent[0];
     world.weather = Weather::Fair;
-    world.restart(SECOND).run(60, &[Fail, Pass]).assert_published(&[0, 1]);
+    world.restart(SECOND).save().restart(SECOND).run(60, &[Fail, Pass]).assert_published(&[0, 1]);
     assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
     // Real time counts, also that of a gap.
     let left = (first + Duration::from_secs(600)).since(world.now);
-    world.restart(left.saturating_sub(SECOND)).assert_published(&[0, 1]);
+    world.save().restart(left.saturating_sub(SECOND)).assert_published(&[0, 1]);
     world.run(6, &[Fail, Pass]).assert_published(&[1]);
 }
 
@@ -190,6 +223,16 @@ fn an_eip_that_was_unbound_before_the_start_is_known_as_ours() {
     world.bind(0, &[]).assert_writes(0);
     assert!(world.alarms.is_empty(), "{:?}", world.alarms);
     world.run(3, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+}
+
+#[test]
+fn a_region_of_which_no_address_is_known_is_still_alarmed() {
+    let mut world = World::new(followed(), &[1]);
+    world.bind(0, &[]).run(1, &[Fail, Pass]);
+    let alarm = (Alarm::NoAddress, Some(region_name(0)));
+    assert!(world.alarms.contains_key(&alarm), "{:?}", world.alarms);
+    world.restart(SECOND);
+    assert!(world.alarms.contains_key(&alarm), "{:?}", world.alarms);
 }
 
 #[test]
@@ -265,6 +308,18 @@ fn memory_that_makes_no_sense_is_refused_as_a_whole() {
         let edited = text.replacen(old, new, 1);
         assert!(serde_json::from_str::<ServiceMemory>(&edited).is_err(), "{edited}");
     }
+}
+
+#[test]
+fn memory_with_an_address_that_the_set_cannot_hold_is_not_used() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+    let text = serde_json::to_string(&world.saved.1).unwrap();
+    let edited = text.replacen("\"owned\":[\"198.51.100.0", "\"owned\":[\"2001:db8::1", 1);
+    assert_ne!(edited, text);
+    world.saved.1 = Some(serde_json::from_str(&edited).unwrap());
+    world.restart(SECOND);
+    assert_eq!(world.liveness(0), Liveness::Unknown);
 }
 
 #[test]

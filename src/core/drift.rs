@@ -59,9 +59,9 @@ impl Drift {
             self.against = None;
             return;
         }
-        let in_a_fight = self.fight_ends(now, window, plan).is_some() && change.is_theirs(&plan.owned, ours);
+        let in_a_fight = self.is_fought(now, window, plan) && change.is_theirs(&plan.owned, ours);
         if in_a_fight || self.synced.as_ref() == Some(wanted) {
-            if self.ends(now, window).is_none() {
+            if !self.is_a_fight(now, window) {
                 self.seen.retain(|seen| *seen + window > now);
             }
             self.seen.push_back(now);
@@ -78,14 +78,13 @@ impl Drift {
         self.against.as_ref() == Some(&plan.wanted)
     }
 
-    /// When the fight about what the plan wants ends if nobody changes it again; none when there is no such fight.
-    pub(super) fn fight_ends(&self, now: Moment, window: Duration, plan: &Plan) -> Option<Moment> {
-        self.ends(now, window).filter(|_| self.is_against(plan))
+    /// Whether there is a fight about what the plan wants.
+    pub(super) fn is_fought(&self, now: Moment, window: Duration, plan: &Plan) -> bool {
+        self.is_a_fight(now, window) && self.is_against(plan)
     }
 
-    fn ends(&self, now: Moment, window: Duration) -> Option<Moment> {
-        let last = self.seen.back().filter(|_| self.seen.len() >= A_FIGHT)?;
-        Some(*last + window).filter(|ends| *ends > now)
+    fn is_a_fight(&self, now: Moment, window: Duration) -> bool {
+        self.seen.len() >= A_FIGHT && self.seen.back().is_some_and(|last| *last + window > now)
     }
 
     pub(super) fn memory(&self, now: Moment) -> DriftMemory {

@@ -387,7 +387,7 @@ impl Reconciler {
         }
         let values = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
         let change = self.whose_change(now, answer.as_ref(), &values);
-        let Some(plan) = self.plan.clone().filter(|plan| !plan.wanted.is_empty()) else { return idle };
+        let Some(plan) = self.plan.clone() else { return idle };
         let ours: BTreeSet<IpAddr> = values.intersection(&plan.owned).copied().collect();
         self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
         match &answer {
@@ -440,30 +440,30 @@ impl Reconciler {
         }
         let (key, wanted, theirs) =
             (&self.record.key, addresses_in_words(&plan.wanted), addresses_in_words(ours));
-        let idle = now + self.idle_for(now);
         let window = self.rules.budget.window;
-        let fight = self.history.drift.fight_ends(now, window, plan).filter(|_| !self.dry_run);
-        match (self.record.on_drift, fight) {
-            (OnDrift::Mend, Some(ends)) => {
+        let fought = self.history.drift.is_fought(now, window, plan) && !self.dry_run;
+        let leave = match self.record.on_drift {
+            OnDrift::Mend if fought => {
                 let message = format!(
                     "somebody else keeps changing {key}: we want {wanted}, they set {theirs}; nothing is written until \
                      theirs is ours, nobody has changed it for {window:?}, or the plan wants something else"
                 );
                 self.alarm(Alarm::Fight, message);
-                Some(Phase::Due { at: ends.min(idle) })
+                true
             }
-            (OnDrift::Mend | OnDrift::Alarm, _) => {
+            on_drift @ (OnDrift::Mend | OnDrift::Alarm) => {
                 let message =
                     format!("somebody else changed {key}: our addresses in it were {wanted}, now {theirs}");
                 self.alarm(Alarm::Drift, message);
-                (self.record.on_drift == OnDrift::Alarm).then_some(Phase::Due { at: idle })
+                on_drift == OnDrift::Alarm
             }
-        }
+        };
+        leave.then(|| Phase::Due { at: now + self.idle_for(now) })
     }
 
     fn write(&mut self, now: Moment, answer: Option<Found>) -> Option<Call> {
         self.phase = Phase::Due { at: now + self.idle_for(now) };
-        let plan = self.plan.clone().filter(|plan| !plan.wanted.is_empty())?;
+        let plan = self.plan.clone()?;
         let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
         let values = values_wanted(&before, &plan);
         let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
