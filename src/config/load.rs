@@ -18,6 +18,7 @@ use super::service::{Sections, services};
 use super::source::based;
 use super::table::Table;
 use super::{Config, secret_file};
+use crate::model::count_in_words;
 
 /// A configuration that can be used, and what somebody should look at.
 #[derive(Clone, Debug)]
@@ -202,18 +203,18 @@ fn summary(config: &Config, warnings: usize) -> String {
     let regions: usize = config.services.iter().map(|service| service.regions.len()).sum();
     let checks: usize =
         config.services.iter().flat_map(|service| &service.regions).map(|region| region.checks.len()).sum();
-    let parts =
-        [plural(config.services.len(), "service"), plural(regions, "region"), plural(checks, "check")];
-    let warned = if warnings > 0 { format!(", {}", plural(warnings, "warning")) } else { String::new() };
+    let parts = [
+        count_in_words(config.services.len(), "service"),
+        count_in_words(regions, "region"),
+        count_in_words(checks, "check"),
+    ];
+    let warned =
+        if warnings > 0 { format!(", {}", count_in_words(warnings, "warning")) } else { String::new() };
     format!("good, {}{warned}", parts.join(", "))
 }
 
 fn count(problems: &[Problem]) -> String {
     let warnings = problems.iter().filter(|problem| problem.severity == Severity::Warning).count();
-    let errors = plural(problems.len() - warnings, "problem");
-    if warnings > 0 { format!("{errors}, {}", plural(warnings, "warning")) } else { errors }
-}
-
-fn plural(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+    let errors = count_in_words(problems.len() - warnings, "problem");
+    if warnings > 0 { format!("{errors}, {}", count_in_words(warnings, "warning")) } else { errors }
 }

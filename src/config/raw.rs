@@ -134,7 +134,7 @@ keys! {
 keys! {
     /// `[cloud.NAME]`.
     CloudKeys {
-        /// Where keys come from; auto: environment, then file. Default "auto".
+        /// Where keys come from; auto: environment, then file, then the ECS's agency. Default "auto".
         credentials: CredentialsWord,
         /// The account's home region, asked where no other is named.
         region: Id,

@@ -71,6 +71,8 @@ impl CoreLoop {
             self.core.restore(self.clock.now(), *gap, memory, &mut self.effects);
         }
         self.carry_out();
+        // What is remembered may be a verdict on every region already.
+        self.readiness.look(&self.status(), self.clock.now());
     }
 
     /// Goes over to another configuration, in one step.

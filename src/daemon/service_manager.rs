@@ -16,7 +16,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::time::MissedTickBehavior;
 
-use crate::model::{Liveness, Status};
+use crate::model::{Liveness, Status, count_in_words};
 use crate::pulse::Pulses;
 
 /// How long a word may wait for room in the service manager's queue. Only a service manager that stands still lets
@@ -138,8 +138,11 @@ fn send(to: &SocketAddr, text: &[u8]) -> io::Result<()> {
 #[must_use]
 pub fn summary(status: &Status) -> String {
     let regions = || status.services.iter().flat_map(|service| &service.regions);
-    let mut line =
-        format!("{}, {}", count(status.services.len(), "service"), count(regions().count(), "region"));
+    let mut line = format!(
+        "{}, {}",
+        count_in_words(status.services.len(), "service"),
+        count_in_words(regions().count(), "region")
+    );
     let mut before = ": ";
     for liveness in Liveness::ALL {
         let alike = regions().filter(|region| region.liveness == liveness).count();
@@ -152,16 +155,12 @@ pub fn summary(status: &Status) -> String {
     let of_services: usize = status.services.iter().map(|service| service.alarms.len()).sum();
     let alarms = of_services + status.alarms.len();
     if alarms > 0 {
-        let _ = write!(line, "; {}", count(alarms, "alarm"));
+        let _ = write!(line, "; {}", count_in_words(alarms, "alarm"));
     }
     if status.dry_run {
         line.push_str("; dry run");
     }
     line
-}
-
-fn count(number: usize, of: &str) -> String {
-    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

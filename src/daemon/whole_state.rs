@@ -13,8 +13,8 @@ pub(super) fn tell(status: &Status) {
         uptime_s = status.uptime_s,
         dry_run = status.dry_run,
         journal_writable = status.journal.writable,
-        "state of the daemon, with {} services",
-        status.services.len()
+        services = status.services.len(),
+        "state of the daemon"
     );
     for alarm in &status.alarms {
         info!(alarm = %alarm.alarm, "state: alarm: {}", alarm.message);

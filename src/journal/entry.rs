@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::core::{Effect, Generation, Held, Plan, Raised, Report, Transition, WriteResult};
-use crate::model::{Alarm, RecordSet, RegionName, Service, ServiceName, addresses_in_words};
+use crate::model::{Alarm, RecordSet, RegionName, Service, ServiceName, addresses_in_words, count_in_words};
 
 /// One thing that happened, with the evidence it came from (EXPLAINED).
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ impl Configured {
 
     fn in_words(&self) -> String {
         let regions: usize = self.services.iter().map(|(_, regions)| regions.len()).sum();
-        format!("{} services, {regions} regions", self.services.len())
+        format!("{}, {}", count_in_words(self.services.len(), "service"), count_in_words(regions, "region"))
     }
 
     fn detail(&self) -> Value {

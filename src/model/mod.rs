@@ -8,6 +8,7 @@
 
 mod alarm;
 mod check;
+mod count;
 mod expression;
 mod name;
 mod observation;
@@ -23,6 +24,7 @@ pub use check::{
     Check, CheckKind, ClientCertificate, EipCheck, ElbCheck, ElbRef, HttpCheck, MinHealthy, Pace, Scheme,
     StatusSet, TcpCheck, TlsSettings, WhenUnknown,
 };
+pub use count::count_in_words;
 pub use expression::{Expression, Kleene};
 pub use name::{CheckKey, CheckName, CloudName, Fqdn, NameError, ProviderName, RegionName, ServiceName};
 pub use observation::{Certificate, Observation, Outcome, Reason};
