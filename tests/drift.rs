@@ -210,7 +210,8 @@ fn with_on_drift_alarm_nothing_is_mended_and_nothing_fought() {
 #[test]
 fn a_restart_neither_ends_a_fight_nor_begins_one() {
     let mut world = fought_over(2);
-    world.restart(SECOND).run(300, &[Pass, Pass]).assert_published(&[1]).assert_writes(2);
+    world.restart(SECOND).save().restart(SECOND);
+    world.run(300, &[Pass, Pass]).assert_published(&[1]).assert_writes(2);
     assert!(world.alarms.contains_key(&FIGHT), "{:?}", world.alarms);
 
     let mut world = settled(2);
@@ -238,6 +239,21 @@ fn our_own_writes_are_nobody_elses_however_late_they_land() {
     // After so long a time nothing lands any more.
     world.run(120, &[Pass, Pass]);
     take_out(&mut world, 0);
+    assert_eq!(told(&world).len(), 1);
+}
+
+#[test]
+fn a_write_that_was_lost_lands_once() {
+    let mut world = settled(2);
+    world.run(2, &[Fail, Pass]);
+    world.weather = Weather::LoseWrite;
+    world.look(0, Fail);
+    world.weather = Weather::Fair;
+    world.zone.values.remove(&address(0));
+    world.run(2, &[Fail, Pass]).run(RECOVER_AFTER.as_secs() + 1, &[Pass, Pass]).assert_published(&[0, 1]);
+    assert_eq!(told(&world), []);
+    world.zone.values.remove(&address(0));
+    world.run(10, &[Pass, Pass]);
     assert_eq!(told(&world).len(), 1);
 }
 

@@ -7,8 +7,11 @@ mod world;
 
 use std::time::Duration;
 
-use pointsman::core::{Generation, Report, ServiceMemory};
-use pointsman::model::{Alarm, ElbRef, Liveness, Moment, OnDrift, Pace, Service};
+use pointsman::core::{Effect, Generation, Input, Report, ServiceMemory};
+use pointsman::model::{
+    Alarm, CheckKind, CheckName, CloudName, ElbRef, Expression, Liveness, Moment, OnDrift, Pace,
+    ProviderName, Region, Service, TcpCheck, Threshold, WhenUnknown,
+};
 use world::Look::{Blind, Fail, Pass};
 use world::{Death, RECOVER_AFTER, Weather, World, address, foreign, region_name, service};
 
@@ -98,7 +101,7 @@ fn one_that_was_recovering_starts_afresh_when_its_looks_are_forgotten() {
 fn a_check_without_a_vote_may_forget_what_it_saw() {
     let mut watched = service(2);
     let mut region = world::region(0);
-    region.checks.push(world::check("shown", pointsman::model::WhenUnknown::Keep));
+    region.checks.push(world::check("shown", WhenUnknown::Keep));
     region.checks[1].interval = SECOND;
     watched.regions[0] = region.into();
     let mut world = World::new(watched, &[0, 1]);
@@ -126,20 +129,40 @@ fn an_hour_without_looks_makes_nobody_healthy_who_waits_to_enter() {
     assert_eq!(seconds_until(&mut world, &[Pass, Pass], &[0, 1]), 10);
 }
 
+/// What the transition that a look brings about tells: the state, and when the first failing look started.
+fn told_by(world: &mut World, check: &str, place: usize) -> Vec<(Liveness, Option<Moment>)> {
+    let look = Input::Observed(world.observation(check, place, Fail));
+    let mut effects = Vec::new();
+    world.core.step(world.now, &look, &mut effects);
+    let transition = |effect: &Effect| {
+        if let Effect::Transition(t) = effect { Some((t.to, t.first_failure)) } else { None }
+    };
+    effects.iter().filter_map(transition).collect()
+}
+
 #[test]
 fn what_people_see_counts_the_gap() {
     let mut world = World::new(service(2), &[0, 1]);
-    world.run(5, &[Pass, Pass]).look(0, Fail).pass(SECOND).look(0, Fail).restart(4 * SECOND);
+    world.run(5, &[Pass, Pass]).look(0, Fail);
+    let first_failure = world.now;
+    world.pass(SECOND).look(0, Fail).restart(4 * SECOND);
     assert_eq!(since(&world, 0), 5 * SECOND);
-    let first_failure = world.now - 5 * SECOND;
-    let mut effects = Vec::new();
-    let look = world.observation("web", 0, Fail);
-    world.core.step(world.now, &pointsman::core::Input::Observed(look), &mut effects);
-    let told = effects.iter().find_map(|effect| {
-        let pointsman::core::Effect::Transition(transition) = effect else { return None };
-        Some((transition.to, transition.first_failure))
-    });
-    assert_eq!(told, Some((Liveness::Down, Some(first_failure))));
+    assert_eq!(told_by(&mut world, "web", 0), [(Liveness::Down, Some(first_failure))]);
+}
+
+#[test]
+fn a_failure_from_before_the_restart_is_told_as_the_first_of_a_later_fall() {
+    let mut doubly = service(2);
+    let mut region = world::region(0);
+    region.checks.push(world::check("other", WhenUnknown::Keep));
+    let name = |name| Expression::Check(CheckName::parse(name).unwrap());
+    region.up_when = Expression::Any(vec![name("web"), name("other")]);
+    doubly.regions[0] = region.into();
+    let mut world = World::new(doubly, &[0, 1]);
+    world.look_with("other", 0, Pass).run(5, &[Pass, Pass]).look(0, Fail);
+    let first_failure = world.now;
+    world.restart(SECOND);
+    assert_eq!(told_by(&mut world, "other", 0), [(Liveness::Suspect, Some(first_failure))]);
 }
 
 #[test]
@@ -156,8 +179,7 @@ fn a_provider_that_is_away_delays_neither_the_pace_nor_a_recovery() {
     world.weather = Weather::Away;
     world.restart(SECOND);
     assert_eq!(world.paces[&region_name(0)], Pace::Fast);
-    world.pass(5 * SECOND);
-    assert_eq!(world.liveness(0), Liveness::Up);
+    assert_eq!(world.core.next_wake(), Some(world.now + 5 * SECOND));
 }
 
 #[test]
@@ -207,7 +229,7 @@ fn followed() -> Service {
     let mut region = world::region(0);
     region.addresses = Vec::new();
     region.elb = Some(ElbRef {
-        cloud: pointsman::model::CloudName::parse("main").unwrap(),
+        cloud: CloudName::parse("main").unwrap(),
         cloud_region: "cn-north-4".to_owned(),
         id: "elb-0".to_owned(),
         listener_port: 80,
@@ -240,7 +262,7 @@ fn an_address_that_was_written_before_is_ours_although_the_load_balancer_is_anot
     let mut world = World::new(followed(), &[0, 1]);
     world.bind(0, &[address(0)]).run(5, &[Pass, Pass]);
     let mut moved = followed();
-    let mut region = pointsman::model::Region::clone(&moved.regions[0]);
+    let mut region = Region::clone(&moved.regions[0]);
     region.elb.as_mut().unwrap().id = "elb-9".to_owned();
     moved.regions[0] = region.into();
     world.restart_as(moved, SECOND).assert_writes(0);
@@ -256,8 +278,7 @@ fn a_check_that_looks_at_something_else_starts_afresh() {
     world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
     let mut other = service(2);
     let mut region = world::region(0);
-    region.checks[0].kind =
-        pointsman::model::CheckKind::Tcp(pointsman::model::TcpCheck { port: 8080, source: None });
+    region.checks[0].kind = CheckKind::Tcp(TcpCheck { port: 8080, source: None });
     other.regions[0] = region.into();
     world.restart_as(other, SECOND).run(2, &[Fail, Pass]).assert_published(&[0, 1]);
     world.run(1, &[Fail, Pass]).assert_published(&[1]);
@@ -269,7 +290,7 @@ fn other_thresholds_read_the_same_row_and_settle_nothing_by_themselves() {
     world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
     let mut hasty = service(2);
     let mut region = world::region(0);
-    region.checks[0].fall = pointsman::model::Threshold::in_a_row(2).unwrap();
+    region.checks[0].fall = Threshold::in_a_row(2).unwrap();
     hasty.regions[0] = region.into();
     world.restart_as(hasty, SECOND).run(1, &[Blind, Pass]).assert_published(&[0, 1]);
     world.look(0, Fail).assert_published(&[1]);
@@ -281,7 +302,7 @@ fn memory_of_another_record_set_is_not_used_save_for_the_generation() {
     world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]).assert_published(&[1]);
     let before = generation(&world);
     let mut other = service(2);
-    other.record.provider = pointsman::model::ProviderName::parse("public").unwrap();
+    other.record.provider = ProviderName::parse("public").unwrap();
     world.restart_as(other, SECOND).assert_writes(1);
     assert_eq!(world.liveness(0), Liveness::Unknown);
     world.run(1, &[Pass, Pass]);

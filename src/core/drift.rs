@@ -22,18 +22,13 @@ const A_FIGHT: usize = 3;
 pub(super) struct Drift {
     /// Which addresses of ours the set held when it last was as wanted, while nobody but us has changed it since.
     synced: Option<BTreeSet<IpAddr>>,
-    /// What the plan wants once somebody else has changed it, until that holds again or something else is wanted.
+    /// What the plan wanted when somebody else changed it, until the set holds what is wanted again.
     against: Option<BTreeSet<IpAddr>>,
     /// When the latest drifts were seen, oldest first: those within a window, or those of a fight.
     seen: VecDeque<Moment>,
 }
 
 impl Drift {
-    /// There is a newer plan.
-    pub(super) fn planned(&mut self, plan: &Plan) {
-        self.against.take_if(|against| *against != plan.wanted);
-    }
-
     /// A write that leaves these addresses of ours was taken.
     pub(super) fn wrote(&mut self, ours: BTreeSet<IpAddr>) {
         self.synced = Some(ours);

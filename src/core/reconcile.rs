@@ -191,9 +191,7 @@ impl Reconciler {
         if self.plan.as_ref().is_some_and(|known| known.generation >= plan.generation) {
             return;
         }
-        self.history.drift.planned(&plan);
         self.plan = Some(plan);
-        self.remember(now);
         self.write_again_at = self.throttled_until;
         if let Phase::Due { at } = &mut self.phase {
             *at = (*at).min(now.max(self.throttled_until));
