@@ -20,7 +20,7 @@ use super::roster::Roster;
 use super::whole_state;
 use crate::admin::Questions;
 use crate::clock::Clock;
-use crate::core::{Core, Effect, Input};
+use crate::core::{Core, Effect, Input, Report};
 use crate::dns::driver::Reported;
 use crate::journal::{Configured, Entry};
 use crate::model::{Observation, Status};
@@ -129,7 +129,11 @@ impl CoreLoop {
 
     fn reported(&mut self, reported: Reported) {
         let Reported { service, report, kept } = reported;
-        let entry = self.chronicle.reported(self.clock.now(), &service, &report);
+        let now = self.clock.now();
+        if let Report::Remember(writes) = &report {
+            self.roster.remember_writes(&service, now, writes);
+        }
+        let entry = self.chronicle.reported(now, &service, &report);
         self.step(&Input::Reported { service, report });
         // After the step, so that what is kept of the write has the core's memory of it with it.
         self.chronicle.keep_report(entry, kept);

@@ -13,6 +13,8 @@ use crate::model::{Moment, Service, ServiceName};
 /// So often everything is kept anew although nothing changed, so that a start after a hard end knows how long ago the
 /// last look was. Five minutes leave an idle disk asleep.
 const NOW_AND_THEN: Duration = Duration::from_secs(5 * 60);
+/// The same while a region waits for its return: what it has waited is not to be waited again.
+const WHILE_WAITING: Duration = Duration::from_secs(5);
 
 /// What the journal knew of one service at the start.
 #[derive(Debug)]
@@ -69,7 +71,8 @@ impl Memory {
 
     /// Everything, if it is time.
     pub(super) fn keep_now_and_then(&mut self, core: &Core, now: Moment) {
-        if now.since(self.kept_all) >= NOW_AND_THEN {
+        let often = if core.next_wake().is_some() { WHILE_WAITING } else { NOW_AND_THEN };
+        if now.since(self.kept_all) >= often {
             self.keep_all(core, now);
         }
     }

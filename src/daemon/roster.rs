@@ -16,10 +16,10 @@ use super::memory::Recollection;
 use super::supervise::supervised;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::{Plan, Reconciler, Timing, WriteRules};
+use crate::core::{Plan, Reconciler, Timing, WriteRules, WritesMemory};
 use crate::dns::driver::{Driver, Orders, Reported};
 use crate::model::{
-    Check, CheckKey, CheckName, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
+    Check, CheckKey, CheckName, Moment, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
 };
 use crate::probe::{AddressFollower, Looker, schedule};
 use crate::pulse::Pulses;
@@ -51,7 +51,15 @@ struct ServiceTasks {
     record: RecordKey,
     plan: watch::Sender<Option<Arc<Plan>>>,
     orders: watch::Sender<Orders>,
+    writes: watch::Sender<Option<KnownWrites>>,
     regions: BTreeMap<RegionName, RegionTasks>,
+}
+
+/// What is known of the writes of a record set, for the driver that is started next: after a panic, the budget goes on.
+#[derive(Debug)]
+struct KnownWrites {
+    at: Moment,
+    memory: WritesMemory,
 }
 
 #[derive(Debug)]
@@ -135,9 +143,13 @@ impl Roster {
         orders: Orders,
         recollections: &[Recollection],
     ) -> ServiceTasks {
+        let now = self.outlets.clock.now();
         let recollection = recollections.iter().find(|it| *it.memory.service() == service.name);
-        let writes = recollection.and_then(|it| Some((it.gap, it.memory.writes(&service.record)?.clone())));
-        let started = self.outlets.clock.now();
+        let writes = recollection.and_then(|it| {
+            let memory = it.memory.writes(&service.record)?.clone();
+            Some(KnownWrites { at: now - it.gap, memory })
+        });
+        let (writes, known_writes) = watch::channel(writes);
         let (plan, plans) = watch::channel(None);
         let (orders, ordered) = watch::channel(orders);
         let stop = self.outlets.stop.child_token();
@@ -148,8 +160,8 @@ impl Roster {
             let Orders { record, rules, timing, dry_run, .. } = ordered.borrow().clone();
             let now = clock.now();
             let mut reconciler = Reconciler::new(record, rules, timing, dry_run, now);
-            if let Some((gap, writes)) = &writes {
-                reconciler.restore(now, *gap + now.since(started), writes);
+            if let Some(KnownWrites { at, memory }) = &*known_writes.borrow() {
+                reconciler.restore(now, now.since(*at), memory);
             }
             let driver = Driver {
                 service: name.clone(),
@@ -167,6 +179,7 @@ impl Roster {
             record: service.record.key.clone(),
             plan,
             orders,
+            writes,
             regions: BTreeMap::new(),
         }
     }
@@ -231,6 +244,13 @@ impl Roster {
     pub(super) fn plan(&self, plan: &Arc<Plan>) {
         if let Some(tasks) = self.services.get(&plan.service) {
             tasks.plan.send_replace(Some(Arc::clone(plan)));
+        }
+    }
+
+    /// What the driver told of its writes.
+    pub(super) fn remember_writes(&self, service: &ServiceName, at: Moment, memory: &WritesMemory) {
+        if let Some(tasks) = self.services.get(service) {
+            tasks.writes.send_replace(Some(KnownWrites { at, memory: memory.clone() }));
         }
     }
 
