@@ -6,25 +6,24 @@
 //!  ^         │ the same                     │ lost, refused     │ polls until in force
 //!  └─────────┴──────────────────────────────┴───────────────────┘
 //! ```
-//! Carries NEVER-EMPTY (the last check before a write), ONLY-OURS, ONLY-WHEN-DIFFERENT, NEWEST-PLAN-WINS and
-//! BOUNDED-WRITES. A lost answer is settled by reading, never by guessing. After each `handle_*` call, drain
-//! [`Reconciler::poll_report`], then ask [`Reconciler::poll_call`]; start there.
+//! What a read found is judged in `compare`, whether to write in `write`. Carries NEWEST-PLAN-WINS, and by those two
+//! NEVER-EMPTY, ONLY-OURS, ONLY-WHEN-DIFFERENT and BOUNDED-WRITES. A lost answer is settled by reading, never by guessing.
+//! After each `handle_*` call, drain [`Reconciler::poll_report`], then ask [`Reconciler::poll_call`]; start there.
+
+mod compare;
+mod write;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::authorship::Change;
 use super::backoff::{Backoff, MOST, weigh};
 use super::history::History;
 use super::memory::WritesMemory;
-use super::plan::{Generation, Held, Plan, Rule, WriteRules};
+use super::plan::{Generation, Plan, WriteRules};
 use super::report::{Report, WriteResult};
-use crate::model::{
-    Alarm, Answer, Found, InForce, Moment, OnDrift, ProviderError, ProviderErrorKind, Record, RecordSet, Ttl,
-    addresses_in_words,
-};
+use crate::model::{Alarm, Answer, Found, Moment, ProviderError, ProviderErrorKind, Record, RecordSet};
 
 /// The first of the reads that wait for a write to be in force comes so long after it; each further one waits
 /// twice as long, up to [`POLL_MOST`].
@@ -351,188 +350,6 @@ impl Reconciler {
         }
     }
 
-    /// A set that was written is in force, or on its way, or something else happened to it.
-    fn settle(&mut self, now: Moment, write: Write, polls: u32, answer: Option<Found>) -> Phase {
-        let again = |write: Write| {
-            let wait = POLL_FIRST.saturating_mul(1 << (polls + 1).min(8)).min(POLL_MOST);
-            Phase::Settling { write, polls: polls + 1, at: now + wait }
-        };
-        let waited = now.since(write.sent);
-        let Some(found) = &answer else { return self.compare(now, answer) };
-        if found.in_force == InForce::Pending && waited < SETTLE_DEADLINE {
-            return again(write);
-        }
-        if found.values == write.before && found.values != *write.set.values() && waited < READ_LAG {
-            return again(write);
-        }
-        if found.values == *write.set.values() && found.in_force == InForce::Yes {
-            self.reports.push_back(Report::InForce { generation: write.generation });
-        }
-        self.compare(now, answer)
-    }
-
-    fn compare(&mut self, now: Moment, answer: Option<Found>) -> Phase {
-        let idle = Phase::Due { at: now + self.idle_for(now) };
-        if answer.as_ref().is_some_and(|found| found.in_force == InForce::Pending) {
-            let since = *self.pending_since.get_or_insert(now);
-            if now.since(since) < SETTLE_DEADLINE {
-                return Phase::Due { at: now + POLL_MOST };
-            }
-            let message = format!("a change of {} has been pending for {SETTLE_DEADLINE:?}", self.record.key);
-            self.alarm(Alarm::NotInForce, message);
-        } else {
-            self.pending_since = None;
-        }
-        let values = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
-        let change = self.whose_change(now, answer.as_ref(), &values);
-        let Some(plan) = self.plan.clone() else { return idle };
-        let ours: BTreeSet<IpAddr> = values.intersection(&plan.owned).copied().collect();
-        self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
-        match &answer {
-            None if !self.record.create => return idle,
-            Some(found) if ours == plan.wanted => match found.in_force {
-                InForce::Yes => {
-                    self.writing.succeeded();
-                    self.reports.push_back(Report::InSync);
-                    return idle;
-                }
-                InForce::Pending => return idle,
-                InForce::Withheld => {
-                    let message = format!("{} is not served: it is disabled or frozen", self.record.key);
-                    self.alarm(Alarm::Withheld, message);
-                    return idle;
-                }
-                // What is served is not known then, so the same values are written once more.
-                InForce::Failed => {
-                    self.alarm(Alarm::NotInForce, format!("the last change of {} failed", self.record.key));
-                }
-            },
-            None | Some(_) => {}
-        }
-        self.leave_drift(now, &plan, &ours).unwrap_or(Phase::Ready { found: answer })
-    }
-
-    /// Whose doing it is that the set holds these values; tells it when it is somebody else's.
-    fn whose_change(&mut self, now: Moment, found: Option<&Found>, values: &BTreeSet<IpAddr>) -> Change {
-        if found.is_some_and(|found| found.in_force == InForce::Failed) {
-            self.history.authorship.adopt(values);
-            self.history.drift.excuse();
-            return Change::None;
-        }
-        let change = self.history.authorship.read(now, values);
-        match &change {
-            Change::None => {}
-            Change::Ours => self.history.drift.excuse(),
-            Change::Theirs { before } => {
-                self.reports.push_back(Report::Drifted { before: before.clone(), now: values.clone() });
-            }
-        }
-        change
-    }
-
-    /// What to do when somebody else's change of our addresses is not to be mended now; none when it is, or there is
-    /// none.
-    fn leave_drift(&mut self, now: Moment, plan: &Plan, ours: &BTreeSet<IpAddr>) -> Option<Phase> {
-        if !self.history.drift.is_against(plan) {
-            return None;
-        }
-        let (key, wanted, theirs) =
-            (&self.record.key, addresses_in_words(&plan.wanted), addresses_in_words(ours));
-        let window = self.rules.budget.window;
-        let fought = self.history.drift.is_fought(now, window, plan) && !self.dry_run;
-        let leave = match self.record.on_drift {
-            OnDrift::Mend if fought => {
-                let message = format!(
-                    "somebody else keeps changing {key}: we want {wanted}, they set {theirs}; nothing is written until \
-                     theirs is ours, nobody has changed it for {window:?}, or the plan wants something else"
-                );
-                self.alarm(Alarm::Fight, message);
-                true
-            }
-            on_drift @ (OnDrift::Mend | OnDrift::Alarm) => {
-                let message =
-                    format!("somebody else changed {key}: our addresses in it were {wanted}, now {theirs}");
-                self.alarm(Alarm::Drift, message);
-                on_drift == OnDrift::Alarm
-            }
-        };
-        leave.then(|| Phase::Due { at: now + self.idle_for(now) })
-    }
-
-    fn write(&mut self, now: Moment, answer: Option<Found>) -> Option<Call> {
-        self.phase = Phase::Due { at: now + self.idle_for(now) };
-        let plan = self.plan.clone()?;
-        let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
-        let values = values_wanted(&before, &plan);
-        let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
-        if values == before && !failed {
-            return None;
-        }
-        if let Some(held) = self.never_empty(&plan, &before, &values) {
-            self.reports.push_back(Report::Held(held));
-            return None;
-        }
-        let ttl = plan.ttl.or(answer.as_ref().map(|found| found.ttl)).unwrap_or(Ttl::DEFAULT);
-        let Ok(set) = RecordSet::new(values, ttl) else { return None };
-        if self.dry_run {
-            let telling = Some((plan.generation, before.clone()));
-            if self.told != telling {
-                self.told = telling;
-                self.reports.push_back(Report::DryRun { generation: plan.generation, from: before, set });
-            }
-            return None;
-        }
-        if self.write_again_at > now {
-            self.phase = Phase::Due { at: self.write_again_at.min(now + self.idle_for(now)) };
-            return None;
-        }
-        let may_send_at = self.history.writes.may_send_at(now);
-        if may_send_at > now {
-            self.hold_for_budget(now, may_send_at);
-            return None;
-        }
-        self.history.writes.sent(now);
-        self.history.authorship.sent(now, set.values().clone());
-        self.remember(now);
-        let generation = plan.generation;
-        self.reports.push_back(Report::Sent { generation, from: before.clone(), set: set.clone() });
-        self.phase = Phase::Writing { write: Write { generation, set: set.clone(), before, sent: now } };
-        Some(match answer {
-            Some(found) => Call::Replace { found, set },
-            None => Call::Create { set },
-        })
-    }
-
-    /// The last look before a write. The guard has judged the plan by what the set held when it was made; this
-    /// judges the write by what it holds now.
-    fn never_empty(&self, plan: &Plan, before: &BTreeSet<IpAddr>, values: &BTreeSet<IpAddr>) -> Option<Held> {
-        let left = values.intersection(&plan.owned).count();
-        let had = before.intersection(&plan.owned).count();
-        let least = self.rules.min_published.max(1) as usize;
-        let only_adds = left > had && values.is_superset(before);
-        (left < least && !only_adds).then(|| Held {
-            rule: Rule::NeverEmpty,
-            because: format!(
-                "the write would leave {left} of our addresses, fewer than min_published = {least}"
-            ),
-            lifts_when: "the plan wants more addresses".to_owned(),
-        })
-    }
-
-    fn hold_for_budget(&mut self, now: Moment, lifts: Moment) {
-        let budget = self.history.writes.budget();
-        let held = Held {
-            rule: Rule::BoundedWrites,
-            because: format!(
-                "{} was written {} times within {:?}",
-                self.record.key, budget.writes, budget.window
-            ),
-            lifts_when: format!("the oldest of them is so long ago, in {} s", lifts.since(now).as_secs()),
-        };
-        self.reports.push_back(Report::Held(held));
-        self.phase = Phase::Due { at: lifts.min(now + self.idle_for(now)) };
-    }
-
     fn idle_for(&self, now: Moment) -> Duration {
         if now < self.wary_until { self.timing.resync.min(WARY_EVERY) } else { self.timing.resync }
     }
@@ -540,9 +357,4 @@ impl Reconciler {
     fn alarm(&mut self, alarm: Alarm, message: String) {
         self.reports.push_back(Report::Alarmed { alarm, message });
     }
-}
-
-/// What the set is to hold: all that is not ours stays, and of ours what the plan wants (ONLY-OURS).
-fn values_wanted(found: &BTreeSet<IpAddr>, plan: &Plan) -> BTreeSet<IpAddr> {
-    found.difference(&plan.owned).chain(&plan.wanted).copied().collect()
 }

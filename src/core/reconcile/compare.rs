@@ -1,0 +1,120 @@
+//! What a read found, held against what the plan wants: in sync, on its way, somebody else's doing, or to be written.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::{POLL_FIRST, POLL_MOST, Phase, READ_LAG, Reconciler, SETTLE_DEADLINE, Write};
+use crate::core::authorship::Change;
+use crate::core::plan::Plan;
+use crate::core::report::Report;
+use crate::model::{Alarm, Found, InForce, Moment, OnDrift, addresses_in_words};
+
+impl Reconciler {
+    /// A set that was written is in force, or on its way, or something else happened to it.
+    pub(super) fn settle(&mut self, now: Moment, write: Write, polls: u32, answer: Option<Found>) -> Phase {
+        let again = |write: Write| {
+            let wait = POLL_FIRST.saturating_mul(1 << (polls + 1).min(8)).min(POLL_MOST);
+            Phase::Settling { write, polls: polls + 1, at: now + wait }
+        };
+        let waited = now.since(write.sent);
+        let Some(found) = &answer else { return self.compare(now, answer) };
+        if found.in_force == InForce::Pending && waited < SETTLE_DEADLINE {
+            return again(write);
+        }
+        if found.values == write.before && found.values != *write.set.values() && waited < READ_LAG {
+            return again(write);
+        }
+        if found.values == *write.set.values() && found.in_force == InForce::Yes {
+            self.reports.push_back(Report::InForce { generation: write.generation });
+        }
+        self.compare(now, answer)
+    }
+
+    pub(super) fn compare(&mut self, now: Moment, answer: Option<Found>) -> Phase {
+        let idle = Phase::Due { at: now + self.idle_for(now) };
+        if answer.as_ref().is_some_and(|found| found.in_force == InForce::Pending) {
+            let since = *self.pending_since.get_or_insert(now);
+            if now.since(since) < SETTLE_DEADLINE {
+                return Phase::Due { at: now + POLL_MOST };
+            }
+            let message = format!("a change of {} has been pending for {SETTLE_DEADLINE:?}", self.record.key);
+            self.alarm(Alarm::NotInForce, message);
+        } else {
+            self.pending_since = None;
+        }
+        let values = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+        let change = self.whose_change(now, answer.as_ref(), &values);
+        let Some(plan) = self.plan.clone() else { return idle };
+        let ours: BTreeSet<IpAddr> = values.intersection(&plan.owned).copied().collect();
+        self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
+        match &answer {
+            None if !self.record.create => return idle,
+            Some(found) if ours == plan.wanted => match found.in_force {
+                InForce::Yes => {
+                    self.writing.succeeded();
+                    self.reports.push_back(Report::InSync);
+                    return idle;
+                }
+                InForce::Pending => return idle,
+                InForce::Withheld => {
+                    let message = format!("{} is not served: it is disabled or frozen", self.record.key);
+                    self.alarm(Alarm::Withheld, message);
+                    return idle;
+                }
+                // What is served is not known then, so the same values are written once more.
+                InForce::Failed => {
+                    self.alarm(Alarm::NotInForce, format!("the last change of {} failed", self.record.key));
+                }
+            },
+            None | Some(_) => {}
+        }
+        self.leave_drift(now, &plan, &ours).unwrap_or(Phase::Ready { found: answer })
+    }
+
+    /// Whose doing it is that the set holds these values; tells it when it is somebody else's.
+    fn whose_change(&mut self, now: Moment, found: Option<&Found>, values: &BTreeSet<IpAddr>) -> Change {
+        if found.is_some_and(|found| found.in_force == InForce::Failed) {
+            self.history.authorship.adopt(values);
+            self.history.drift.excuse();
+            return Change::None;
+        }
+        let change = self.history.authorship.read(now, values);
+        match &change {
+            Change::None => {}
+            Change::Ours => self.history.drift.excuse(),
+            Change::Theirs { before } => {
+                self.reports.push_back(Report::Drifted { before: before.clone(), now: values.clone() });
+            }
+        }
+        change
+    }
+
+    /// What to do when somebody else's change of our addresses is not to be mended now; none when it is, or there is
+    /// none.
+    fn leave_drift(&mut self, now: Moment, plan: &Plan, ours: &BTreeSet<IpAddr>) -> Option<Phase> {
+        if !self.history.drift.is_against(plan) {
+            return None;
+        }
+        let (key, wanted, theirs) =
+            (&self.record.key, addresses_in_words(&plan.wanted), addresses_in_words(ours));
+        let window = self.rules.budget.window;
+        let fought = self.history.drift.is_fought(now, window, plan) && !self.dry_run;
+        let leave = match self.record.on_drift {
+            OnDrift::Mend if fought => {
+                let message = format!(
+                    "somebody else keeps changing {key}: we want {wanted}, they set {theirs}; nothing is written until \
+                     theirs is ours, nobody has changed it for {window:?}, or the plan wants something else"
+                );
+                self.alarm(Alarm::Fight, message);
+                true
+            }
+            on_drift @ (OnDrift::Mend | OnDrift::Alarm) => {
+                let message =
+                    format!("somebody else changed {key}: our addresses in it were {wanted}, now {theirs}");
+                self.alarm(Alarm::Drift, message);
+                on_drift == OnDrift::Alarm
+            }
+        };
+        leave.then(|| Phase::Due { at: now + self.idle_for(now) })
+    }
+}

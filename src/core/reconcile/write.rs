@@ -1,0 +1,93 @@
+//! Whether what differs is written now: the last look before a write, which judges by what the set holds now, while the
+//! guard judged by what it held when the plan was made.
+//!
+//! Carries NEVER-EMPTY, ONLY-OURS and BOUNDED-WRITES.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::{Call, Phase, Reconciler, Write};
+use crate::core::plan::{Held, Plan, Rule};
+use crate::core::report::Report;
+use crate::model::{Found, InForce, Moment, RecordSet, Ttl};
+
+impl Reconciler {
+    pub(super) fn write(&mut self, now: Moment, answer: Option<Found>) -> Option<Call> {
+        self.phase = Phase::Due { at: now + self.idle_for(now) };
+        let plan = self.plan.clone()?;
+        let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+        let values = values_wanted(&before, &plan);
+        let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
+        if values == before && !failed {
+            return None;
+        }
+        if let Some(held) = self.never_empty(&plan, &before, &values) {
+            self.reports.push_back(Report::Held(held));
+            return None;
+        }
+        let ttl = plan.ttl.or(answer.as_ref().map(|found| found.ttl)).unwrap_or(Ttl::DEFAULT);
+        let Ok(set) = RecordSet::new(values, ttl) else { return None };
+        if self.dry_run {
+            let telling = Some((plan.generation, before.clone()));
+            if self.told != telling {
+                self.told = telling;
+                self.reports.push_back(Report::DryRun { generation: plan.generation, from: before, set });
+            }
+            return None;
+        }
+        if self.write_again_at > now {
+            self.phase = Phase::Due { at: self.write_again_at.min(now + self.idle_for(now)) };
+            return None;
+        }
+        let may_send_at = self.history.writes.may_send_at(now);
+        if may_send_at > now {
+            self.hold_for_budget(now, may_send_at);
+            return None;
+        }
+        self.history.writes.sent(now);
+        self.history.authorship.sent(now, set.values().clone());
+        self.remember(now);
+        let generation = plan.generation;
+        self.reports.push_back(Report::Sent { generation, from: before.clone(), set: set.clone() });
+        self.phase = Phase::Writing { write: Write { generation, set: set.clone(), before, sent: now } };
+        Some(match answer {
+            Some(found) => Call::Replace { found, set },
+            None => Call::Create { set },
+        })
+    }
+
+    /// The last look before a write. The guard has judged the plan by what the set held when it was made; this
+    /// judges the write by what it holds now.
+    fn never_empty(&self, plan: &Plan, before: &BTreeSet<IpAddr>, values: &BTreeSet<IpAddr>) -> Option<Held> {
+        let left = values.intersection(&plan.owned).count();
+        let had = before.intersection(&plan.owned).count();
+        let least = self.rules.min_published.max(1) as usize;
+        let only_adds = left > had && values.is_superset(before);
+        (left < least && !only_adds).then(|| Held {
+            rule: Rule::NeverEmpty,
+            because: format!(
+                "the write would leave {left} of our addresses, fewer than min_published = {least}"
+            ),
+            lifts_when: "the plan wants more addresses".to_owned(),
+        })
+    }
+
+    fn hold_for_budget(&mut self, now: Moment, lifts: Moment) {
+        let budget = self.history.writes.budget();
+        let held = Held {
+            rule: Rule::BoundedWrites,
+            because: format!(
+                "{} was written {} times within {:?}",
+                self.record.key, budget.writes, budget.window
+            ),
+            lifts_when: format!("the oldest of them is so long ago, in {} s", lifts.since(now).as_secs()),
+        };
+        self.reports.push_back(Report::Held(held));
+        self.phase = Phase::Due { at: lifts.min(now + self.idle_for(now)) };
+    }
+}
+
+/// What the set is to hold: all that is not ours stays, and of ours what the plan wants (ONLY-OURS).
+fn values_wanted(found: &BTreeSet<IpAddr>, plan: &Plan) -> BTreeSet<IpAddr> {
+    found.difference(&plan.owned).chain(&plan.wanted).copied().collect()
+}
