@@ -45,9 +45,10 @@ async fn main() -> anyhow::Result<()> {
     let proc = PathBuf::from(format!("/proc/{}", running.0.id()));
 
     tokio::time::sleep(WARM_UP).await;
-    let before = cpu_seconds(&proc)?;
+    let (before, written_before) = (cpu_seconds(&proc)?, written_bytes(&proc)?);
     tokio::time::sleep(MEASURED).await;
     let cpu = (cpu_seconds(&proc)? - before) / MEASURED.as_secs_f64() * 100.0;
+    let written = written_bytes(&proc)? - written_before;
     let resident = resident_mb(&proc)?;
     anyhow::ensure!(running.0.try_wait()?.is_none(), "the daemon ended by itself");
     let size = std::fs::metadata(&binary)?.len();
@@ -65,6 +66,10 @@ async fn main() -> anyhow::Result<()> {
         BOUNDS.1
     );
     println!("  binary    {size:6.1} MB  {:5.1} % of the {} MB allowed", size / BOUNDS.2 * 100.0, BOUNDS.2);
+    println!(
+        "  disk      {written:6} B   in {} s, of 0 that an idle daemon should write in a minute",
+        MEASURED.as_secs()
+    );
     Ok(())
 }
 
@@ -104,6 +109,13 @@ fn cpu_seconds(proc: &Path) -> anyhow::Result<f64> {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |at: usize| -> anyhow::Result<f64> { Ok(fields.get(at).context("a short stat")?.parse()?) };
     Ok((ticks(11)? + ticks(12)?) / TICKS)
+}
+
+/// What was handed to the disk so far, the journal's pages among it.
+fn written_bytes(proc: &Path) -> anyhow::Result<u64> {
+    let io = std::fs::read_to_string(proc.join("io"))?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).context("no write_bytes")?;
+    Ok(line.trim().parse()?)
 }
 
 fn resident_mb(proc: &Path) -> anyhow::Result<f64> {
