@@ -61,8 +61,8 @@ async fn it_hears_of_verdicts_state_reloads_and_the_stop() {
     let mut world = World::set(Scene::with_a_foreign_value()).await;
     let mut heard = Heard::beside(&world);
     world.run_with(&[], &[("NOTIFY_SOCKET", &heard.path)]).await;
-    assert_eq!(heard.until("STATUS=").await, "STATUS=1 service, 2 regions: 1 unknown, 1 up");
-    assert_eq!(heard.until("STATUS=").await, "STATUS=1 service, 2 regions: 2 up");
+    assert_eq!(heard.until("STATUS=").await, "STATUS=1 service, 2 regions: 2 unknown");
+    heard.until("STATUS=1 service, 2 regions: 2 up").await;
     heard.until("READY=1").await;
     assert!(world.get("/readyz").await.unwrap().0 == 200);
 
@@ -78,6 +78,11 @@ async fn it_hears_of_verdicts_state_reloads_and_the_stop() {
     }
     world.stop("TERM").await;
     heard.until("STOPPING=1").await;
+
+    world.edit_config("fal = 4", "fall = 4");
+    world.run_with(&[], &[("NOTIFY_SOCKET", &heard.path)]).await;
+    assert_eq!(heard.until("STATUS=").await, "STATUS=1 service, 2 regions: 1 up, 1 down", "it forgot");
+    heard.until("READY=1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
