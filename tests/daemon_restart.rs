@@ -132,6 +132,11 @@ async fn failures_from_before_a_kill_count_after_it_and_a_used_up_budget_stays_u
     world.run(&[]).await;
     let held = |now: &Now| now.service["held"][0]["rule"] == "bounded_writes";
     world.until("the return is held by the budget", held).await;
+    let reads = || world.cloud.requests()[&Api::Dns];
+    let before = reads();
+    world.until("the set is read some more times", |_| reads() > before + 6).await;
+    let told = world.log().matches("held back by BOUNDED-WRITES").count();
+    assert_eq!(told, 1, "it is told once, not at every read:\n{}", world.log());
     assert!(world.now().await.zone_holds(&[EIP2, FOREIGN]));
     assert_eq!(world.writes(), 1);
 }

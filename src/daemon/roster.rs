@@ -288,3 +288,115 @@ fn orders(config: &Config, service: &Service, provider: Arc<dyn crate::dns::Prov
         provider,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::IpAddr;
+    use std::path::Path;
+    use std::sync::Mutex as StdMutex;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::{BoxFuture, ready};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config;
+    use crate::core::{Generation, Report};
+    use crate::dns::Provider;
+    use crate::model::{Answer, Found, InForce, ProviderError, RecordSet, Ttl};
+
+    /// A zone that takes each write, and then loses its mind at the next read.
+    #[derive(Debug)]
+    struct Fragile {
+        holds: StdMutex<BTreeSet<IpAddr>>,
+        panics: StdMutex<bool>,
+    }
+
+    impl Provider for Fragile {
+        fn read<'a>(&'a self, _: &'a RecordKey, _: Instant) -> BoxFuture<'a, Answer> {
+            assert!(!std::mem::take(&mut *self.panics.lock().unwrap()), "as ordered");
+            let values = self.holds.lock().unwrap().clone();
+            let (id, ttl, in_force) = ("1".to_owned(), Ttl::DEFAULT, InForce::Yes);
+            ready(Ok(Some(Found { id, values, ttl, in_force, description: None }))).boxed()
+        }
+
+        fn replace<'a>(
+            &'a self,
+            key: &'a RecordKey,
+            _: &'a Found,
+            set: &'a RecordSet,
+            deadline: Instant,
+        ) -> BoxFuture<'a, Result<(), ProviderError>> {
+            self.create(key, set, deadline)
+        }
+
+        fn create<'a>(
+            &'a self,
+            _: &'a RecordKey,
+            set: &'a RecordSet,
+            _: Instant,
+        ) -> BoxFuture<'a, Result<(), ProviderError>> {
+            self.holds.lock().unwrap().clone_from(set.values());
+            *self.panics.lock().unwrap() = true;
+            ready(Ok(())).boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_that_panics_goes_on_with_the_budget_it_had() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/two-regions.toml");
+        let config = config::load(&example).unwrap().config;
+        let mut service = Service::clone(&config.services[0]);
+        service.write_budget.writes = 1;
+        let service = Arc::new(service);
+        let all = addresses(&[1, 2]);
+        let zone = Arc::new(Fragile { holds: StdMutex::new(all.clone()), panics: StdMutex::default() });
+        let clock = Clock::start();
+        let (reports, mut reported) = mpsc::channel(100);
+        let mut roster = Roster::new(Outlets {
+            observations: mpsc::channel(1).0,
+            reports,
+            clock,
+            pulses: Pulses::new(clock),
+            stop: CancellationToken::new(),
+        });
+        let change = ServiceChange { service: Arc::clone(&service), provider: zone, regions: Vec::new() };
+        let (config, services, accounts) = (Arc::new(config), vec![change], Vec::new());
+        roster.apply(Change { config, services, accounts }, &[]);
+        let plan = |generation, wanted: &[u8]| {
+            Arc::new(Plan {
+                service: service.name.clone(),
+                key: service.record.key.clone(),
+                generation: Generation(generation),
+                wanted: addresses(wanted),
+                owned: all.clone(),
+                ttl: None,
+                regions: Vec::new(),
+                held: Vec::new(),
+            })
+        };
+        roster.plan(&plan(1, &[2]));
+        let mut writes = 0;
+        let held = loop {
+            let Reported { service, report, .. } = reported.recv().await.unwrap();
+            if let Report::Remember(memory) = &report {
+                roster.remember_writes(&service, clock.now(), memory);
+            }
+            writes += usize::from(matches!(report, Report::Sent { .. }));
+            if report == Report::InSync {
+                // The panic is behind it: what it wants now, the budget of one write forbids.
+                roster.plan(&plan(2, &[1]));
+            }
+            if let Report::Held(held) = report {
+                break held;
+            }
+        };
+        assert!(held.to_string().contains("BOUNDED-WRITES"), "{held}");
+        assert_eq!(writes, 1);
+    }
+
+    fn addresses(last: &[u8]) -> BTreeSet<IpAddr> {
+        last.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect()
+    }
+}
