@@ -193,3 +193,20 @@ async fn a_check_that_leaves_the_configuration_looks_no_more() {
     // One may have been under way.
     assert!(looks("eip") <= eip + 1, "{} more looks", looks("eip") - eip);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_gets_another_name_goes_on_under_it_with_the_addresses_it_has() {
+    let world = World::watched(Scene { service: "create = true", ..Scene::new() }).await;
+    let domain = world.cloud.setup().record.clone();
+    world.edit_config(&format!("domain = \"{domain}\""), "domain = \"moved.localdev.me.\"");
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    let set = |now: &Now| now.service["record_set"].clone();
+    world
+        .until("the new set holds both", |now| {
+            now.service["domain"] == "moved.localdev.me."
+                && set(now)["values"] == json!([EIP1, EIP2])
+                && now.all_well()
+        })
+        .await;
+    assert!(world.now().await.zone_holds(&[EIP1, EIP2]), "the old one is nobody's business any more");
+}

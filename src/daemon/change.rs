@@ -135,7 +135,9 @@ impl Layout {
         seen: &mpsc::Sender<AddressesSeen>,
     ) -> Result<(watch::Receiver<Addresses>, RegionChange), WiringError> {
         let was = before
-            .filter(|before| before.record.key.record_type == service.record.key.record_type)
+            // With another record set the core starts as new, and has to be told the addresses anew.
+            .filter(|before| before.record.key == service.record.key)
+            .filter(|before| before.record.provider == service.record.provider)
             .and_then(|before| before.regions.iter().find(|was| was.name == region.name))
             .filter(|was| was.elb == region.elb && was.addresses == region.addresses)
             .filter(|was| followed_every(was) == followed_every(region))

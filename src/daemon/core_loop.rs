@@ -65,7 +65,7 @@ impl CoreLoop {
         let services = change.config.services.clone();
         self.chronicle.keep(Entry::Started(Configured::new(VERSION, &services)));
         self.take_over(change, recollections);
-        for Recollection { gap, memory } in recollections {
+        for Recollection { gap, memory, .. } in recollections {
             let (service, gap_s) = (memory.service(), gap.as_secs());
             tracing::info!(%service, gap_s, "went on from what the journal remembered");
             self.core.restore(self.clock.now(), *gap, memory, &mut self.effects);
@@ -109,10 +109,7 @@ impl CoreLoop {
             };
             tokio::select! {
                 () = stop.cancelled() => return self.end(inbox).await,
-                Some(observation) = inbox.observed.recv() => {
-                    self.chronicle.observed(self.clock.now(), &observation);
-                    self.step(&Input::Observed(observation));
-                }
+                Some(observation) = inbox.observed.recv() => self.observed(observation),
                 Some(reported) = inbox.reported.recv() => self.reported(reported),
                 Some(seen) = inbox.bound.recv() => {
                     let AddressesSeen { service, region, addresses } = seen;
@@ -120,11 +117,22 @@ impl CoreLoop {
                     self.step(&Input::Bound { service, region, addresses });
                 }
                 asked = inbox.questions.asked() => asked.answer(self.status()),
-                Some(order) = inbox.orders.recv() => self.obey(order),
+                Some(order) = inbox.orders.recv() => {
+                    // What was seen by the old configuration is judged by it, and not by the one that may come now.
+                    while let Ok(observation) = inbox.observed.try_recv() {
+                        self.observed(observation);
+                    }
+                    self.obey(order);
+                }
                 () = tick => self.step(&Input::Tick),
                 _ = housekeeping.tick() => self.keep_house(),
             }
         }
+    }
+
+    fn observed(&mut self, observation: Observation) {
+        self.chronicle.observed(self.clock.now(), &observation);
+        self.step(&Input::Observed(observation));
     }
 
     fn reported(&mut self, reported: Reported) {

@@ -16,11 +16,16 @@ const NOW_AND_THEN: Duration = Duration::from_secs(5 * 60);
 /// The same while a region waits for its return: what it has waited is not to be waited again.
 const WHILE_WAITING: Duration = Duration::from_secs(5);
 
+/// After this every row of looks is forgotten: in place of a time that nobody knows.
+const LONG_AGO: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What the journal knew of one service at the start.
 #[derive(Debug)]
 pub(super) struct Recollection {
-    /// How long ago it was so, by the wall clock; zero when that clock went back.
+    /// How long ago it was so, for what looks saw.
     pub(super) gap: Duration,
+    /// The same for how often was written.
+    pub(super) writes_gap: Duration,
     pub(super) memory: ServiceMemory,
 }
 
@@ -37,7 +42,10 @@ pub(super) fn recollect(remembered: Vec<Remembered>) -> Vec<Recollection> {
     let now = wall_time();
     let understood = remembered.into_iter().filter_map(|Remembered { service, saved, state }| {
         match serde_json::from_str::<ServiceMemory>(&state) {
-            Ok(memory) => Some(Recollection { gap: now.saturating_sub(saved), memory }),
+            Ok(memory) => {
+                let (gap, writes_gap) = gaps(saved, now);
+                Some(Recollection { gap, writes_gap, memory })
+            }
             Err(error) => {
                 tracing::warn!(%service, "the journal's memory of the service makes no sense, it starts as new: {error}");
                 None
@@ -45,6 +53,15 @@ pub(super) fn recollect(remembered: Vec<Remembered>) -> Vec<Recollection> {
         }
     });
     understood.collect()
+}
+
+/// How long ago `saved` is. When the wall clock went back nobody knows: then what looks saw is no evidence any more, and every
+/// write has just been made, so that neither makes anything sooner than it may be (NO-JUMP-ON-START).
+fn gaps(saved: Duration, now: Duration) -> (Duration, Duration) {
+    match now.checked_sub(saved) {
+        Some(gap) => (gap, gap),
+        None => (LONG_AGO, Duration::ZERO),
+    }
 }
 
 impl Memory {
@@ -96,4 +113,16 @@ impl Memory {
 
 fn names(services: &[Arc<Service>]) -> Vec<ServiceName> {
     services.iter().map(|service| service.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_that_went_back_makes_old_looks_no_evidence_and_old_writes_new() {
+        let at = Duration::from_secs;
+        assert_eq!(gaps(at(100), at(103)), (at(3), at(3)));
+        assert_eq!(gaps(at(100), at(99)), (LONG_AGO, at(0)));
+    }
 }

@@ -147,7 +147,7 @@ impl Roster {
         let recollection = recollections.iter().find(|it| *it.memory.service() == service.name);
         let writes = recollection.and_then(|it| {
             let memory = it.memory.writes(&service.record)?.clone();
-            Some(KnownWrites { at: now - it.gap, memory })
+            Some(KnownWrites { at: now - it.writes_gap, memory })
         });
         let (writes, known_writes) = watch::channel(writes);
         let (plan, plans) = watch::channel(None);
