@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use pointsman::sim::{Setup, SimulatedCloud};
 
-/// Past the default recover_after, so that nothing waits for anything any more.
+/// Past the default `recover_after`, so that nothing waits for anything any more.
 const WARM_UP: Duration = Duration::from_secs(50);
 const MEASURED: Duration = Duration::from_secs(40);
 /// What the design asks for at most: resident MB, percent of one core, MB of binary.
