@@ -3,6 +3,9 @@
 
 mod daemon_world;
 
+use std::process::Command;
+use std::time::Duration;
+
 use daemon_world::{EIP1, EIP2, FOREIGN, Now, Reloaded, Scene, World};
 use serde_json::json;
 
@@ -209,4 +212,21 @@ async fn a_service_that_gets_another_name_goes_on_under_it_with_the_addresses_it
         })
         .await;
     assert!(world.now().await.zone_holds(&[EIP1, EIP2]), "the old one is nobody's business any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_on_a_disk_that_hangs_keeps_nobody_from_anything() {
+    let mut world = World::watched(Scene::with_a_foreign_value()).await;
+    // What reads it waits for a writer that never comes.
+    std::fs::remove_file(world.config()).unwrap();
+    assert!(Command::new("mkfifo").arg(world.config()).status().unwrap().success());
+    world.signal("HUP");
+    world.signal("HUP");
+    world.break_region("region1").await;
+    world.until("region1 has left", |now| now.zone_holds(&[EIP2, FOREIGN])).await;
+    world.signal("USR1");
+    world.until("the state is told", |_| world.log().contains("state of region2/eip")).await;
+    let (status, took) = world.stop("TERM").await;
+    assert_eq!(status.code(), Some(0), "{}", world.log());
+    assert!(took < Duration::from_secs(5), "it took {took:?} to stop");
 }

@@ -2,7 +2,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use futures_util::StreamExt as _;
+use futures_util::future::{Fuse, FusedFuture as _};
+use futures_util::{FutureExt as _, StreamExt as _};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_tokio::Signals;
 use tokio_util::sync::CancellationToken;
@@ -45,19 +46,38 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let handle = daemon.handle();
     let running = daemon.run(stop.clone());
     let obeying = async {
-        while let Some(signal) = signals.next().await {
-            match signal {
-                SIGHUP => reload(&arguments, &handle, &level).await,
-                SIGUSR1 => handle.tell_state().await,
-                _ => break,
-            }
-        }
+        obey(&mut signals, &arguments, &handle, &level).await;
         info!("stopping; every record set stays as it is");
         stop.cancel();
     };
     futures_util::future::join(running, obeying).await;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does what signals ask for, until one asks for the end. A reload runs beside: its files may lie on a disk that hangs, which
+/// must not keep the daemon from stopping. What asks for a reload meanwhile is answered by one more after it.
+async fn obey(signals: &mut Signals, arguments: &Arguments, handle: &Handle, level: &Level) {
+    let reloading = Fuse::terminated();
+    tokio::pin!(reloading);
+    let mut once_more = false;
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Some(SIGHUP) if reloading.is_terminated() => {
+                    reloading.set(reload(arguments, handle, level).fuse());
+                }
+                Some(SIGHUP) => once_more = true,
+                Some(SIGUSR1) => handle.tell_state(),
+                Some(_) | None => return,
+            },
+            () = &mut reloading, if !reloading.is_terminated() => {
+                if std::mem::take(&mut once_more) {
+                    reloading.set(reload(arguments, handle, level).fuse());
+                }
+            }
+        }
+    }
 }
 
 /// A configuration that is no good changes nothing (RELOAD-OR-KEEP); the log says what is wrong with it.

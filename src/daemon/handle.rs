@@ -89,9 +89,12 @@ impl Handle {
         Ok(config)
     }
 
-    /// Logs the whole state. When the daemon is stopping there is no state to tell of any more.
-    pub async fn tell_state(&self) {
-        self.orders.send(Order::TellState).await.ok();
+    /// Logs the whole state. When the daemon is stopping there is none to tell of any more, and a loop that takes no orders
+    /// has none to tell.
+    pub fn tell_state(&self) {
+        if self.orders.try_send(Order::TellState).is_err() {
+            tracing::warn!("the core loop takes no orders; its state cannot be told");
+        }
     }
 }
 
