@@ -114,14 +114,10 @@ impl Chronicle {
         info!(%service, %region, %from, %to, "{region} went from {from} to {to}: {because}");
     }
 
-    /// An alarm of the daemon itself begins or ends.
+    /// An alarm of the daemon itself begins or ends. Whoever found out has logged it, with what it is about.
     pub(super) fn own_alarm(&self, status: &AlarmStatus, raised: bool) {
         let AlarmStatus { alarm, message, .. } = status;
-        if raised {
-            warn!(%alarm, "alarm {alarm}: {message}");
-        } else {
-            info!(%alarm, "alarm {alarm} ended: {message}");
-        }
+        debug!(%alarm, raised, "an alarm of the daemon's own: {message}");
         self.keep(Entry::OwnAlarm { alarm: *alarm, raised, message: message.clone() });
     }
 
