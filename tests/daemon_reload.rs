@@ -3,11 +3,13 @@
 
 mod daemon_world;
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use daemon_world::{EIP1, EIP2, FOREIGN, Now, Reloaded, Scene, World};
-use serde_json::json;
+use daemon_world::{DEADLINE, EIP1, EIP2, FOREIGN, Now, Reloaded, Scene, World};
+use pointsman::clock::instant_now;
+use serde_json::{Value, json};
 
 /// A service whose one region nobody serves, over an address of its own.
 const ANOTHER: &str = r#"
@@ -172,16 +174,33 @@ async fn sigusr1_logs_the_whole_state() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_check_that_did_not_change_is_not_looked_at_for_a_reload() {
-    let seldom = "[[service.check]]\nname = \"seldom\"\nkind = \"http\"\ninterval = \"1h\"\n";
-    let checks =
-        Box::leak(format!("{seldom}\n[[service.check]]\nname = \"web\"\nkind = \"http\"\n").into_boxed_str());
-    let world = World::watched(Scene { checks, ..Scene::new() }).await;
-    let row = |now: &Now, check| now.check("region1", check)["run"].as_u64().unwrap();
+    // Its queue of connections answers a look; nobody has to take them.
+    let endpoint = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut world = World::set(Scene::new()).await;
+    world.add_to_config(&format!(
+        "[[service]]\nname = \"seldom\"\ndomain = \"seldom.localdev.me\"\ndns = \"private\"\ninterval = \"1h\"\n\
+         [[service.check]]\nname = \"port\"\nkind = \"tcp\"\nport = {}\n\
+         [[service.region]]\nname = \"here\"\naddress = [\"127.0.0.1\"]\n",
+        endpoint.local_addr().unwrap().port()
+    ));
+    world.run(&[]).await;
+    world.until("all is well", Now::all_well).await;
+    let looks = async || {
+        let (_, body) = world.get("/api/v1/services/seldom").await.unwrap();
+        let service: Value = serde_json::from_str(&body).unwrap();
+        service["regions"][0]["checks"][0]["run"].as_u64().unwrap()
+    };
+    let end = instant_now() + DEADLINE;
+    while looks().await == 0 {
+        assert!(instant_now() < end, "it is not looked at");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     world.add_to_config(ANOTHER);
     assert_eq!(world.reload().await, Reloaded::Taken);
-    let web = row(&world.now().await, "web");
-    world.until("the other check has looked some more", |now| row(now, "web") > web + 2).await;
-    assert_eq!(row(&world.now().await, "seldom"), 1, "its task was started anew");
+    let row = |now: &Now| now.check("region1", "web")["run"].as_u64().unwrap();
+    let web = row(&world.now().await);
+    world.until("another check has looked some more", |now| row(now) > web + 2).await;
+    assert_eq!(looks().await, 1, "its task was started anew");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
