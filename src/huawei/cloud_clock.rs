@@ -178,9 +178,11 @@ pub(super) fn other_time(signed: Duration, refused_at: Option<Duration>) -> Opti
     candidates.into_iter().flatten().find(|other| other.abs_diff(signed) > FAR)
 }
 
-/// For people: `1h 2s behind the cloud's`.
+/// For people: `1h 2m behind the cloud's`, in whole seconds, from an hour on in whole minutes: a `Date` tells no more than seconds.
 fn apart(cloud_less_ours: SignedDuration) -> String {
-    let whole = Duration::from_secs(cloud_less_ours.unsigned_abs().as_secs());
+    let seconds = cloud_less_ours.unsigned_abs().as_secs();
+    let minutes = (seconds + 30) / 60;
+    let whole = Duration::from_secs(if minutes < 60 { seconds } else { minutes * 60 });
     let side = if cloud_less_ours.is_positive() { "behind" } else { "ahead of" };
     format!("{} {side} the cloud's", humantime::format_duration(whole))
 }
@@ -350,7 +352,8 @@ mod tests {
 
     #[test]
     fn how_far_apart_is_said_from_this_machines_side() {
-        assert_eq!(apart(SignedDuration::from_secs(3602)), "1h 2s behind the cloud's");
+        assert_eq!(apart(SignedDuration::from_secs(3722)), "1h 2m behind the cloud's");
+        assert_eq!(apart(SignedDuration::from_secs(-86_399)), "1day ahead of the cloud's");
         assert_eq!(apart(SignedDuration::from_millis(-61_400)), "1m 1s ahead of the cloud's");
     }
 }
