@@ -79,6 +79,21 @@ async fn what_happened_can_be_read_afterwards_with_the_evidence() {
 }
 
 #[test]
+fn what_somebody_else_changed_is_kept_with_both_values() {
+    let addresses = |last: &[u8]| last.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect();
+    let report = Report::Drifted { before: addresses(&[1, 2]), now: addresses(&[2, 9]) };
+    let entry = Entry::of_report(&ServiceName::parse("demo").unwrap(), &report).unwrap();
+    assert_eq!(
+        (entry.kind(), &*entry.message(), &*entry.detail().to_string()),
+        (
+            "drifted",
+            "somebody else changed the record set: it held 192.0.2.1, 192.0.2.2, now 192.0.2.2, 192.0.2.9",
+            r#"{"before":["192.0.2.1","192.0.2.2"],"now":["192.0.2.2","192.0.2.9"]}"#
+        )
+    );
+}
+
+#[test]
 fn what_happens_all_the_time_is_not_kept() {
     let (service, region) = (ServiceName::parse("demo").unwrap(), RegionName::parse("region1").unwrap());
     assert!(Entry::of_effect(&Effect::Pace { service: service.clone(), region, pace: Pace::Fast }).is_none());
