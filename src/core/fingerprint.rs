@@ -81,7 +81,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{CheckName, Scheme, StatusSet, TcpCheck, Threshold, TlsSettings, WhenUnknown};
+    use crate::model::{CheckName, Scheme, StatusSet, TcpCheck, Threshold, WhenUnknown};
 
     fn check(kind: CheckKind) -> Check {
         let three = Threshold::in_a_row(3).unwrap();
@@ -100,28 +100,8 @@ mod tests {
     }
 
     fn web(edit: impl FnOnce(&mut HttpCheck)) -> String {
-        let mut http = HttpCheck {
-            scheme: Scheme::Http,
-            port: 80,
-            method: "GET".to_owned(),
-            path: "/".to_owned(),
-            host: "demo.localdev.me".to_owned(),
-            headers: vec![("Authorization".to_owned(), "Bearer hunter2".to_owned())],
-            user_agent: "pointsman/0.1.0 (demo)".to_owned(),
-            expect_status: StatusSet::new(vec![200..=200]).unwrap(),
-            expect_body: None,
-            expect_body_regex: None,
-            max_body: 65_536,
-            keep_alive: false,
-            source: None,
-            tls: TlsSettings {
-                verify: true,
-                ca_file: None,
-                server_name: None,
-                client_cert: None,
-                expires_within: Duration::from_secs(14 * 86_400),
-            },
-        };
+        let headers = vec![("Authorization".to_owned(), "Bearer hunter2".to_owned())];
+        let mut http = HttpCheck { headers, ..HttpCheck::plain() };
         edit(&mut http);
         of_check(&check(CheckKind::Http(Arc::new(http))))
     }

@@ -149,6 +149,35 @@ pub struct HttpCheck {
 }
 
 /// Expressions are equal when their texts are.
+#[cfg(test)]
+impl HttpCheck {
+    /// `GET /` of port 80, expecting 200: what unit tests begin with.
+    pub(crate) fn plain() -> Self {
+        Self {
+            scheme: Scheme::Http,
+            port: 80,
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            host: "demo.localdev.me".to_owned(),
+            headers: Vec::new(),
+            user_agent: "pointsman/0 (demo)".to_owned(),
+            expect_status: StatusSet(vec![200..=200]),
+            expect_body: None,
+            expect_body_regex: None,
+            max_body: 65_536,
+            keep_alive: false,
+            source: None,
+            tls: TlsSettings {
+                verify: true,
+                ca_file: None,
+                server_name: None,
+                client_cert: None,
+                expires_within: Duration::from_secs(14 * 86_400),
+            },
+        }
+    }
+}
+
 impl PartialEq for HttpCheck {
     fn eq(&self, other: &Self) -> bool {
         let Self {

@@ -340,38 +340,12 @@ impl Stream {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use tokio::net::TcpListener;
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::model::{StatusSet, TlsSettings};
 
-    /// `GET /` of port 80, expecting 200.
-    pub(in crate::probe) fn check() -> HttpCheck {
-        HttpCheck {
-            scheme: Scheme::Http,
-            port: 80,
-            method: "GET".to_owned(),
-            path: "/".to_owned(),
-            host: "demo.localdev.me".to_owned(),
-            headers: Vec::new(),
-            user_agent: "pointsman/0 (demo)".to_owned(),
-            expect_status: StatusSet::new(vec![200..=200]).unwrap(),
-            expect_body: None,
-            expect_body_regex: None,
-            max_body: 65_536,
-            keep_alive: false,
-            source: None,
-            tls: TlsSettings {
-                verify: true,
-                ca_file: None,
-                server_name: None,
-                client_cert: None,
-                expires_within: Duration::from_secs(14 * 86_400),
-            },
-        }
-    }
     #[tokio::test]
     async fn the_room_that_a_long_body_took_is_given_back() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -384,7 +358,7 @@ pub(super) mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             stream.read_to_end(&mut Vec::new()).await
         });
-        let check = HttpCheck { port, expect_body: Some("x".to_owned()), ..check() };
+        let check = HttpCheck { port, expect_body: Some("x".to_owned()), ..HttpCheck::plain() };
         let here = Addresses::Known(Arc::from([std::net::IpAddr::from([127, 0, 0, 1])]));
         let mut looker = HttpLooker::new(Arc::new(check), None, watch::channel(here).1).unwrap();
         let deadline = crate::clock::instant_now() + Duration::from_secs(20);

@@ -53,7 +53,6 @@ fn is_header_value(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::http::tests::check;
 
     fn built(check: &HttpCheck) -> String {
         String::from_utf8(build(check).unwrap().into_vec()).unwrap()
@@ -62,7 +61,7 @@ mod tests {
     #[test]
     fn the_request_says_host_and_who_looks_and_asks_to_close() {
         assert_eq!(
-            built(&check()),
+            built(&HttpCheck::plain()),
             "GET / HTTP/1.1\r\nHost: demo.localdev.me\r\nUser-Agent: pointsman/0 (demo)\r\n\
              Connection: close\r\n\r\n"
         );
@@ -76,7 +75,7 @@ mod tests {
             path: "/p?q=%20".to_owned(),
             headers,
             keep_alive: true,
-            ..check()
+            ..HttpCheck::plain()
         };
         assert_eq!(
             built(&post),
@@ -89,12 +88,15 @@ mod tests {
     fn what_would_smuggle_a_second_request_is_refused() {
         let smuggled = "x\r\nX: y".to_owned();
         for (bad, named) in [
-            (HttpCheck { path: "/a b".to_owned(), ..check() }, "path"),
-            (HttpCheck { method: "GE T".to_owned(), ..check() }, "method"),
-            (HttpCheck { host: smuggled.clone(), ..check() }, "host"),
-            (HttpCheck { user_agent: smuggled.clone(), ..check() }, "user_agent"),
-            (HttpCheck { headers: vec![("A".to_owned(), smuggled)], ..check() }, "header value"),
-            (HttpCheck { headers: vec![("A:".to_owned(), String::new())], ..check() }, "header name"),
+            (HttpCheck { path: "/a b".to_owned(), ..HttpCheck::plain() }, "path"),
+            (HttpCheck { method: "GE T".to_owned(), ..HttpCheck::plain() }, "method"),
+            (HttpCheck { host: smuggled.clone(), ..HttpCheck::plain() }, "host"),
+            (HttpCheck { user_agent: smuggled.clone(), ..HttpCheck::plain() }, "user_agent"),
+            (HttpCheck { headers: vec![("A".to_owned(), smuggled)], ..HttpCheck::plain() }, "header value"),
+            (
+                HttpCheck { headers: vec![("A:".to_owned(), String::new())], ..HttpCheck::plain() },
+                "header name",
+            ),
         ] {
             let error = build(&bad).unwrap_err().to_string();
             assert!(error.starts_with(named), "{error}");
