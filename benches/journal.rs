@@ -122,6 +122,8 @@ fn failover(service: &str, generation: u64, out: bool) -> anyhow::Result<Vec<Ent
         wanted: to.clone(),
         owned: both.clone(),
         ttl: Some(ttl),
+        may_write: true,
+        words: 0,
         regions: vec![region("region1", Liveness::Down, !out)?, region("region2", Liveness::Up, true)?],
         held: vec![],
     })));

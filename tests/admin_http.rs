@@ -75,7 +75,7 @@ async fn it_is_not_ready_until_every_region_has_a_verdict() {
 async fn the_status_has_the_shape_that_programs_rely_on() {
     let site = Site::serving(Liveness::Down).await;
     let service = json!({
-        "name": "demo", "domain": "demo.localdev.me.", "type": "A",
+        "name": "demo", "domain": "demo.localdev.me.", "type": "A", "mode": "advise",
         "record_set": {
             "values": ["198.51.100.10", "203.0.113.9"], "foreign": ["203.0.113.9"], "wanted": ["198.51.100.10"],
             "ttl": 30, "in_sync": true, "generation": 4, "read_age_s": 1.5, "phase": "idle",
@@ -84,14 +84,14 @@ async fn the_status_has_the_shape_that_programs_rely_on() {
             "name": "region1", "liveness": "up", "since_s": 60.0, "published": true,
             "addresses": ["198.51.100.10"], "because": "it is what it is", "recovers_in_s": null,
             "checks": [{
-                "name": "web", "kind": "http", "signal": "passing", "votes": true, "last": "pass",
+                "name": "web", "kind": "http", "signal": "passing", "votes": true, "muted": false, "last": "pass",
                 "reason": null, "saw": "status 200", "latency_ms": 2.5, "run": 3, "age_s": 0.25,
             }],
         }, {
             "name": "region2", "liveness": "down", "since_s": 60.0, "published": false,
             "addresses": [], "because": "it is what it is", "recovers_in_s": null,
             "checks": [{
-                "name": "web", "kind": "http", "signal": "unknown", "votes": true, "last": "unknown",
+                "name": "web", "kind": "http", "signal": "unknown", "votes": true, "muted": false, "last": "unknown",
                 "reason": "no_address", "saw": "status 200", "latency_ms": 2.5, "run": 3, "age_s": null,
             }],
         }],
@@ -99,6 +99,10 @@ async fn the_status_has_the_shape_that_programs_rely_on() {
             "rule": "bounded_blast", "because": "2 of 2 regions fail, more than 50%",
             "lifts_when": "one of them passes",
         }],
+        "overrides": [{
+            "kind": "mute", "region": null, "check": "web", "author": "ada", "reason": "it lies", "ends_in_s": 60.0,
+        }],
+        "waiting": [{ "waits_for": "failback", "region": "region2", "because": "serves again" }],
         "alarms": [{ "alarm": "no_address", "region": "region2", "message": "region2 has no EIP" }],
     });
     let all = json!({

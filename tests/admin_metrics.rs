@@ -13,10 +13,10 @@ use admin_samples::status;
 use pointsman::admin::{CloudCode, Metrics, Phase, Recorder};
 use pointsman::core::WriteResult;
 use pointsman::model::{
-    Certificate, Check, CheckKey, CheckKind, CheckName, CloudName, Expression, Flap, Fqdn, JournalStatus,
-    Liveness, Moment, Observation, OnDrift, Outcome, PolicyKind, ProviderName, Reason, Record, RecordKey,
-    RecordType, Region, RegionName, Service, ServiceName, Share, Status, TcpCheck, Threshold, WhenAllDown,
-    WhenUnknown, WriteBudget,
+    Certificate, Check, CheckKey, CheckKind, CheckName, CloudName, Expression, Failback, Flap, Fqdn,
+    JournalStatus, Liveness, Mode, Moment, Observation, OnDrift, Outcome, PolicyKind, ProviderName, Reason,
+    Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share, Status, TcpCheck,
+    Threshold, WhenAllDown, WhenUnknown, WriteBudget,
 };
 
 #[test]
@@ -204,7 +204,8 @@ fn service(name: &str, regions: &[&str], checks: &[&str]) -> Arc<Service> {
         max_removed: 1,
         panic_threshold: Share::from_percent(50).unwrap(),
         write_budget: WriteBudget { writes: 6, window: Duration::from_secs(600) },
-        dry_run: false,
+        mode: Mode::Act,
+        failback: Failback::Auto,
     })
 }
 

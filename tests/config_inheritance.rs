@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pointsman::config::{self, Config, CredentialsFrom, LogFormat, Provider};
 use pointsman::model::{
-    Check, CheckKind, HttpCheck, MinHealthy, OnDrift, PolicyKind, Region, Scheme, Share, Threshold,
+    Check, CheckKind, HttpCheck, MinHealthy, Mode, OnDrift, PolicyKind, Region, Scheme, Share, Threshold,
     WhenAllDown, WhenUnknown,
 };
 
@@ -170,7 +170,7 @@ elb = 'id-b'
     assert_eq!(demo.record.key.to_string(), "demo.localdev.me. A");
     assert_eq!((demo.record.ttl, demo.record.create, demo.record.on_drift), (None, false, OnDrift::Mend));
     assert_eq!((demo.policy, demo.when_all_down.clone()), (PolicyKind::All, WhenAllDown::KeepLast));
-    assert_eq!((demo.min_published, demo.max_removed, demo.dry_run), (1, 1, false));
+    assert_eq!((demo.min_published, demo.max_removed, demo.mode), (1, 1, Mode::Act));
     assert_eq!(Some(demo.panic_threshold), Share::from_percent(50));
     assert_eq!((demo.write_budget.writes, demo.write_budget.window), (6, seconds(600)));
 
@@ -275,7 +275,7 @@ address = ['192.0.2.2']
 fn observe_makes_a_service_dry_and_keys_come_from_where_they_are_named() {
     let source = one_check("kind = 'tcp'", "address = ['192.0.2.1']")
         .replace("name = 'demo'", "name = 'demo'\nmode = 'observe'");
-    assert!(good(&source).services[0].dry_run);
+    assert_eq!(good(&source).services[0].mode, Mode::Observe);
 
     let keys = "access_key = 'AK'\nsecret_key_file = '/etc/sk'\nsecurity_token_file = '/etc/token'\n";
     let source = format!(

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pointsman::core::Report;
-use pointsman::model::{Alarm, InForce, OnDrift};
+use pointsman::model::{Alarm, InForce, Mode, OnDrift};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
 
@@ -299,7 +299,7 @@ fn a_set_that_somebody_deletes_is_told_and_not_made_again_and_again() {
 #[test]
 fn a_dry_run_tells_of_changes_and_fights_nobody() {
     let mut dry = service(2);
-    dry.dry_run = true;
+    dry.mode = Mode::Observe;
     let mut world = World::new(dry, &[0, 1]);
     world.run(60, &[Pass, Pass]);
     for _ in 0..4 {

@@ -17,10 +17,12 @@ use journal_folder::{DEADLINE, Folder, memory, said, started, transition, until}
 use pointsman::core::{Effect, Generation, Held, Plan, Raised, RegionPlan, Report, Rule, WriteResult};
 use pointsman::journal::{Entry, Health, Journal, JournalError, Row, read};
 use pointsman::model::{
-    Alarm, Fqdn, Liveness, Pace, RecordKey, RecordSet, RecordType, RegionName, ServiceName, Ttl,
+    Alarm, Fqdn, Liveness, Override, Pace, RecordKey, RecordSet, RecordType, RegionName, Ruling, Scope,
+    ServiceName, Ttl, Waiting, WaitsFor, Word,
 };
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -100,6 +102,61 @@ fn what_happens_all_the_time_is_not_kept() {
     for report in [Report::InSync, Report::Seen { found: None }] {
         assert!(Entry::of_report(&service, &report).is_none(), "{report:?}");
     }
+}
+
+#[tokio::test]
+async fn what_an_operator_said_can_be_read_afterwards_with_author_and_reason() {
+    let service = ServiceName::parse("demo").unwrap();
+    let region = RegionName::parse("region1").unwrap();
+    let drain = Override {
+        ruling: Ruling::Drain(Scope::Region(region.clone())),
+        author: "ada".to_owned(),
+        reason: "kernel update".to_owned(),
+        until: None,
+    };
+    let author = "bob".to_owned();
+    let release = Word::Release { scope: Scope::Service, author };
+    let waiting =
+        Waiting { waits_for: WaitsFor::Failback, region: Some(region), because: "serves".to_owned() };
+    let effects = [
+        Effect::Said { service: service.clone(), word: Word::Override(drain.clone()), heeded: true },
+        Effect::Said { service: service.clone(), word: release, heeded: false },
+        Effect::Ended { service: service.clone(), ended: drain, because: "its time is over" },
+        Effect::Waiting { service: service.clone(), waiting: vec![waiting] },
+        Effect::Waiting { service, waiting: vec![] },
+    ];
+    let folder = Folder::new();
+    let (journal, _) = Journal::open(folder.path());
+    for effect in &effects {
+        journal.record(Entry::of_effect(effect).unwrap());
+    }
+    assert!(journal.close(DEADLINE).await);
+
+    let rows = folder.rows();
+    let lines: Vec<_> = rows.iter().map(|row| (&*row.kind, row.region.as_deref(), &*row.message)).collect();
+    assert_eq!(
+        lines,
+        [
+            ("operator", Some("region1"), "drain of region1 by ada: kernel update"),
+            ("operator", None, "release of the service by bob; there was nothing to change"),
+            (
+                "override_ended",
+                Some("region1"),
+                "an override ended, its time is over: drain of region1 by ada: kernel update"
+            ),
+            ("waiting", None, "waits for a person: failback of region1: serves"),
+            ("waits_no_more", None, "nothing waits for a person any more"),
+        ]
+    );
+    let detail = |place: usize| serde_json::from_str::<Value>(&rows[place].detail).unwrap();
+    let drained = json!({
+        "kind": "drain", "region": "region1", "check": null, "author": "ada", "reason": "kernel update"
+    });
+    assert_eq!(detail(0), json!({ "word": "drain", "author": "ada", "heeded": true, "override": drained }));
+    assert_eq!(
+        detail(3),
+        json!({ "waiting": [{ "waits_for": "failback", "region": "region1", "because": "serves" }] })
+    );
 }
 
 #[tokio::test]
@@ -412,6 +469,8 @@ fn plan() -> Plan {
         wanted: [address(2)].into(),
         owned: [address(1), address(2)].into(),
         ttl: None,
+        may_write: true,
+        words: 0,
         regions: vec![region],
         held: vec![],
     }

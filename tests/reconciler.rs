@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use pointsman::core::{Report, WriteResult};
-use pointsman::model::{Alarm, InForce, OnDrift, Ttl};
+use pointsman::model::{Alarm, InForce, Mode, OnDrift, Ttl};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
 
@@ -230,7 +230,7 @@ fn a_ttl_that_differs_is_set_with_the_next_change_and_alone_never_causes_a_write
 #[test]
 fn a_dry_run_tells_what_it_would_write_once_and_writes_nothing() {
     let mut dry = service(2);
-    dry.dry_run = true;
+    dry.mode = Mode::Observe;
     let mut world = World::new(dry, &[0, 1]);
     world.run(5, &[Pass, Pass]).run(200, &[Fail, Pass]).assert_published(&[0, 1]).assert_writes(0);
     let told = world.reports.iter().filter(|report| matches!(report, Report::DryRun { .. })).count();

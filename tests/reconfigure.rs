@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use pointsman::core::{Core, Effect, Input, Report};
 use pointsman::model::{
-    Alarm, Certificate, Check, CheckKind, CheckName, Expression, Found, InForce, Liveness, Moment, Pace,
-    PolicyKind, ProviderName, Region, Service, ServiceName, TcpCheck, Threshold, Ttl, WhenUnknown,
+    Alarm, Certificate, Check, CheckKind, CheckName, Expression, Found, InForce, Liveness, Mode, Moment,
+    Pace, PolicyKind, ProviderName, Region, Service, ServiceName, TcpCheck, Threshold, Ttl, WhenUnknown,
     WriteBudget,
 };
 use world::Look::{Fail, Pass};
@@ -185,7 +185,7 @@ fn a_smaller_write_budget_holds_at_once_and_a_larger_one_lets_go_at_once() {
 #[test]
 fn a_dry_run_that_ends_writes_what_it_told_of() {
     let mut dry = service(2);
-    dry.dry_run = true;
+    dry.mode = Mode::Observe;
     let mut world = World::new(dry, &[0, 1]);
     world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]).assert_published(&[0, 1]);
     world.reconfigure(service(2));

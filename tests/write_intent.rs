@@ -109,6 +109,8 @@ impl Driven {
             wanted: addresses(wanted),
             owned: addresses(&[1, 2, 3]),
             ttl: None,
+            may_write: true,
+            words: 0,
             regions: Vec::new(),
             held: Vec::new(),
         };

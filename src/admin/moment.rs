@@ -6,7 +6,7 @@ use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
 use super::series;
-use crate::model::{Liveness, ServiceStatus, Status};
+use crate::model::{Liveness, RegionName, ServiceStatus, Status};
 
 /// The families of this status, sorted by name.
 pub(super) fn gather(status: &Status) -> Result<Vec<MetricFamily>, prometheus::Error> {
@@ -36,6 +36,8 @@ struct Gauges {
     in_sync: prometheus::IntGaugeVec,
     held: prometheus::IntGaugeVec,
     alarms: prometheus::IntGaugeVec,
+    overrides: prometheus::IntGaugeVec,
+    waiting: prometheus::IntGaugeVec,
     journal: prometheus::IntGaugeVec,
     keys: prometheus::IntGaugeVec,
 }
@@ -51,6 +53,8 @@ impl Default for Gauges {
             in_sync: series::RECORD_SET_IN_SYNC.int_gauges(),
             held: series::GUARD_HELD.int_gauges(),
             alarms: series::ALARM_ACTIVE.int_gauges(),
+            overrides: series::OVERRIDE_ACTIVE.int_gauges(),
+            waiting: series::WAITING.int_gauges(),
             journal: series::JOURNAL_WRITABLE.int_gauges(),
             keys: series::CREDENTIALS_EXPIRE.int_gauges(),
         }
@@ -70,6 +74,15 @@ impl Gauges {
         }
         for alarm in &status.alarms {
             self.alarms.with_label_values(&[service, alarm.alarm.as_str()]).set(1);
+        }
+        let region_label =
+            |region: &Option<RegionName>| region.as_ref().map_or("", RegionName::as_str).to_owned();
+        for held in &status.overrides {
+            self.overrides.with_label_values(&[service, &region_label(&held.region), held.kind]).set(1);
+        }
+        for waiting in &status.waiting {
+            let kind = waiting.waits_for.as_str();
+            self.waiting.with_label_values(&[service, &region_label(&waiting.region), kind]).set(1);
         }
         for region in &status.regions {
             let name = region.name.as_str();
@@ -103,6 +116,8 @@ impl Gauges {
             self.in_sync,
             self.held,
             self.alarms,
+            self.overrides,
+            self.waiting,
             self.journal,
             self.keys,
         ] {

@@ -207,9 +207,23 @@ pub(super) const JOURNAL_WRITABLE: Series = Series {
     help: "1 while the journal keeps on disk what happens, 0 while it is in memory only.",
 };
 
+pub(super) const OVERRIDE_ACTIVE: Series = Series {
+    name: "pointsman_override_active",
+    kind: Kind::Gauge,
+    labels: &["service", "region", "kind"],
+    help: "1 while an operator's word holds; absent otherwise. What is about a whole service, or a check, has an empty region.",
+};
+
+pub(super) const WAITING: Series = Series {
+    name: "pointsman_waiting",
+    kind: Kind::Gauge,
+    labels: &["service", "region", "kind"],
+    help: "1 while something waits for a person to approve it or to order a failback; absent otherwise.",
+};
+
 /// All of them, in the order of `docs/metrics.md`.
 #[cfg(test)]
-pub(super) const ALL: [&Series; 22] = [
+pub(super) const ALL: [&Series; 24] = [
     &BUILD_INFO,
     &RELOAD,
     &LEADER,
@@ -226,6 +240,8 @@ pub(super) const ALL: [&Series; 22] = [
     &RECORD_SET_WRITES,
     &GUARD_HELD,
     &ALARM_ACTIVE,
+    &OVERRIDE_ACTIVE,
+    &WAITING,
     &FAILOVER,
     &CLOUD_REQUESTS,
     &CLOUD_REQUEST_DURATION,

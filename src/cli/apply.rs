@@ -20,7 +20,7 @@ use crate::core::Plan;
 use crate::daemon::Wiring;
 use crate::daemon::once::{self, Applied, ApplyError, Change, Outlook};
 use crate::huawei::Observe;
-use crate::model::{Moment, Service, ServiceName, addresses_in_words};
+use crate::model::{Mode, Moment, Service, ServiceName, addresses_in_words};
 
 /// How old evidence may be when it is acted on; a person who reads and decides needs less.
 const EVIDENCE_MAX: Duration = Duration::from_secs(120);
@@ -116,7 +116,7 @@ fn weigh(
     match outlook.change {
         Change::None => Ok((None, free)),
         Change::Unclear(_) => Ok((None, false)),
-        Change::Due(_) if dry_run || service.dry_run => {
+        Change::Due(_) if dry_run || service.mode == Mode::Observe => {
             let because = if dry_run { "dry_run = true" } else { "mode = \"observe\"" };
             writeln!(out, "{CARE}not written{CARE:#}: the configuration says {because}")?;
             Ok((None, false))

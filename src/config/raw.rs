@@ -16,13 +16,11 @@ use super::http_value::{Headers, HostHeader, Method, Pattern, Target, UserAgent}
 use super::report::{At, Mark, Report};
 use super::table::Table;
 use super::value::{Factor, FromToml as _, Id, Port};
-use super::words::{
-    CheckKindWord, CredentialsWord, Failback, Labels, Level, Mode, ProviderKindWord, WhenAllDownWord,
-};
+use super::words::{CheckKindWord, CredentialsWord, Labels, Level, ProviderKindWord, WhenAllDownWord};
 use super::{LogFormat, ZoneType};
 use crate::model::{
-    CheckName, CloudName, Expression, Fqdn, MinHealthy, OnDrift, PolicyKind, ProviderName, RecordType,
-    RegionName, Scheme, ServiceName, Share, StatusSet, Threshold, Ttl, WhenUnknown,
+    CheckName, CloudName, Expression, Failback, Fqdn, MinHealthy, Mode, OnDrift, PolicyKind, ProviderName,
+    RecordType, RegionName, Scheme, ServiceName, Share, StatusSet, Threshold, Ttl, WhenUnknown,
 };
 
 /// What is known of a key apart from its value.
@@ -212,7 +210,8 @@ keys! {
     ServiceKeys {
         /// What logs, metrics and commands call it.
         name: ServiceName,
-        /// What becomes of its plans: act, they are written; observe, they are only shown. Default "act".
+        /// What becomes of its plans: act, they are written; advise, each change waits for a person's approval; observe, they
+        /// are only shown. Default "act".
         mode: Mode,
         /// The name of the record set to keep, within the zone.
         domain: Fqdn,
@@ -242,6 +241,9 @@ keys! {
         write_window = "write_budget.window": Positive,
         /// What to do when somebody else changed our addresses. Default "mend".
         on_drift: OnDrift,
+        /// How a region that was down returns. auto: after `recover_after`; manual: when a person says so after that, and at
+        /// once while no other live region is published. Default "auto".
+        failback: Failback,
         /// When a region is up: names of checks with && || ! ( ). Left out: all checks that vote.
         up_when: Expression,
     }
@@ -253,8 +255,6 @@ keys! {
     IdleServiceKeys {
         /// Names and texts of your own: { team = "shop" }.
         labels: Labels,
-        /// How a region that was down returns; auto: after `recover_after`. Default "auto".
-        failback: Failback,
     }
 }
 

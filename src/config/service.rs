@@ -11,11 +11,11 @@ use super::raw::{IdleServiceKeys, ServiceKeys, TimingKeys};
 use super::region::{self, Read, Within, fits};
 use super::report::{At, Mark, Place, Rank, Report};
 use super::table::Table;
-use super::words::{Mode, WhenAllDownWord};
+use super::words::WhenAllDownWord;
 use super::{Cloud, Provider};
 use crate::model::{
-    CloudName, Expression, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, RegionName,
-    Service, ServiceName, Share, WhenAllDown, WriteBudget,
+    CloudName, Expression, Failback, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType,
+    RegionName, Service, ServiceName, Share, WhenAllDown, WriteBudget,
 };
 
 const MAX_REMOVED: u32 = 1;
@@ -190,6 +190,7 @@ fn service(
     voiceless(&checks, keys.up_when.as_ref(), report);
     shared_addresses(&regions, report);
     different_ports(&regions, &place, report);
+    for_a_person(&keys, report);
     let bounds = Bounds::of(&keys, &regions, report);
     let when_all_down = when_all_down(&keys, report);
     Some(Service {
@@ -204,10 +205,24 @@ fn service(
             writes: keys.writes.map_or(WRITES, |at| at.value.get()),
             window: keys.write_window.map_or(WRITE_WINDOW, |at| at.value.0),
         },
-        dry_run: keys.mode.is_some_and(|at| at.value == Mode::Observe),
+        mode: keys.mode.map_or(Mode::Act, |at| at.value),
+        failback: keys.failback.map_or(Failback::Auto, |at| at.value),
         regions: regions.into_iter().map(|read| read.region.map(Arc::new)).collect::<Option<_>>()?,
     })
     .filter(|service| !service.regions.is_empty())
+}
+
+/// What waits for a person's word, which this version has no command for.
+fn for_a_person(keys: &ServiceKeys, report: &mut Report<'_>) {
+    let mode = keys.mode.as_ref().filter(|at| at.value == Mode::Advise).map(|at| (&at.mark, "every change"));
+    let failback = keys.failback.as_ref().filter(|at| at.value == Failback::Manual);
+    let failback = failback.map(|at| (&at.mark, "a region that fell"));
+    for (mark, what) in mode.into_iter().chain(failback) {
+        let message =
+            format!("{} makes {what} wait for a word that no command gives yet", report.shown(mark));
+        let hint = "until there is one, `pointsman apply --once` asks a person and does what waits";
+        report.warning(&mark.place, mark.span.clone(), message, hint);
+    }
 }
 
 /// The numbers that bound what checks may do.

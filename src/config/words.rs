@@ -6,23 +6,7 @@ use toml::de::DeValue;
 
 use super::value::{FromToml, Wrong, choose, keep, text, words};
 use super::{LogFormat, ZoneType};
-use crate::model::{OnDrift, PolicyKind, RecordType, Scheme, WhenUnknown};
-
-/// `mode`: what becomes of a service's plans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Written.
-    Act,
-    /// Shown only.
-    Observe,
-}
-
-/// `failback`: when a region that was down returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failback {
-    /// After `recover_after`.
-    Auto,
-}
+use crate::model::{Failback, Mode, OnDrift, PolicyKind, RecordType, Scheme, WhenUnknown};
 
 /// `when_all_down`, without the addresses of `fallback`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +67,8 @@ impl CheckKindWord {
     }
 }
 
-words! { Mode: "act" => Self::Act, "observe" => Self::Observe; later "advise" }
-words! { Failback: "auto" => Self::Auto; later "manual" }
+words! { Mode: "act" => Self::Act, "advise" => Self::Advise, "observe" => Self::Observe }
+words! { Failback: "auto" => Self::Auto, "manual" => Self::Manual }
 words! { PolicyKind: "all" => Self::All, "priority" => Self::Priority; later "weighted" }
 words! { WhenAllDownWord: "keep-last" => Self::KeepLast, "publish-all" => Self::PublishAll, "fallback" => Self::Fallback }
 words! { OnDrift: "mend" => Self::Mend, "alarm" => Self::Alarm }

@@ -20,6 +20,10 @@ impl ServiceState {
         let held = self.held.first().or(self.write_held.as_ref()).map(ToString::to_string);
         self.alarm(Alarm::Held, None, held, effects);
 
+        let waits: Vec<String> = self.waiting.iter().map(ToString::to_string).collect();
+        let message = (!waits.is_empty()).then(|| format!("waits for a person: {}", waits.join("; ")));
+        self.alarm(Alarm::Waiting, None, message, effects);
+
         let missing =
             self.seen.as_ref().is_some_and(|seen| seen.found.is_none()) && !self.service.record.create;
         let message = missing

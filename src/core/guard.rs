@@ -1,7 +1,8 @@
 //! Holds changes back when carrying them out could hurt more than waiting.
 //!
 //! Pure: sees what the policy asks for and how the regions stand, and answers with what may go now and every rule
-//! that keeps the rest. It only ever holds back removals: putting a live region in cannot empty a record set.
+//! that keeps the rest. It only ever holds back removals: putting a live region in cannot empty a record set. An
+//! operator's word outranks it, save NEVER-EMPTY.
 //! Carries NEVER-EMPTY, BOUNDED-BLAST and BLIND-IS-NOT-DOWN. Start at [`judge`].
 
 use super::plan::{Held, Rule};
@@ -40,7 +41,7 @@ pub(super) fn judge(
 
     let mut panic = panic_of(service, regions);
     let mut wait_until = None;
-    if let Some(Panic::IfSuspectsFall(_)) = panic {
+    if let Some(Panic::IfSuspectsFall { .. }) = panic {
         // One more fast look at most: a suspect that still is one after that counts as what it is.
         if leaving.iter().any(|&i| regions.get(i).is_some_and(leaves_by_checks)) {
             let ends = patience_ends.unwrap_or_else(|| now + longest_suspense(regions));
@@ -80,7 +81,7 @@ pub(super) fn judge(
     }
 
     if let (true, Some(panic)) = (panicked, &panic) {
-        held.push(panic.held(service, regions));
+        held.push(panic.held(service));
     }
     if !blasted.is_empty() {
         held.push(Held {
@@ -97,7 +98,7 @@ pub(super) fn judge(
         held.push(Held {
             rule: Rule::NeverEmpty,
             because: format!(
-                "without {} fewer than min_published = {} addresses of regions that are not down would be left",
+                "without {} fewer than min_published = {} addresses that may serve would be left",
                 kept_for_empty.join(", "),
                 service.min_published
             ),
@@ -110,24 +111,23 @@ pub(super) fn judge(
 /// Too many regions failing together says more about the place that looks (BOUNDED-BLAST).
 enum Panic {
     /// By the regions that are down alone.
-    Now(u32),
+    Now { failing: u32, total: u32 },
     /// If those that are suspect fall too.
-    IfSuspectsFall(u32),
+    IfSuspectsFall { failing: u32, total: u32 },
 }
 
 impl Panic {
-    fn held(&self, service: &Service, regions: &[Standing]) -> Held {
-        let total = regions.len();
+    fn held(&self, service: &Service) -> Held {
         let threshold = service.panic_threshold;
         match self {
-            Self::Now(failing) => Held {
+            Self::Now { failing, total } => Held {
                 rule: Rule::BoundedBlast,
                 because: format!(
                     "{failing} of {total} regions fail together, more than panic_threshold = {threshold}"
                 ),
                 lifts_when: "no more regions fail than the threshold allows".to_owned(),
             },
-            Self::IfSuspectsFall(failing) => Held {
+            Self::IfSuspectsFall { failing, total } => Held {
                 rule: Rule::BoundedBlast,
                 because: format!(
                     "{failing} of {total} regions are down or suspect, more than panic_threshold = {threshold}"
@@ -138,35 +138,38 @@ impl Panic {
     }
 }
 
+/// Not of those that an operator has taken out: what fails there is known.
 fn panic_of(service: &Service, regions: &[Standing]) -> Option<Panic> {
-    let count = |of: &[Liveness]| {
-        u32::try_from(regions.iter().filter(|r| of.contains(&r.liveness)).count()).unwrap_or(u32::MAX)
+    let taking_part: Vec<&Standing> = regions.iter().filter(|region| !region.is_drained()).collect();
+    let count = |counts: &dyn Fn(&Standing) -> bool| {
+        u32::try_from(taking_part.iter().filter(|region| counts(region)).count()).unwrap_or(u32::MAX)
     };
-    let total = u32::try_from(regions.len()).unwrap_or(u32::MAX);
-    let down = count(&[Liveness::Down]);
-    let failing = count(&[Liveness::Down, Liveness::Suspect]);
+    let total = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
+    let down = count(&Standing::is_down);
+    let failing = count(&|r| r.is_down() || (r.liveness == Liveness::Suspect && !r.is_pinned()));
     if service.panic_threshold.is_exceeded_by(down, total) {
-        Some(Panic::Now(down))
+        Some(Panic::Now { failing: down, total })
     } else if service.panic_threshold.is_exceeded_by(failing, total) {
-        Some(Panic::IfSuspectsFall(failing))
+        Some(Panic::IfSuspectsFall { failing, total })
     } else {
         None
     }
 }
 
 fn longest_suspense(regions: &[Standing]) -> std::time::Duration {
-    let suspects = regions.iter().filter(|r| r.liveness == Liveness::Suspect);
+    let suspects = regions.iter().filter(|r| r.liveness == Liveness::Suspect && !r.is_drained());
     suspects.map(|r| r.settles_within).max().unwrap_or_default()
 }
 
 /// A region that would leave because of its checks, not because of the policy.
 fn leaves_by_checks(region: &Standing) -> bool {
-    region.liveness == Liveness::Down
+    region.is_down() && !region.is_drained()
 }
 
-/// A region that nobody should be sent to now.
-fn is_failed(region: &Standing) -> bool {
-    matches!(region.liveness, Liveness::Down | Liveness::Recovering)
+/// Whether every region is down that an operator has not taken out: then `when_all_down` speaks, and not the guard.
+pub(super) fn is_all_down(regions: &[Standing]) -> bool {
+    let mut taking_part = regions.iter().filter(|region| !region.is_drained()).peekable();
+    taking_part.peek().is_some() && taking_part.all(Standing::is_down)
 }
 
 /// How many more regions may be out because of checks at once. One of a worse tier than the policy would use
@@ -179,17 +182,20 @@ fn allowance(service: &Service, regions: &[Standing], choices: &[Choice]) -> u32
         }
     };
     let counts = |r: &&Standing| in_use.is_none_or(|tier| r.tier <= tier);
-    let out = regions.iter().filter(|r| !r.published && is_failed(r)).filter(counts).count();
+    let out =
+        regions.iter().filter(|r| !r.published && r.is_failed() && !r.is_drained()).filter(counts).count();
     service.max_removed.saturating_sub(u32::try_from(out).unwrap_or(u32::MAX))
 }
 
-/// Whether taking region `i` out would leave too few addresses of regions that are not failed (NEVER-EMPTY).
+/// Whether taking region `i` out would leave too few addresses (NEVER-EMPTY). When checks or the policy take it out,
+/// those of regions that are failed do not count; an operator who drains it outranks the checks.
 fn left_without(service: &Service, regions: &[Standing], wanted: &[bool], i: usize) -> bool {
+    let drained = regions.get(i).is_some_and(Standing::is_drained);
     let remaining: std::collections::BTreeSet<_> = regions
         .iter()
         .zip(wanted)
         .enumerate()
-        .filter(|(place, (region, wanted))| *place != i && **wanted && !is_failed(region))
+        .filter(|(place, (region, wanted))| *place != i && **wanted && (drained || !region.is_failed()))
         .flat_map(|(_, (region, _))| region.target())
         .collect();
     remaining.len() < service.min_published.max(1) as usize

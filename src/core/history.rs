@@ -13,16 +13,24 @@ pub(super) struct History {
     pub(super) writes: Writes,
     pub(super) authorship: Authorship,
     pub(super) drift: Drift,
+    /// How many words of operators the set has followed.
+    pub(super) words: u64,
 }
 
 impl History {
     pub(super) fn new(budget: WriteBudget) -> Self {
-        Self { writes: Writes::new(budget), authorship: Authorship::default(), drift: Drift::default() }
+        Self {
+            writes: Writes::new(budget),
+            authorship: Authorship::default(),
+            drift: Drift::default(),
+            words: 0,
+        }
     }
 
     pub(super) fn memory(&self, now: Moment) -> WritesMemory {
         let (values, landing) = self.authorship.memory(now);
-        WritesMemory { sent: self.writes.memory(now), values, landing, drift: self.drift.memory(now) }
+        let drift = self.drift.memory(now);
+        WritesMemory { sent: self.writes.memory(now), values, landing, drift, words: self.words }
     }
 
     /// One that goes on from what was remembered at `saved`.
@@ -31,6 +39,7 @@ impl History {
             writes: Writes::recall(budget, &memory.sent, saved),
             authorship: Authorship::recall(memory.values.as_ref(), &memory.landing, saved),
             drift: Drift::recall(&memory.drift, saved),
+            words: memory.words,
         }
     }
 }

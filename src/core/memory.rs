@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::row::Row;
 use super::{Core, Effect, fingerprint, signal};
-use crate::model::{CheckName, Moment, Record, RegionName, ServiceName};
+use crate::model::{CheckName, Moment, Record, RegionName, Ruling, ServiceName};
 
 /// What is remembered of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,11 @@ pub struct ServiceMemory {
     pub(super) record: String,
     #[serde(deserialize_with = "generation")]
     pub(super) generation: u64,
+    /// How many words of operators were heeded.
+    #[serde(default)]
+    pub(super) words: u64,
+    #[serde(default)]
+    pub(super) overrides: Vec<OverrideMemory>,
     pub(super) regions: Vec<RegionMemory>,
     pub(super) writes: WritesMemory,
 }
@@ -61,6 +66,9 @@ pub struct WritesMemory {
     /// What was sent and may still land.
     pub(super) landing: Vec<LandingMemory>,
     pub(super) drift: DriftMemory,
+    /// How many words of operators the record set has followed.
+    #[serde(default)]
+    pub(super) words: u64,
 }
 
 /// A write without an answer.
@@ -108,6 +116,8 @@ pub(super) struct RegionMemory {
     pub(super) flaps: u32,
     pub(super) addresses: BTreeSet<IpAddr>,
     pub(super) unbound: bool,
+    #[serde(default)]
+    pub(super) may_return: bool,
     pub(super) owned: BTreeSet<IpAddr>,
     pub(super) checks: Vec<CheckMemory>,
 }
@@ -134,6 +144,33 @@ pub(super) struct CheckMemory {
     pub(super) row: Row,
     pub(super) unknown_in_a_row: u32,
     pub(super) first_failure: Option<Age>,
+}
+
+/// An operator's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OverrideMemory {
+    pub(super) ruling: Ruling,
+    pub(super) author: String,
+    pub(super) reason: String,
+    /// How long it still holds; none when it does not end by itself.
+    pub(super) left: Option<Left>,
+}
+
+/// How long after the memory was taken something ends, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Left(u64);
+
+impl Left {
+    pub(super) fn of(until: Moment, now: Moment) -> Self {
+        Self(u64::try_from(until.since(now).as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment so long after `at`.
+    pub(super) fn after(self, at: Moment) -> Moment {
+        at + Duration::from_micros(self.0)
+    }
 }
 
 /// How long before the memory was taken something happened, in microseconds.

@@ -12,12 +12,15 @@
 mod alarms;
 mod authorship;
 mod backoff;
+mod consent;
 mod damping;
+mod decide;
 mod drift;
 mod fingerprint;
 mod guard;
 mod history;
 mod memory;
+mod overrides;
 mod plan;
 mod policy;
 mod reconcile;
@@ -26,9 +29,11 @@ mod reload;
 mod report;
 mod row;
 mod service;
+mod shares;
 mod signal;
 mod standing;
 mod status;
+mod word;
 mod write_budget;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +45,9 @@ pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
 pub use reconcile::{Call, Reconciler, Timing};
 pub use report::{Report, WriteResult};
 
-use crate::model::{Alarm, Liveness, Moment, Observation, Pace, RegionName, Service, ServiceName};
+use crate::model::{
+    Alarm, Liveness, Moment, Observation, Override, Pace, RegionName, Service, ServiceName, Waiting, Word,
+};
 use service::ServiceState;
 
 /// Everything the core can be told. Nothing else can move it.
@@ -63,6 +70,13 @@ pub enum Input {
         service: ServiceName,
         /// What.
         report: Report,
+    },
+    /// An operator said something.
+    Said {
+        /// Of which service.
+        service: ServiceName,
+        /// What.
+        word: Word,
     },
     /// Time has passed; due at [`Core::next_wake`].
     Tick,
@@ -90,6 +104,31 @@ pub enum Effect {
         service: ServiceName,
         /// Every rule that holds.
         held: Vec<Held>,
+    },
+    /// What waits for a person changed; nothing left means that nothing does.
+    Waiting {
+        /// Of which service.
+        service: ServiceName,
+        /// Everything that does.
+        waiting: Vec<Waiting>,
+    },
+    /// An operator said something: to be journalled, whatever became of it.
+    Said {
+        /// Of which service.
+        service: ServiceName,
+        /// What.
+        word: Word,
+        /// Whether it changed anything; not when there is no such region, or nothing to end or to wait for it.
+        heeded: bool,
+    },
+    /// An override ended by itself.
+    Ended {
+        /// Of which service.
+        service: ServiceName,
+        /// Which.
+        ended: Override,
+        /// Why, as the end of a sentence.
+        because: &'static str,
     },
     /// Something to know of begins or ends.
     Alarm(Raised),
@@ -162,7 +201,9 @@ impl Core {
     pub fn step(&mut self, now: Moment, input: &Input, effects: &mut Vec<Effect>) {
         let name = match input {
             Input::Observed(observation) => &observation.check.service,
-            Input::Bound { service, .. } | Input::Reported { service, .. } => service,
+            Input::Bound { service, .. } | Input::Reported { service, .. } | Input::Said { service, .. } => {
+                service
+            }
             Input::Tick => return self.tick(now, effects),
         };
         let Some(service) = self.services.get_mut(name) else { return };
@@ -171,6 +212,7 @@ impl Core {
             Input::Observed(observation) => service.observe(now, observation, effects),
             Input::Bound { region, addresses, .. } => service.bound(now, region, addresses.clone(), effects),
             Input::Reported { report, .. } => service.report(now, report, effects),
+            Input::Said { word, .. } => service.said(now, word, effects),
             Input::Tick => {}
         }
         if std::mem::take(&mut service.changed) {

@@ -32,6 +32,12 @@ pub struct Plan {
     pub owned: BTreeSet<IpAddr>,
     /// The TTL to set when the addresses change; none leaves it alone.
     pub ttl: Option<Ttl>,
+    /// Whether it may be written: not while the service is frozen, nor while what is planned waits for approval
+    /// (OPERATOR-RULES). It is followed all the same.
+    pub may_write: bool,
+    /// How many words of operators it heeds. One that is new to the record set earns a write beyond the budget: a person
+    /// outranks the checks that have used it up.
+    pub words: u64,
     /// Why, region by region, in the order configured.
     pub regions: Vec<RegionPlan>,
     /// The rules that keep it from being what the policy asks for.
@@ -64,6 +70,8 @@ pub enum Rule {
     BoundedBlast,
     /// BOUNDED-WRITES.
     BoundedWrites,
+    /// OPERATOR-RULES.
+    OperatorRules,
 }
 
 impl Rule {
@@ -74,6 +82,7 @@ impl Rule {
             Self::NeverEmpty => "never_empty",
             Self::BoundedBlast => "bounded_blast",
             Self::BoundedWrites => "bounded_writes",
+            Self::OperatorRules => "operator_rules",
         }
     }
 }
@@ -84,6 +93,7 @@ impl fmt::Display for Rule {
             Self::NeverEmpty => "NEVER-EMPTY",
             Self::BoundedBlast => "BOUNDED-BLAST",
             Self::BoundedWrites => "BOUNDED-WRITES",
+            Self::OperatorRules => "OPERATOR-RULES",
         })
     }
 }

@@ -19,7 +19,9 @@ use super::damping::Damping;
 use super::fingerprint;
 use super::memory::{Age, CheckMemory, RegionMemory, StateMemory};
 use super::signal::Signal;
-use crate::model::{Check, Kleene, Liveness, Moment, Observation, Outcome, Reason, Region, WhenUnknown};
+use crate::model::{
+    Check, CheckName, Kleene, Liveness, Moment, Observation, Outcome, Reason, Region, WhenUnknown,
+};
 
 /// Where a region stands; each variant carries what is true only there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,11 @@ pub(super) struct RegionState {
     pub(super) unbound: bool,
     /// Every address that is or was its own (ONLY-OURS).
     pub(super) owned: BTreeSet<IpAddr>,
+    /// Whether it may return without anybody's word, once it serves: it has not fallen since it last was in the set, or
+    /// somebody has said so.
+    may_return: bool,
+    /// Checks that have no vote now, by an operator's word.
+    pub(super) muted: BTreeSet<CheckName>,
 }
 
 /// A change of a region's state.
@@ -121,6 +128,8 @@ impl RegionState {
             owned: addresses.clone(),
             addresses,
             unbound: false,
+            may_return: false,
+            muted: BTreeSet::new(),
             region,
         }
     }
@@ -145,6 +154,7 @@ impl RegionState {
             flaps,
             addresses: self.addresses.clone(),
             unbound: self.unbound,
+            may_return: self.may_return,
             owned: self.owned.clone(),
             checks: self.region.checks.iter().zip(&self.signals).map(|(c, s)| s.memory(c, now)).collect(),
         }
@@ -191,6 +201,7 @@ impl RegionState {
             first_failure: memory.first_failure.map(|age| age.before(saved)),
             addresses: if memory.addresses.is_empty() { new.addresses } else { memory.addresses.clone() },
             unbound: memory.unbound,
+            may_return: memory.may_return,
             ..new
         }
     }
@@ -250,7 +261,10 @@ impl RegionState {
             steps.push(Step { from: self.state.liveness(), to: to.liveness() });
             match to {
                 State::Suspect => self.first_failure = self.earliest_failure(),
-                State::Down { .. } if self.state == State::Suspect => self.damping.fell(now),
+                State::Down { .. } if self.state == State::Suspect => {
+                    self.damping.fell(now);
+                    self.may_return = false;
+                }
                 State::Up { .. } if self.liveness() == Liveness::Recovering => self.damping.returned(now),
                 State::Unknown | State::Up { .. } | State::Down { .. } | State::Recovering { .. } => {}
             }
@@ -280,10 +294,13 @@ impl RegionState {
     }
 
     fn evaluate(&self, read: fn(&Signal) -> Kleene) -> Kleene {
-        let region = &self.region;
+        let (region, muted) = (&self.region, &self.muted);
         let verdict = region.up_when.evaluate(&mut |name| {
             let mut pairs = region.checks.iter().zip(&self.signals);
             let (check, signal) = pairs.find(|(check, _)| check.name == *name)?;
+            if muted.contains(name) {
+                return None;
+            }
             match (read(signal), check.when_unknown) {
                 (Kleene::Unknown, WhenUnknown::Ignore) => None,
                 (value, WhenUnknown::Ignore | WhenUnknown::Keep) => Some(value),
@@ -294,6 +311,21 @@ impl RegionState {
 
     fn earliest_failure(&self) -> Option<Moment> {
         self.signals.iter().filter(|s| s.leaning() == Kleene::False).filter_map(Signal::first_failure).min()
+    }
+
+    /// Whether it may return without anybody's word (`failback = "manual"`).
+    pub(super) fn may_return(&self) -> bool {
+        self.may_return
+    }
+
+    /// Somebody says that it may; says whether that was needed.
+    pub(super) fn let_return(&mut self) -> bool {
+        !std::mem::replace(&mut self.may_return, true)
+    }
+
+    /// It serves and is in the set.
+    pub(super) fn has_returned(&mut self) {
+        self.may_return = true;
     }
 
     /// When the first failing look of the present or latest fall started.
@@ -348,7 +380,8 @@ impl RegionState {
             let gap = if words.is_empty() { "" } else { "; " };
             let times = if last.run > 1 { format!(", {} in a row", last.run) } else { String::new() };
             let reason = last.outcome.reason().map_or("pass", Reason::as_str);
-            let _ = write!(words, "{gap}{}: {} ({reason}{times})", check.name, last.saw);
+            let muted = if self.muted.contains(&check.name) { ", muted" } else { "" };
+            let _ = write!(words, "{gap}{}: {} ({reason}{times}{muted})", check.name, last.saw);
         }
         (!words.is_empty()).then_some(words)
     }

@@ -53,6 +53,9 @@ impl ServiceState {
     fn in_place_of(mut self, mut old: Self, effects: &mut Vec<Effect>) -> Self {
         old.end_alarms(|_, _| true, effects);
         self.generation = old.generation;
+        (self.words, self.overrides) = (old.words, std::mem::take(&mut old.overrides));
+        self.leave_behind(effects);
+        self.mute_checks();
         let paces = old.paces_by_region();
         self.set_known_paces(&paces);
         self.set_paces(effects);
@@ -87,6 +90,8 @@ impl ServiceState {
         self.end_alarms(|alarm, region| region.is_some_and(|name| over(alarm, name)), effects);
         self.set_known_paces(&paces);
         self.disown_what_moved();
+        self.leave_behind(effects);
+        self.mute_checks();
         self.decide(now, effects);
         self.due = self.next_wake(now);
         self.changed = true;

@@ -1,19 +1,20 @@
 //! One service as the core keeps it: its regions, what its record set was seen to hold, its plan.
 //!
-//! Every input ends in `decide`, which goes policy, guard, plan, and says what changed. Start there.
+//! Every input ends in `advance`, and that in `decide`, which goes policy, guard, plan, and says what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consent::Consent;
 use super::memory::{ServiceMemory, WritesMemory};
-use super::plan::{Generation, Held, Plan, RegionPlan};
+use super::overrides::Overrides;
+use super::plan::{Generation, Held, Plan};
 use super::region::{RegionState, Step};
 use super::report::Report;
-use super::standing::Standing;
-use super::{Effect, Transition, fingerprint, guard, policy};
-use crate::model::{Alarm, Found, Liveness, Moment, Observation, Pace, RegionName, Service, WhenAllDown};
+use super::{Effect, Transition, fingerprint};
+use crate::model::{Alarm, Found, Liveness, Moment, Observation, Pace, RegionName, Service, Waiting};
 
 /// What is known of the record set.
 #[derive(Clone, Debug)]
@@ -37,11 +38,17 @@ pub(super) struct ServiceState {
     /// The rules that hold the plan, and the rule that holds the write.
     pub(super) held: Vec<Held>,
     pub(super) write_held: Option<Held>,
+    pub(super) overrides: Overrides,
+    /// How many words of operators were heeded.
+    pub(super) words: u64,
+    pub(super) consent: Consent,
+    /// What waits for a person.
+    pub(super) waiting: Vec<Waiting>,
     pub(super) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
     /// What the reconciler has alarmed, by its reports.
     pub(super) write_alarm: Option<(Alarm, String)>,
     /// When the removal that waits for suspects has waited long enough.
-    patience_ends: Option<Moment>,
+    pub(super) patience_ends: Option<Moment>,
     /// When something is to be decided although nothing happens.
     pub(super) due: Option<Moment>,
     pub(super) paces: Vec<Pace>,
@@ -64,6 +71,10 @@ impl ServiceState {
             phase: "idle",
             held: Vec::new(),
             write_held: None,
+            overrides: Overrides::default(),
+            words: 0,
+            consent: Consent::default(),
+            waiting: Vec::new(),
             alarms: BTreeMap::new(),
             write_alarm: None,
             patience_ends: None,
@@ -81,6 +92,8 @@ impl ServiceState {
             service: self.service.name.clone(),
             record: fingerprint::of_record(&self.service.record),
             generation: self.generation.0,
+            words: self.words,
+            overrides: self.overrides.memory(now),
             regions: self.regions.iter().map(|region| region.memory(now)).collect(),
             writes: writes.later(now.since(*told)),
         }
@@ -95,6 +108,11 @@ impl ServiceState {
         effects: &mut Vec<Effect>,
     ) {
         self.generation = self.generation.max(Generation(memory.generation));
+        self.words = self.words.max(memory.words);
+        self.overrides = Overrides::recall(&memory.overrides, now - gap);
+        self.leave_behind(effects);
+        self.expire(now, effects);
+        self.mute_checks();
         let Some(writes) = memory.writes(&self.service.record) else { return };
         self.writes = (writes.later(gap), now);
         for region in &mut self.regions {
@@ -103,6 +121,7 @@ impl ServiceState {
             }
         }
         self.disown_what_moved();
+        self.mute_checks();
         self.set_paces(effects);
         self.due = self.next_wake(now);
     }
@@ -188,6 +207,7 @@ impl ServiceState {
 
     /// Moves every region as far as time and evidence allow, then decides.
     pub(super) fn advance(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.expire(now, effects);
         for at in 0..self.regions.len() {
             let steps = self.regions.get_mut(at).map(|region| region.advance(now)).unwrap_or_default();
             self.changed |= !steps.is_empty();
@@ -212,96 +232,6 @@ impl ServiceState {
         }));
     }
 
-    pub(super) fn decide(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        self.set_paces(effects);
-        if let Some(seen) = &self.seen {
-            let present = seen.found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
-            let standings = self.standings(&present);
-            let choices = policy::choose(self.service.policy, &standings, now);
-            let verdict = guard::judge(&self.service, &standings, &choices, self.patience_ends, now);
-            self.patience_ends = verdict.wait_until;
-            let all_down = standings.iter().all(|region| region.liveness == Liveness::Down);
-            let (wanted, held) = if all_down {
-                (self.wanted_when_all_down(&standings, &present), Vec::new())
-            } else {
-                let into = standings.iter().zip(&verdict.wanted).filter(|(_, wanted)| **wanted);
-                (into.flat_map(|(region, _)| region.target().iter().copied()).collect(), verdict.held)
-            };
-            let regions = standings.iter().zip(choices).map(|(region, choice)| RegionPlan {
-                wanted: !wanted.is_disjoint(region.target()),
-                region: region.name.clone(),
-                liveness: region.liveness,
-                addresses: region.addresses.clone(),
-                published: region.published,
-                because: choice.because,
-            });
-            let regions = regions.collect();
-            self.hold(held, effects);
-            self.plan(wanted, regions, effects);
-        }
-        self.raise_alarms(effects);
-    }
-
-    fn standings(&self, present: &BTreeSet<IpAddr>) -> Vec<Standing> {
-        self.regions.iter().map(|region| Standing::of(region, present)).collect()
-    }
-
-    fn wanted_when_all_down(&self, standings: &[Standing], present: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
-        match &self.service.when_all_down {
-            WhenAllDown::KeepLast => self.owned().intersection(present).copied().collect(),
-            WhenAllDown::PublishAll => standings.iter().flat_map(|r| r.addresses.iter().copied()).collect(),
-            WhenAllDown::Fallback(addresses) => addresses.iter().copied().collect(),
-        }
-    }
-
-    /// Every address that is ours (ONLY-OURS).
-    pub(super) fn owned(&self) -> BTreeSet<IpAddr> {
-        let mut owned: BTreeSet<IpAddr> = self.regions.iter().flat_map(|r| r.owned.iter().copied()).collect();
-        if let WhenAllDown::Fallback(addresses) = &self.service.when_all_down {
-            owned.extend(addresses.iter().copied());
-        }
-        owned
-    }
-
-    fn plan(&mut self, wanted: BTreeSet<IpAddr>, regions: Vec<RegionPlan>, effects: &mut Vec<Effect>) {
-        // Without an address to want there is nothing to plan, save that an older plan must not go on to write what is
-        // not wanted any more.
-        if wanted.is_empty() && self.plan.is_none() {
-            return;
-        }
-        let owned = self.owned();
-        let ttl = self.service.record.ttl;
-        let same = |plan: &Arc<Plan>| plan.wanted == wanted && plan.owned == owned && plan.ttl == ttl;
-        if let Some(plan) = self.plan.as_mut().filter(|plan| same(plan)) {
-            if plan.regions != regions || plan.held != self.held {
-                let current = Plan { regions, held: self.held.clone(), ..Plan::clone(plan) };
-                *plan = Arc::new(current);
-            }
-            return;
-        }
-        self.generation = Generation(self.generation.0.saturating_add(1));
-        self.changed = true;
-        let plan = Arc::new(Plan {
-            service: self.service.name.clone(),
-            key: self.service.record.key.clone(),
-            generation: self.generation,
-            wanted,
-            owned,
-            ttl,
-            regions,
-            held: self.held.clone(),
-        });
-        self.plan = Some(plan.clone());
-        effects.push(Effect::Apply(plan));
-    }
-
-    fn hold(&mut self, held: Vec<Held>, effects: &mut Vec<Effect>) {
-        if self.held != held {
-            self.held.clone_from(&held);
-            effects.push(Effect::Held { service: self.service.name.clone(), held });
-        }
-    }
-
     /// A suspect is looked at fast, and so is everybody beside it: if the fault is our own network, they
     /// tell before the suspect has fallen. One that recovers is looked at fast alone.
     pub(super) fn set_paces(&mut self, effects: &mut Vec<Effect>) {
@@ -319,6 +249,7 @@ impl ServiceState {
 
     pub(super) fn next_wake(&self, now: Moment) -> Option<Moment> {
         let regions = self.regions.iter().flat_map(|region| [region.recovers_at(), region.enters_at()]);
-        regions.flatten().chain(self.patience_ends).filter(|at| *at > now).min()
+        let ends = self.patience_ends.into_iter().chain(self.overrides.next_end());
+        regions.flatten().chain(ends).filter(|at| *at > now).min()
     }
 }

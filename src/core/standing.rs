@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::overrides::Overrides;
 use super::region::RegionState;
-use crate::model::{Liveness, Moment, RegionName};
+use crate::model::{Liveness, Moment, Override, RegionName, Ruling};
 
 /// How one region stands, as policy and guard see it.
 #[derive(Clone, Debug)]
@@ -29,11 +30,15 @@ pub(super) struct Standing {
     pub(super) evidence: String,
     /// How long a suspect's next look can take to tell.
     pub(super) settles_within: Duration,
+    /// Whether nobody needs to say that it may return (`failback = "manual"`).
+    pub(super) may_return: bool,
+    /// What an operator has ruled of it.
+    pub(super) ruled: Option<Override>,
 }
 
 impl Standing {
     /// How `region` stands while the record set holds `present`.
-    pub(super) fn of(region: &RegionState, present: &BTreeSet<IpAddr>) -> Self {
+    pub(super) fn of(region: &RegionState, present: &BTreeSet<IpAddr>, overrides: &Overrides) -> Self {
         let present: BTreeSet<IpAddr> = region.owned.intersection(present).copied().collect();
         Self {
             name: region.region.name.clone(),
@@ -47,7 +52,34 @@ impl Standing {
             fallen: region.has_fallen(),
             evidence: region.evidence_in_words(),
             settles_within: region.settles_within(),
+            may_return: region.may_return(),
+            ruled: overrides.of(&region.region.name).cloned(),
         }
+    }
+
+    /// Out by an operator's word: how its checks find it says nothing about the others.
+    pub(super) fn is_drained(&self) -> bool {
+        matches!(&self.ruled, Some(Override { ruling: Ruling::Drain(_), .. }))
+    }
+
+    /// In by an operator's word, which outranks its checks (OPERATOR-RULES).
+    pub(super) fn is_pinned(&self) -> bool {
+        matches!(&self.ruled, Some(Override { ruling: Ruling::Pin(_), .. }))
+    }
+
+    /// Left as it is by an operator's word.
+    pub(super) fn is_frozen(&self) -> bool {
+        matches!(&self.ruled, Some(Override { ruling: Ruling::Freeze(_), .. }))
+    }
+
+    /// Not serving, as far as anybody may act on that.
+    pub(super) fn is_down(&self) -> bool {
+        self.liveness == Liveness::Down && !self.is_pinned()
+    }
+
+    /// A region that nobody should be sent to now.
+    pub(super) fn is_failed(&self) -> bool {
+        matches!(self.liveness, Liveness::Down | Liveness::Recovering) && !self.is_pinned()
     }
 
     /// The addresses the set holds for it if it is to be in: where it can be reached now, if that is known to

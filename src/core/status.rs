@@ -8,8 +8,9 @@ use super::region::RegionState;
 use super::service::ServiceState;
 use super::signal::Signal;
 use crate::model::{
-    AlarmStatus, Check, CheckStatus, HeldStatus, Kleene, Moment, Outcome, RecordStatus, RegionStatus,
-    ServiceName, ServiceStatus, addresses_in_words,
+    AlarmStatus, Check, CheckStatus, HeldStatus, Kleene, Moment, Outcome, Override, OverrideStatus,
+    RecordStatus, RegionStatus, Scope, ServiceName, ServiceStatus, Waiting, WaitingStatus,
+    addresses_in_words,
 };
 
 impl Core {
@@ -38,9 +39,12 @@ fn status(state: &ServiceState, now: Moment) -> ServiceStatus {
         name: state.service.name.clone(),
         domain: record.key.name.clone(),
         record_type: record.key.record_type,
+        mode: state.service.mode.as_str(),
         record_set: record_status(state, now),
         regions: state.regions.iter().map(|region| region_status(state, region, now)).collect(),
         held,
+        overrides: state.overrides.iter().map(|held| override_status(held, now)).collect(),
+        waiting: state.waiting.iter().map(waiting_status).collect(),
         alarms: alarms.collect(),
     }
 }
@@ -51,6 +55,22 @@ fn held_status(held: &Held) -> HeldStatus {
         because: held.because.clone(),
         lifts_when: held.lifts_when.clone(),
     }
+}
+
+fn override_status(held: &Override, now: Moment) -> OverrideStatus {
+    OverrideStatus {
+        kind: held.ruling.as_str(),
+        region: held.ruling.scope().and_then(Scope::region).cloned(),
+        check: held.ruling.check().cloned(),
+        author: held.author.clone(),
+        reason: held.reason.clone(),
+        ends_in_s: held.until.map(|until| until.since(now).as_secs_f64()),
+    }
+}
+
+fn waiting_status(waiting: &Waiting) -> WaitingStatus {
+    let Waiting { waits_for, region, because } = waiting.clone();
+    WaitingStatus { waits_for, region, because }
 }
 
 fn record_status(state: &ServiceState, now: Moment) -> RecordStatus {
@@ -114,6 +134,7 @@ fn check_status(region: &RegionState, check: &Check, signal: &Signal, now: Momen
             Kleene::Unknown => "unknown",
         },
         votes: region.region.up_when.names(&check.name),
+        muted: region.muted.contains(&check.name),
         last: last.map(|last| last.outcome.as_str()),
         reason: last.and_then(|last| Outcome::reason(last.outcome)),
         saw: last.map(|last| last.saw.to_string()).unwrap_or_default(),

@@ -15,7 +15,7 @@ use crate::admin::{Phase, Recorder};
 use crate::core::{Effect, Held, Plan, Raised, Report, Rule, Transition, WriteResult};
 use crate::journal::{Entry, Journal};
 use crate::model::{
-    Alarm, AlarmStatus, Liveness, Moment, Observation, Service, ServiceName, addresses_in_words,
+    Alarm, AlarmStatus, Liveness, Moment, Observation, Service, ServiceName, Waiting, addresses_in_words,
 };
 
 /// Keeps log, metrics and listeners up to date.
@@ -97,6 +97,16 @@ impl Chronicle {
                 info!(service = %plan.service, generation = plan.generation.0, "planned {}", summary(plan));
             }
             Effect::Held { service, held } => tell_held(service, held),
+            Effect::Waiting { service, waiting } => tell_waiting(service, waiting),
+            Effect::Said { service, word, heeded: true } => {
+                info!(%service, word = word.as_str(), author = word.author(), "heeded an operator's word: {word}");
+            }
+            Effect::Said { service, word, heeded: false } => {
+                warn!(%service, word = word.as_str(), author = word.author(), "found nothing to change by an operator's word: {word}");
+            }
+            Effect::Ended { service, ended, because } => {
+                info!(%service, kind = ended.ruling.as_str(), "an override ended, {because}: {ended}");
+            }
             Effect::Alarm(raised) => tell_alarm(raised),
             Effect::Pace { service, region, pace } => {
                 debug!(%service, %region, ?pace, "changed the pace of looks");
@@ -225,6 +235,16 @@ fn tell_held(service: &ServiceName, held: &[Held]) {
     }
     for held in held {
         warn!(%service, rule = held.rule.as_str(), "held back by {held}");
+    }
+}
+
+fn tell_waiting(service: &ServiceName, waiting: &[Waiting]) {
+    if waiting.is_empty() {
+        info!(%service, "nothing waits for a person any more");
+    }
+    for Waiting { waits_for, region, because } in waiting {
+        let region = region.as_ref().map(ToString::to_string);
+        warn!(%service, region, kind = waits_for.as_str(), "waits for a person: {because}");
     }
 }
 

@@ -172,7 +172,11 @@ impl CoreLoop {
                 Effect::Apply(plan) => self.roster.plan(plan),
                 Effect::Pace { service, region, pace } => self.roster.pace(service, region, *pace),
                 Effect::Transition(_) => moved = true,
-                Effect::Held { .. } | Effect::Alarm(_) => {}
+                Effect::Held { .. }
+                | Effect::Waiting { .. }
+                | Effect::Said { .. }
+                | Effect::Ended { .. }
+                | Effect::Alarm(_) => {}
             }
             self.chronicle.tell(now, effect);
         }

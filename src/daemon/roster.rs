@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::core::{Plan, Reconciler, Timing, WriteRules, WritesMemory};
 use crate::dns::driver::{Driver, Orders, Reported};
 use crate::model::{
-    Check, CheckKey, CheckName, Moment, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
+    Check, CheckKey, CheckName, Mode, Moment, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
 };
 use crate::probe::{AddressFollower, Looker, schedule};
 use crate::pulse::Pulses;
@@ -284,7 +284,7 @@ fn orders(config: &Config, service: &Service, provider: Arc<dyn crate::dns::Prov
         record: service.record.clone(),
         rules: WriteRules { min_published: service.min_published, budget: service.write_budget },
         timing: Timing { resync: config.daemon.resync },
-        dry_run: config.daemon.dry_run || service.dry_run,
+        dry_run: config.daemon.dry_run || service.mode == Mode::Observe,
         provider,
     }
 }
@@ -372,6 +372,8 @@ mod tests {
                 wanted: addresses(wanted),
                 owned: all.clone(),
                 ttl: None,
+                may_write: true,
+                words: 0,
                 regions: Vec::new(),
                 held: Vec::new(),
             })

@@ -201,6 +201,7 @@ mod tests {
             name: ServiceName::parse("demo").unwrap(),
             domain: Fqdn::parse("demo.example.").unwrap(),
             record_type: RecordType::A,
+            mode: "act",
             record_set: RecordStatus {
                 values: None,
                 foreign: BTreeSet::new(),
@@ -213,6 +214,8 @@ mod tests {
             },
             regions: regions.iter().map(|liveness| region(*liveness)).collect(),
             held: Vec::new(),
+            overrides: Vec::new(),
+            waiting: Vec::new(),
             alarms: vec![alarm.clone(); *alarms],
         };
         let services = services.iter().map(service).collect();

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::core::{Effect, Generation, Held, Plan, Raised, Report, Transition, WriteResult};
-use crate::model::{Alarm, RecordSet, RegionName, Service, ServiceName, addresses_in_words, count_in_words};
+use crate::model::{
+    Alarm, Override, RecordSet, RegionName, Scope, Service, ServiceName, Waiting, Word, addresses_in_words,
+    count_in_words,
+};
 
 /// One thing that happened, with the evidence it came from (EXPLAINED).
 #[derive(Clone, Debug)]
@@ -34,6 +37,31 @@ pub enum Entry {
         service: ServiceName,
         /// Every rule that holds.
         held: Vec<Held>,
+    },
+    /// What waits for a person changed; none left means that nothing does.
+    Waiting {
+        /// Of which service.
+        service: ServiceName,
+        /// Everything that does.
+        waiting: Vec<Waiting>,
+    },
+    /// An operator said something.
+    Said {
+        /// Of which service.
+        service: ServiceName,
+        /// What.
+        word: Word,
+        /// Whether it changed anything.
+        heeded: bool,
+    },
+    /// An override ended by itself.
+    OverrideEnded {
+        /// Of which service.
+        service: ServiceName,
+        /// Which.
+        ended: Override,
+        /// Why, as the end of a sentence.
+        because: &'static str,
     },
     /// A rule holds a write back.
     WriteHeld {
@@ -133,6 +161,15 @@ impl Entry {
             Effect::Held { service, held } => {
                 Some(Self::PlanHeld { service: service.clone(), held: held.clone() })
             }
+            Effect::Waiting { service, waiting } => {
+                Some(Self::Waiting { service: service.clone(), waiting: waiting.clone() })
+            }
+            Effect::Said { service, word, heeded } => {
+                Some(Self::Said { service: service.clone(), word: word.clone(), heeded: *heeded })
+            }
+            Effect::Ended { service, ended, because } => {
+                Some(Self::OverrideEnded { service: service.clone(), ended: ended.clone(), because })
+            }
             Effect::Alarm(raised) => Some(Self::Alarm(raised.clone())),
             Effect::Pace { .. } => None,
         }
@@ -183,6 +220,10 @@ impl Entry {
             Self::Plan(_) => "plan",
             Self::PlanHeld { held, .. } if held.is_empty() => "released",
             Self::PlanHeld { .. } => "plan_held",
+            Self::Waiting { waiting, .. } if waiting.is_empty() => "waits_no_more",
+            Self::Waiting { .. } => "waiting",
+            Self::Said { .. } => "operator",
+            Self::OverrideEnded { .. } => "override_ended",
             Self::WriteHeld { .. } => "write_held",
             Self::Alarm(Raised { raised: true, .. }) | Self::OwnAlarm { raised: true, .. } => "alarm_raised",
             Self::Alarm(_) | Self::OwnAlarm { .. } => "alarm_cleared",
@@ -205,6 +246,9 @@ impl Entry {
             | Self::OwnAlarm { .. } => None,
             Self::Transition(Transition { service, .. })
             | Self::PlanHeld { service, .. }
+            | Self::Waiting { service, .. }
+            | Self::Said { service, .. }
+            | Self::OverrideEnded { service, .. }
             | Self::WriteHeld { service, .. }
             | Self::Alarm(Raised { service, .. })
             | Self::Sent(Change { service, .. })
@@ -222,6 +266,8 @@ impl Entry {
         match self {
             Self::Transition(transition) => Some(&transition.region),
             Self::Alarm(raised) => raised.region.as_ref(),
+            Self::Said { word, .. } => word.region(),
+            Self::OverrideEnded { ended, .. } => ended.ruling.scope().and_then(Scope::region),
             Self::Started(_)
             | Self::Stopped
             | Self::Reloaded(_)
@@ -229,6 +275,7 @@ impl Entry {
             | Self::OwnAlarm { .. }
             | Self::Plan(_)
             | Self::PlanHeld { .. }
+            | Self::Waiting { .. }
             | Self::WriteHeld { .. }
             | Self::Sent(_)
             | Self::DryRun(_)
@@ -254,6 +301,9 @@ impl Entry {
             | Self::OwnAlarm { .. }
             | Self::Transition(_)
             | Self::PlanHeld { .. }
+            | Self::Waiting { .. }
+            | Self::Said { .. }
+            | Self::OverrideEnded { .. }
             | Self::WriteHeld { .. }
             | Self::Drifted { .. }
             | Self::Alarm(_) => None,
@@ -279,6 +329,16 @@ impl Entry {
                 let held: Vec<String> = held.iter().map(ToString::to_string).collect();
                 format!("the plan is held back by {}", held.join("; and by "))
             }
+            Self::Waiting { waiting, .. } if waiting.is_empty() => {
+                "nothing waits for a person any more".to_owned()
+            }
+            Self::Waiting { waiting, .. } => {
+                let waiting: Vec<String> = waiting.iter().map(ToString::to_string).collect();
+                format!("waits for a person: {}", waiting.join("; "))
+            }
+            Self::Said { word, heeded: true, .. } => word.to_string(),
+            Self::Said { word, .. } => format!("{word}; there was nothing to change"),
+            Self::OverrideEnded { ended, because, .. } => format!("an override ended, {because}: {ended}"),
             Self::WriteHeld { held, .. } => format!("the write is held back by {held}"),
             Self::Alarm(Raised { alarm, raised: true, message, .. })
             | Self::OwnAlarm { alarm, raised: true, message } => format!("alarm {alarm}: {message}"),
@@ -321,6 +381,21 @@ impl Entry {
             }),
             Self::Plan(plan) => plan_detail(plan),
             Self::PlanHeld { held, .. } => json!({ "held": held.iter().map(rule).collect::<Vec<_>>() }),
+            Self::Waiting { waiting, .. } => {
+                json!({ "waiting": waiting.iter().map(waiting_detail).collect::<Vec<_>>() })
+            }
+            Self::Said { word, heeded, .. } => json!({
+                "word": word.as_str(),
+                "author": word.author(),
+                "heeded": heeded,
+                "override": match word {
+                    Word::Override(given) => override_detail(given),
+                    Word::Release { .. } | Word::Unmute { .. } | Word::Approve { .. } | Word::Failback { .. } => Value::Null,
+                },
+            }),
+            Self::OverrideEnded { ended, because, .. } => {
+                json!({ "override": override_detail(ended), "because": because })
+            }
             Self::WriteHeld { held, .. } => json!({ "held": [rule(held)] }),
             Self::Alarm(Raised { alarm, message, .. }) | Self::OwnAlarm { alarm, message, .. } => {
                 json!({ "alarm": alarm, "what": message })
@@ -363,6 +438,22 @@ fn plan_detail(plan: &Plan) -> Value {
         "regions": plan.regions.iter().map(region).collect::<Vec<_>>(),
         "held": plan.held.iter().map(rule).collect::<Vec<_>>(),
     })
+}
+
+fn override_detail(held: &Override) -> Value {
+    let Override { ruling, author, reason, .. } = held;
+    json!({
+        "kind": ruling.as_str(),
+        "region": ruling.scope().and_then(Scope::region),
+        "check": ruling.check(),
+        "author": author,
+        "reason": reason,
+    })
+}
+
+fn waiting_detail(waiting: &Waiting) -> Value {
+    let Waiting { waits_for, region, because } = waiting;
+    json!({ "waits_for": waits_for, "region": region, "because": because })
 }
 
 fn rule(held: &Held) -> Value {

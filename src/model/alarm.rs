@@ -26,6 +26,8 @@ alarms! {
     AllDown = "all_down",
     /// A rule of the guard holds a plan back.
     Held = "held",
+    /// A change or a return waits for a person's word.
+    Waiting = "waiting",
     /// The provider cannot be reached, throttles, or answers what cannot be understood.
     ProviderAway = "provider_away",
     /// The provider refused a write.

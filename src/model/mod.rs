@@ -12,6 +12,7 @@ mod count;
 mod expression;
 mod name;
 mod observation;
+mod operator;
 mod record_set;
 mod secret;
 mod service;
@@ -28,15 +29,18 @@ pub use count::count_in_words;
 pub use expression::{Expression, Kleene};
 pub use name::{CheckKey, CheckName, CloudName, Fqdn, NameError, ProviderName, RegionName, ServiceName};
 pub use observation::{Certificate, Observation, Outcome, Reason};
+pub use operator::{Override, Ruling, Scope, Waiting, WaitsFor, Word};
 pub use record_set::{
     Answer, EmptyRecordSet, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet,
     RecordType, Ttl, addresses_in_words,
 };
 pub use secret::Secret;
-pub use service::{Flap, OnDrift, PolicyKind, Record, Region, Service, Share, WhenAllDown, WriteBudget};
+pub use service::{
+    Failback, Flap, Mode, OnDrift, PolicyKind, Record, Region, Service, Share, WhenAllDown, WriteBudget,
+};
 pub use status::{
-    AlarmStatus, CheckStatus, CloudStatus, HeldStatus, JournalStatus, Liveness, RecordStatus, RegionStatus,
-    ServiceStatus, Status,
+    AlarmStatus, CheckStatus, CloudStatus, HeldStatus, JournalStatus, Liveness, OverrideStatus, RecordStatus,
+    RegionStatus, ServiceStatus, Status, WaitingStatus,
 };
 pub use threshold::Threshold;
 pub use time::Moment;

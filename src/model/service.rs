@@ -26,8 +26,43 @@ pub struct Service {
     pub panic_threshold: Share,
     /// How often its record set may be written. Default 6 in 10 min (BOUNDED-WRITES).
     pub write_budget: WriteBudget,
-    /// Whether its plans are only shown, never written.
-    pub dry_run: bool,
+    /// What becomes of its plans. Default act.
+    pub mode: Mode,
+    /// How a region that fell returns. Default auto.
+    pub failback: Failback,
+}
+
+/// What becomes of a service's plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They are written.
+    Act,
+    /// Each change of a region waits for a person's approval.
+    Advise,
+    /// They are shown and journalled, never written.
+    Observe,
+}
+
+impl Mode {
+    /// As the configuration and the API spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Act => "act",
+            Self::Advise => "advise",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+/// How a region that fell returns to the record set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// When it has been healthy for `recover_after`.
+    Auto,
+    /// When a person says so after that. While no other live region is published it returns without: going over to it
+    /// is no failback.
+    Manual,
 }
 
 /// The record set that a service keeps.

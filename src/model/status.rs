@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::{Alarm, CheckName, CloudName, Fqdn, Reason, RecordType, RegionName, ServiceName, Ttl};
+use super::{Alarm, CheckName, CloudName, Fqdn, Reason, RecordType, RegionName, ServiceName, Ttl, WaitsFor};
 
 /// A region's state. See the diagram in `core`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,12 +99,18 @@ pub struct ServiceStatus {
     /// The type of its record set.
     #[serde(rename = "type")]
     pub record_type: RecordType,
+    /// What becomes of its plans: `act`, `advise` or `observe`.
+    pub mode: &'static str,
     /// What is known of its record set.
     pub record_set: RecordStatus,
     /// Its regions, in the order configured.
     pub regions: Vec<RegionStatus>,
     /// The rules that hold its plan back now.
     pub held: Vec<HeldStatus>,
+    /// What operators have ruled and still holds.
+    pub overrides: Vec<OverrideStatus>,
+    /// What waits for a person.
+    pub waiting: Vec<WaitingStatus>,
     /// What is alarmed now.
     pub alarms: Vec<AlarmStatus>,
 }
@@ -162,6 +168,8 @@ pub struct CheckStatus {
     pub signal: &'static str,
     /// Whether it has a part in `up_when`.
     pub votes: bool,
+    /// Whether an operator has taken its vote away for now.
+    pub muted: bool,
     /// What the last look came to: `pass`, `fail` or `unknown`; absent before the first.
     pub last: Option<&'static str>,
     /// Why the last look was not a pass.
@@ -185,6 +193,34 @@ pub struct HeldStatus {
     pub because: String,
     /// What would lift it.
     pub lifts_when: String,
+}
+
+/// An operator's word that holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OverrideStatus {
+    /// `drain`, `pin`, `freeze` or `mute`.
+    pub kind: &'static str,
+    /// The region it is about; absent when it is about the whole service, or a check.
+    pub region: Option<RegionName>,
+    /// The check that is muted.
+    pub check: Option<CheckName>,
+    /// Who said so.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// Seconds until it ends by itself; absent when it does not.
+    pub ends_in_s: Option<f64>,
+}
+
+/// Something that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitingStatus {
+    /// For which word: `approve` or `failback`.
+    pub waits_for: WaitsFor,
+    /// The region it is about; absent for the addresses of `fallback`.
+    pub region: Option<RegionName>,
+    /// What would happen, and why.
+    pub because: String,
 }
 
 /// Something alarmed.

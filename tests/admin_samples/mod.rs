@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use pointsman::model::{
     Alarm, AlarmStatus, CheckName, CheckStatus, CloudName, CloudStatus, Fqdn, HeldStatus, JournalStatus,
-    Liveness, Reason, RecordStatus, RecordType, RegionName, RegionStatus, ServiceName, ServiceStatus, Status,
-    Ttl,
+    Liveness, OverrideStatus, Reason, RecordStatus, RecordType, RegionName, RegionStatus, ServiceName,
+    ServiceStatus, Status, Ttl, WaitingStatus, WaitsFor,
 };
 
 /// Service `demo`: region1 is up and published, region2 is as told and is not.
@@ -21,6 +21,7 @@ pub(crate) fn status(region2: Liveness) -> Status {
             name: ServiceName::parse("demo").unwrap(),
             domain: Fqdn::parse("demo.localdev.me.").unwrap(),
             record_type: RecordType::A,
+            mode: "advise",
             record_set: RecordStatus {
                 values: Some(all),
                 foreign: ["203.0.113.9".parse().unwrap()].into(),
@@ -39,6 +40,19 @@ pub(crate) fn status(region2: Liveness) -> Status {
                 rule: "bounded_blast",
                 because: "2 of 2 regions fail, more than 50%".into(),
                 lifts_when: "one of them passes".into(),
+            }],
+            overrides: vec![OverrideStatus {
+                kind: "mute",
+                region: None,
+                check: Some(CheckName::parse("web").unwrap()),
+                author: "ada".into(),
+                reason: "it lies".into(),
+                ends_in_s: Some(60.0),
+            }],
+            waiting: vec![WaitingStatus {
+                waits_for: WaitsFor::Failback,
+                region: Some(RegionName::parse("region2").unwrap()),
+                because: "serves again".into(),
             }],
             alarms: vec![AlarmStatus {
                 alarm: Alarm::NoAddress,
@@ -76,6 +90,7 @@ fn region_status(
             kind: "http",
             signal,
             votes: true,
+            muted: false,
             last: Some(if known { "pass" } else { "unknown" }),
             reason: (!known).then_some(Reason::NoAddress),
             saw: "status 200".into(),

@@ -17,10 +17,10 @@ use pointsman::core::{
     Call, Core, Effect, Input, Plan, Reconciler, Report, ServiceMemory, Timing, WriteRules,
 };
 use pointsman::model::{
-    Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Flap, Found, Fqdn, InForce, Liveness, Moment,
-    Observation, OnDrift, Outcome, Pace, PolicyKind, ProviderError, ProviderErrorKind, ProviderName, Reason,
-    Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share, TcpCheck, Threshold, Ttl,
-    WhenAllDown, WhenUnknown, WriteBudget,
+    Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Failback, Flap, Found, Fqdn, InForce, Liveness,
+    Mode, Moment, Observation, OnDrift, Outcome, Pace, PolicyKind, ProviderError, ProviderErrorKind,
+    ProviderName, Reason, Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share,
+    TcpCheck, Threshold, Ttl, Waiting, WhenAllDown, WhenUnknown, Word, WriteBudget,
 };
 
 pub(crate) const FALL: u32 = 3;
@@ -54,7 +54,8 @@ pub(crate) fn service(regions: usize) -> Service {
         max_removed: 1,
         panic_threshold: Share::from_percent(50).unwrap(),
         write_budget: WriteBudget { writes: 6, window: Duration::from_secs(600) },
-        dry_run: false,
+        mode: Mode::Act,
+        failback: Failback::Auto,
     }
 }
 
@@ -153,6 +154,10 @@ pub(crate) struct World {
     pub(crate) reports: Vec<Report>,
     pub(crate) paces: BTreeMap<RegionName, Pace>,
     pub(crate) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
+    /// What waits for a person.
+    pub(crate) waiting: Vec<Waiting>,
+    /// Whether the latest word of an operator changed anything.
+    pub(crate) heeded: bool,
     /// What the disk remembers, and since when.
     pub(crate) saved: (Moment, Option<ServiceMemory>),
     /// When it was restarted with what the disk remembered, and since when that was.
@@ -186,6 +191,8 @@ impl World {
             reports: Vec::new(),
             paces: BTreeMap::new(),
             alarms: BTreeMap::new(),
+            waiting: Vec::new(),
+            heeded: false,
             saved: (Moment::START, None),
             restarted: Vec::new(),
             death: None,
@@ -231,6 +238,7 @@ impl World {
         self.core = Core::new(std::slice::from_ref(&self.service), self.now);
         self.reconciler = reconciler(&self.service, self.now);
         self.alarms.clear();
+        self.waiting.clear();
         self.paces.clear();
     }
 
@@ -245,8 +253,8 @@ impl World {
         self.service = Arc::new(service);
         let mut effects = Vec::new();
         self.core.reconfigure(self.now, std::slice::from_ref(&self.service), &mut effects);
-        let Service { record, dry_run, .. } = Service::clone(&self.service);
-        self.reconciler.reconfigure(self.now, record, rules(&self.service), TIMING, dry_run);
+        let Service { record, mode, .. } = Service::clone(&self.service);
+        self.reconciler.reconfigure(self.now, record, rules(&self.service), TIMING, mode == Mode::Observe);
         self.carry_out(effects.clone());
         self.turn();
         effects
@@ -285,6 +293,12 @@ impl World {
     pub(crate) fn bind(&mut self, place: usize, addresses: &[IpAddr]) -> &mut Self {
         let (service, region) = (self.service.name.clone(), region_name(place));
         self.step(&Input::Bound { service, region, addresses: addresses.iter().copied().collect() })
+    }
+
+    /// An operator says something.
+    pub(crate) fn say(&mut self, word: Word) -> &mut Self {
+        let service = self.service.name.clone();
+        self.step(&Input::Said { service, word })
     }
 
     /// Every region looks once a second, each as `looks` says by its place, for so many seconds.
@@ -338,7 +352,9 @@ impl World {
                 }
                 Effect::Alarm(raised) => drop(self.alarms.remove(&(raised.alarm, raised.region))),
                 Effect::Pace { region, pace, .. } => drop(self.paces.insert(region, pace)),
-                Effect::Held { .. } => {}
+                Effect::Waiting { waiting, .. } => self.waiting = waiting,
+                Effect::Said { heeded, .. } => self.heeded = heeded,
+                Effect::Held { .. } | Effect::Ended { .. } => {}
             }
         }
     }
@@ -450,7 +466,7 @@ fn rules(service: &Service) -> WriteRules {
 }
 
 fn reconciler(service: &Service, now: Moment) -> Reconciler {
-    Reconciler::new(service.record.clone(), rules(service), TIMING, service.dry_run, now)
+    Reconciler::new(service.record.clone(), rules(service), TIMING, service.mode == Mode::Observe, now)
 }
 
 fn error(kind: ProviderErrorKind) -> ProviderError {

@@ -197,7 +197,14 @@ impl Stage {
                     self.alarms.push(key);
                 }
             }
-            Event::Effect(Effect::Apply(_) | Effect::Pace { .. } | Effect::Held { .. })
+            Event::Effect(
+                Effect::Apply(_)
+                | Effect::Pace { .. }
+                | Effect::Held { .. }
+                | Effect::Waiting { .. }
+                | Effect::Said { .. }
+                | Effect::Ended { .. },
+            )
             | Event::Looked(_)
             | Event::Reported { .. } => {}
         }

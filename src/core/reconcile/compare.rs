@@ -52,6 +52,7 @@ impl Reconciler {
             Some(found) if ours == plan.wanted => match found.in_force {
                 InForce::Yes => {
                     self.writing.succeeded();
+                    self.history.words = plan.words;
                     self.reports.push_back(Report::InSync);
                     return idle;
                 }

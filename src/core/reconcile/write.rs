@@ -21,6 +21,10 @@ impl Reconciler {
         if values == before && !failed {
             return None;
         }
+        // What was approved or released brings a plan of its own.
+        if !plan.may_write {
+            return None;
+        }
         if let Some(held) = self.never_empty(&plan, &before, &values) {
             self.reports.push_back(Report::Held(held));
             return None;
@@ -40,11 +44,12 @@ impl Reconciler {
             return None;
         }
         let may_send_at = self.history.writes.may_send_at(now);
-        if may_send_at > now {
+        if may_send_at > now && plan.words <= self.history.words {
             self.hold_for_budget(now, may_send_at);
             return None;
         }
         self.history.writes.sent(now);
+        self.history.words = plan.words;
         self.history.authorship.sent(now, set.values().clone());
         self.remember(now);
         let generation = plan.generation;

@@ -285,6 +285,8 @@ mod tests {
             wanted: addresses(["192.0.2.2"]),
             owned: addresses(["192.0.2.1", "192.0.2.2"]),
             ttl: None,
+            may_write: true,
+            words: 0,
             regions: Vec::new(),
             held: Vec::new(),
         };

@@ -17,7 +17,9 @@ use crate::clock::{Clock, instant_now};
 use crate::core::{Call, Core, Input, Plan, Reconciler, Report, Timing, WriteRules};
 use crate::daemon::wiring::{RegionWiring, Wiring, WiringError};
 use crate::dns::Provider;
-use crate::model::{Check, Liveness, Observation, Region, Service, ServiceName, ServiceStatus};
+use crate::model::{
+    Check, Failback, Liveness, Mode, Observation, Region, Service, ServiceName, ServiceStatus,
+};
 use crate::probe::{AddressesSeen, Trace};
 
 /// Deadline of a read of the record set.
@@ -147,7 +149,17 @@ impl Told<'_> {
 fn without_waiting(service: &Service) -> Service {
     let hurry =
         |region: &Arc<Region>| Arc::new(Region { recover_after: Duration::ZERO, ..Region::clone(region) });
-    Service { regions: service.regions.iter().map(hurry).collect(), ..service.clone() }
+    let mode = match service.mode {
+        // What would wait for a person is shown to one here.
+        Mode::Act | Mode::Advise => Mode::Act,
+        Mode::Observe => Mode::Observe,
+    };
+    Service {
+        regions: service.regions.iter().map(hurry).collect(),
+        mode,
+        failback: Failback::Auto,
+        ..service.clone()
+    }
 }
 
 fn checks(service: &Service) -> impl Iterator<Item = &Check> {

@@ -1,0 +1,179 @@
+//! From how the regions stand to what is wanted of the record set: policy, guard, the operators' word, the plan.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::plan::{Generation, Held, Plan, RegionPlan, Rule};
+use super::policy::Choice;
+use super::service::ServiceState;
+use super::shares::Shares;
+use super::standing::Standing;
+use super::{Effect, guard, policy};
+use crate::model::{Liveness, Mode, Moment, Override, Waiting, WaitsFor, WhenAllDown, addresses_in_words};
+
+/// What is to become of the record set.
+struct Decision {
+    shares: Shares,
+    held: Vec<Held>,
+    waiting: Vec<Waiting>,
+    /// Whether it may be written.
+    may_write: bool,
+}
+
+impl ServiceState {
+    pub(super) fn decide(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.set_paces(effects);
+        if let Some(seen) = &self.seen {
+            let present = seen.found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+            let standings = self.standings(&present);
+            let choices = policy::choose(&self.service, &standings, now);
+            let decision = self.judge(now, &standings, &choices, &present);
+            for (region, standing) in self.regions.iter_mut().zip(&standings) {
+                if standing.published && standing.liveness == Liveness::Up {
+                    region.has_returned();
+                }
+            }
+            let regions = standings.into_iter().zip(&decision.shares.regions).zip(choices);
+            let regions = regions.map(|((region, share), choice)| RegionPlan {
+                wanted: !share.is_empty(),
+                region: region.name,
+                liveness: region.liveness,
+                addresses: region.addresses,
+                published: region.published,
+                because: choice.because,
+            });
+            let regions = regions.collect();
+            self.hold(decision.held, effects);
+            self.wait(decision.waiting, effects);
+            self.plan(decision.shares.all(), decision.may_write, regions, effects);
+        }
+        self.raise_alarms(effects);
+    }
+
+    fn judge(
+        &mut self,
+        now: Moment,
+        standings: &[Standing],
+        choices: &[Choice],
+        present: &BTreeSet<IpAddr>,
+    ) -> Decision {
+        let verdict = guard::judge(&self.service, standings, choices, self.patience_ends, now);
+        self.patience_ends = verdict.wait_until;
+        let found = Shares::found(&self.service, standings, present);
+        let (mut shares, mut held) = if guard::is_all_down(standings) {
+            (Shares::when_all_down(&self.service, standings, &found), Vec::new())
+        } else {
+            (Shares::of_wanted(standings, &verdict.wanted), verdict.held)
+        };
+        if let Some(freeze) = self.overrides.freeze() {
+            if shares != found {
+                held.push(frozen(freeze, &shares));
+            }
+            return Decision { shares: found, held, waiting: Vec::new(), may_write: false };
+        }
+        let mut waiting = returns_that_wait(standings, choices);
+        let mut may_write = true;
+        if self.service.mode == Mode::Advise {
+            let names: Vec<_> = standings.iter().map(|region| region.name.clone()).collect();
+            waiting.extend(self.consent.hold_back(&names, &found, &mut shares));
+            may_write = shares != found;
+        } else {
+            self.consent.clear();
+        }
+        Decision { shares, held, waiting, may_write }
+    }
+
+    fn standings(&self, present: &BTreeSet<IpAddr>) -> Vec<Standing> {
+        let standing = |region| Standing::of(region, present, &self.overrides);
+        self.regions.iter().map(standing).collect()
+    }
+
+    /// Every address that is ours (ONLY-OURS).
+    pub(super) fn owned(&self) -> BTreeSet<IpAddr> {
+        let mut owned: BTreeSet<IpAddr> = self.regions.iter().flat_map(|r| r.owned.iter().copied()).collect();
+        if let WhenAllDown::Fallback(addresses) = &self.service.when_all_down {
+            owned.extend(addresses.iter().copied());
+        }
+        owned
+    }
+
+    fn plan(
+        &mut self,
+        wanted: BTreeSet<IpAddr>,
+        may_write: bool,
+        regions: Vec<RegionPlan>,
+        effects: &mut Vec<Effect>,
+    ) {
+        // Without an address to want there is nothing to plan, save that an older plan must not go on to write what is
+        // not wanted any more.
+        if wanted.is_empty() && self.plan.is_none() {
+            return;
+        }
+        let owned = self.owned();
+        let ttl = self.service.record.ttl;
+        let words = self.words;
+        let same = |plan: &Arc<Plan>| {
+            plan.wanted == wanted
+                && plan.owned == owned
+                && plan.ttl == ttl
+                && plan.may_write == may_write
+                && plan.words == words
+        };
+        if let Some(plan) = self.plan.as_mut().filter(|plan| same(plan)) {
+            if plan.regions != regions || plan.held != self.held {
+                let current = Plan { regions, held: self.held.clone(), ..Plan::clone(plan) };
+                *plan = Arc::new(current);
+            }
+            return;
+        }
+        self.generation = Generation(self.generation.0.saturating_add(1));
+        self.changed = true;
+        let plan = Arc::new(Plan {
+            service: self.service.name.clone(),
+            key: self.service.record.key.clone(),
+            generation: self.generation,
+            wanted,
+            owned,
+            ttl,
+            may_write,
+            words,
+            regions,
+            held: self.held.clone(),
+        });
+        self.plan = Some(plan.clone());
+        effects.push(Effect::Apply(plan));
+    }
+
+    fn hold(&mut self, held: Vec<Held>, effects: &mut Vec<Effect>) {
+        if self.held != held {
+            self.held.clone_from(&held);
+            effects.push(Effect::Held { service: self.service.name.clone(), held });
+        }
+    }
+
+    fn wait(&mut self, waiting: Vec<Waiting>, effects: &mut Vec<Effect>) {
+        if self.waiting != waiting {
+            self.waiting.clone_from(&waiting);
+            effects.push(Effect::Waiting { service: self.service.name.clone(), waiting });
+        }
+    }
+}
+
+fn frozen(freeze: &Override, shares: &Shares) -> Held {
+    Held {
+        rule: Rule::OperatorRules,
+        because: format!("{freeze}; without it {} would be wanted", addresses_in_words(&shares.all())),
+        lifts_when: "the freeze is released or ends".to_owned(),
+    }
+}
+
+fn returns_that_wait(standings: &[Standing], choices: &[Choice]) -> Vec<Waiting> {
+    let waits = standings.iter().zip(choices).filter(|(_, choice)| choice.waits_for_failback);
+    let waiting = |(region, choice): (&Standing, &Choice)| Waiting {
+        waits_for: WaitsFor::Failback,
+        region: Some(region.name.clone()),
+        because: choice.because.clone(),
+    };
+    waits.map(waiting).collect()
+}

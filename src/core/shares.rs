@@ -1,0 +1,75 @@
+//! Which addresses each region has, or is to have, in the record set.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::standing::Standing;
+use crate::model::{Service, WhenAllDown};
+
+/// The part of each region, in the order configured, and what belongs to none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shares {
+    pub(super) regions: Vec<BTreeSet<IpAddr>>,
+    /// Addresses of `fallback`.
+    pub(super) fallback: BTreeSet<IpAddr>,
+}
+
+impl Shares {
+    /// As the set is.
+    pub(super) fn found(service: &Service, regions: &[Standing], present: &BTreeSet<IpAddr>) -> Self {
+        let fallback = fallback(service).filter(|address| present.contains(address)).collect();
+        Self { regions: regions.iter().map(|region| region.present.clone()).collect(), fallback }
+    }
+
+    /// As the guard lets them be.
+    pub(super) fn of_wanted(regions: &[Standing], wanted: &[bool]) -> Self {
+        let share = |(region, wanted): (&Standing, &bool)| match wanted {
+            true => region.target().clone(),
+            false => BTreeSet::new(),
+        };
+        Self { regions: regions.iter().zip(wanted).map(share).collect(), fallback: BTreeSet::new() }
+    }
+
+    /// As `when_all_down` says. An operator's word outranks it: a drained region has no share as long as the others'
+    /// are enough (NEVER-EMPTY), a frozen one keeps what it has.
+    pub(super) fn when_all_down(service: &Service, regions: &[Standing], found: &Self) -> Self {
+        let mut shares = match &service.when_all_down {
+            WhenAllDown::KeepLast => found.clone(),
+            WhenAllDown::PublishAll => Self {
+                regions: regions.iter().map(|region| region.addresses.clone()).collect(),
+                fallback: BTreeSet::new(),
+            },
+            WhenAllDown::Fallback(_) => {
+                Self { regions: vec![BTreeSet::new(); regions.len()], fallback: fallback(service).collect() }
+            }
+        };
+        for (share, region) in shares.regions.iter_mut().zip(regions).filter(|(_, region)| region.is_frozen())
+        {
+            share.clone_from(&region.present);
+        }
+        for place in (0..regions.len()).filter(|place| regions.get(*place).is_some_and(Standing::is_drained))
+        {
+            let mut without = shares.clone();
+            if let Some(share) = without.regions.get_mut(place) {
+                share.clear();
+            }
+            if without.all().len() >= service.min_published.max(1) as usize {
+                shares = without;
+            }
+        }
+        shares
+    }
+
+    /// Every address.
+    pub(super) fn all(&self) -> BTreeSet<IpAddr> {
+        self.regions.iter().flatten().chain(&self.fallback).copied().collect()
+    }
+}
+
+fn fallback(service: &Service) -> impl Iterator<Item = IpAddr> {
+    let addresses = match &service.when_all_down {
+        WhenAllDown::Fallback(addresses) => addresses.as_slice(),
+        WhenAllDown::KeepLast | WhenAllDown::PublishAll => &[],
+    };
+    addresses.iter().copied()
+}

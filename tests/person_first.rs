@@ -1,0 +1,167 @@
+//! What waits for a person: each change under `mode = "advise"`, a return under `failback = "manual"`.
+
+mod world;
+
+use std::time::Duration;
+
+use pointsman::model::{
+    Alarm, Failback, Mode, PolicyKind, Region, RegionName, Scope, Service, WaitsFor, WhenAllDown, Word,
+};
+use world::Look::{Fail, Pass};
+use world::{World, address, region, region_name, service};
+
+fn advised(mut service: Service) -> Service {
+    service.mode = Mode::Advise;
+    service
+}
+
+fn manual(mut service: Service) -> Service {
+    service.failback = Failback::Manual;
+    service
+}
+
+fn approve(scope: Scope) -> Word {
+    Word::Approve { scope, author: "ada".to_owned() }
+}
+
+fn failback(scope: Scope) -> Word {
+    Word::Failback { scope, author: "ada".to_owned() }
+}
+
+fn of(place: usize) -> Scope {
+    Scope::Region(region_name(place))
+}
+
+fn waits(world: &World) -> Vec<(WaitsFor, Option<&str>)> {
+    world.waiting.iter().map(|w| (w.waits_for, w.region.as_ref().map(RegionName::as_str))).collect()
+}
+
+#[test]
+fn an_advised_removal_waits_and_is_written_once_approved() {
+    let mut world = World::new(advised(service(2)), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(20, &[Fail, Pass]).assert_published(&[0, 1]).assert_writes(0);
+    assert_eq!(waits(&world), [(WaitsFor::Approve, Some("r0"))]);
+    assert!(world.alarms[&(Alarm::Waiting, None)].contains("approve of r0"), "{:?}", world.alarms);
+    world.say(approve(Scope::Service)).assert_published(&[1]).assert_writes(1);
+    assert!(world.waiting.is_empty() && world.alarms.is_empty(), "{:?}", world.alarms);
+}
+
+#[test]
+fn a_yes_is_void_once_something_else_is_wanted_and_used_up_once_it_is_done() {
+    let mut world = World::new(advised(service(2)), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]).run(40, &[Pass, Pass]);
+    assert_eq!(waits(&world), []);
+    world.say(approve(of(0)));
+    assert!(!world.heeded, "nothing waits any more");
+    world.run(5, &[Fail, Pass]).assert_writes(0).say(approve(of(0))).assert_published(&[1]);
+    world.run(90, &[Pass, Pass]).assert_published(&[1]);
+    world.say(approve(of(0))).assert_published(&[0, 1]);
+    world.run(5, &[Fail, Pass]).assert_published(&[0, 1]);
+    assert_eq!(waits(&world), [(WaitsFor::Approve, Some("r0"))]);
+}
+
+#[test]
+fn an_approved_write_that_is_refused_is_tried_again() {
+    let mut world = World::new(advised(service(2)), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]);
+    world.weather = world::Weather::Refuse;
+    world.say(approve(of(0))).run(5, &[Fail, Pass]).assert_writes(0);
+    world.weather = world::Weather::Fair;
+    world.run(60, &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn somebody_elses_change_is_not_mended_without_a_yes() {
+    let mut world = World::new(advised(service(2)), &[0, 1]);
+    world.run(40, &[Pass, Pass]);
+    world.zone.values.remove(&address(0));
+    world.run(70, &[Pass, Pass]).assert_writes(0);
+    assert_eq!(waits(&world), [(WaitsFor::Approve, Some("r0"))]);
+    world.say(approve(of(0))).assert_published(&[0, 1]);
+}
+
+#[test]
+fn of_two_changes_the_one_that_alone_would_empty_the_set_is_held() {
+    let mut tiers = advised(service(2));
+    tiers.policy = PolicyKind::Priority;
+    tiers.regions[1] = Region { tier: 2, ..region(1) }.into();
+    let mut world = World::new(tiers, &[1]);
+    world.run(40, &[Pass, Pass]);
+    assert_eq!(waits(&world).len(), 2, "the first enters, the second leaves");
+    world.say(approve(of(1))).run(10, &[Pass, Pass]).assert_published(&[1]);
+    world.say(approve(of(0))).run(10, &[Pass, Pass]).assert_published(&[0]);
+}
+
+#[test]
+fn the_fallback_waits_for_a_yes_to_the_whole_service() {
+    let elsewhere = "203.0.113.9".parse().unwrap();
+    let mut falls_back = advised(service(2));
+    falls_back.when_all_down = WhenAllDown::Fallback(vec![elsewhere]);
+    let mut world = World::new(falls_back, &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(10, &[Fail, Fail]).assert_writes(0);
+    assert_eq!(waits(&world).len(), 3);
+    world.say(approve(Scope::Service)).assert_published(&[]);
+    assert!(world.zone.values.contains(&elsewhere));
+}
+
+#[test]
+fn a_restart_forgets_a_yes_and_asks_again() {
+    let mut world = World::new(advised(service(2)), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]);
+    world.weather = world::Weather::Away;
+    world.say(approve(of(0))).run(1, &[Fail, Pass]).restart(Duration::from_secs(1));
+    world.weather = world::Weather::Fair;
+    world.run(70, &[Fail, Pass]).assert_writes(0);
+    assert_eq!(waits(&world), [(WaitsFor::Approve, Some("r0"))]);
+}
+
+#[test]
+fn a_region_that_fell_returns_on_a_persons_word_only() {
+    let mut world = World::new(manual(service(3)), &[0, 1, 2]);
+    world.run(5, &[Pass, Pass, Pass]).run(5, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
+    world.run(20, &[Pass, Pass, Pass]).say(failback(of(0)));
+    assert!(!world.heeded, "it does not wait yet: recover_after is not over");
+    world.run(60, &[Pass, Pass, Pass]).assert_published(&[1, 2]);
+    assert_eq!(waits(&world), [(WaitsFor::Failback, Some("r0"))]);
+    world.restart(Duration::from_secs(1)).run(60, &[Pass, Pass, Pass]).assert_published(&[1, 2]);
+    world.say(failback(of(0))).assert_published(&[0, 1, 2]);
+    assert!(world.waiting.is_empty());
+    world.run(5, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
+    world.run(90, &[Pass, Pass, Pass]).assert_published(&[1, 2]);
+}
+
+#[test]
+fn a_word_given_too_early_is_void_when_the_region_falls_again() {
+    let mut world = World::new(manual(service(3)), &[0, 1, 2]);
+    world.run(5, &[Pass, Pass, Pass]).run(5, &[Fail, Pass, Pass]).run(60, &[Pass, Pass, Pass]);
+    world.weather = world::Weather::Away;
+    world.say(failback(of(0))).run(5, &[Fail, Pass, Pass]).run(90, &[Pass, Pass, Pass]);
+    world.weather = world::Weather::Fair;
+    world.run(90, &[Pass, Pass, Pass]).assert_published(&[1, 2]);
+}
+
+#[test]
+fn what_somebody_else_took_out_is_mended_without_a_word() {
+    let mut world = World::new(manual(service(2)), &[0, 1]);
+    world.run(40, &[Pass, Pass]);
+    world.zone.values.remove(&address(0));
+    world.run(70, &[Pass, Pass]).assert_published(&[0, 1]);
+}
+
+#[test]
+fn going_over_to_the_only_region_that_serves_is_no_failback() {
+    let mut world = World::new(manual(service(2)), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]).run(60, &[Pass, Pass]).assert_published(&[1]);
+    world.run(5, &[Pass, Fail]).assert_published(&[0]);
+}
+
+#[test]
+fn with_tiers_the_next_best_stays_in_until_the_word() {
+    let mut tiers = manual(service(2));
+    tiers.policy = PolicyKind::Priority;
+    tiers.regions[1] = Region { tier: 2, ..region(1) }.into();
+    let mut world = World::new(tiers, &[0]);
+    world.run(40, &[Pass, Pass]).run(5, &[Fail, Pass]).assert_published(&[1]);
+    world.run(90, &[Pass, Pass]).assert_published(&[1]);
+    world.say(failback(Scope::Service)).run(2, &[Pass, Pass]).assert_published(&[0]);
+}
