@@ -19,7 +19,18 @@ use tokio::time::{Instant, timeout_at};
 use super::Provider;
 use crate::config::{HuaweiZone, ZoneType};
 use crate::huawei::{Account, ApiError, ApiErrorKind, DnsRecordSet, NewRecordSet, Zone};
-use crate::model::{Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, Ttl};
+use crate::model::{
+    Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, Ttl, quoted,
+};
+
+/// More values than any record set has. A list beyond it would be written back, logged and journalled whole.
+const VALUES_MAX: usize = 1_000;
+
+/// As many characters of an id as are told.
+const ID_MAX: usize = 100;
+
+/// As many characters of an error as are told; ids in it are the provider's.
+const MESSAGE_MAX: usize = 1_200;
 
 /// One zone of Huawei Cloud DNS, through one account.
 #[derive(Debug)]
@@ -70,24 +81,28 @@ impl HuaweiProvider {
             [one] => self.understand(key, one).map(Some),
             several => {
                 let ids: Vec<&str> = several.iter().map(|set| set.id.as_str()).collect();
-                Err(ProviderError {
-                    kind: ProviderErrorKind::Refused,
-                    message: format!(
-                        "{key} in {self} is {} record sets, by lines or weights ({}); \
-                         pointsman keeps a name that has one",
+                Err(failed(
+                    ProviderErrorKind::Refused,
+                    format_args!(
+                        "{key} in {self} is {} record sets, by lines or weights, and pointsman keeps a name \
+                         that has one: {}",
                         several.len(),
                         ids.join(", ")
                     ),
-                })
+                ))
             }
         }
     }
 
     fn understand(&self, key: &RecordKey, set: &DnsRecordSet) -> Result<Found, ProviderError> {
-        let unclear = |what: fmt::Arguments<'_>| ProviderError {
-            kind: ProviderErrorKind::Unclear,
-            message: format!("{key} in {self} (id {}) {what}", set.id),
+        let unclear = |what: fmt::Arguments<'_>| {
+            let id = quoted(&set.id, ID_MAX);
+            failed(ProviderErrorKind::Unclear, format_args!("{key} in {self} (id {id}) {what}"))
         };
+        if set.records.len() > VALUES_MAX {
+            let count = set.records.len();
+            return Err(unclear(format_args!("has {count} values, and none has more than {VALUES_MAX}")));
+        }
         let mut values = BTreeSet::new();
         for text in &set.records {
             let value: Option<IpAddr> = text.parse().ok().filter(|value| key.record_type.holds(*value));
@@ -125,17 +140,17 @@ impl HuaweiProvider {
             .zones(cloud_region, *zone_type, zone, deadline)
             .await
             .map_err(|error| read_error(format_args!("find {self}"), &error))?;
-        let refused = |message| ProviderError { kind: ProviderErrorKind::Refused, message };
+        let refused = |what: fmt::Arguments<'_>| failed(ProviderErrorKind::Refused, what);
         match zones.as_slice() {
             [Zone { id, .. }] => Ok(Arc::clone(known.insert(id.as_str().into()))),
-            [] => Err(refused(format!(
+            [] => Err(refused(format_args!(
                 "there is no {self}; check zone, zone_type and cloud_region, \
                  and whether the account may list zones"
             ))),
             several => {
                 let ids: Vec<&str> = several.iter().map(|zone| zone.id.as_str()).collect();
-                Err(refused(format!(
-                    "{self} is ambiguous: {} zones of different VPCs bear the name ({})",
+                Err(refused(format_args!(
+                    "{self} is ambiguous: {} zones of different VPCs bear the name: {}",
                     several.len(),
                     ids.join(", ")
                 )))
@@ -226,6 +241,11 @@ fn in_force(status: &str) -> InForce {
     }
 }
 
+/// What a provider's own text is part of.
+fn failed(kind: ProviderErrorKind, what: fmt::Arguments<'_>) -> ProviderError {
+    ProviderError { kind, message: quoted(&what.to_string(), MESSAGE_MAX) }
+}
+
 fn read_error(what: fmt::Arguments<'_>, error: &ApiError) -> ProviderError {
     let kind = if error.is_throttle() {
         ProviderErrorKind::Throttled(error.retry_after())
@@ -236,7 +256,7 @@ fn read_error(what: fmt::Arguments<'_>, error: &ApiError) -> ProviderError {
     } else {
         ProviderErrorKind::Away
     };
-    ProviderError { kind, message: format!("cannot {what}: {error}") }
+    failed(kind, format_args!("cannot {what}: {error}"))
 }
 
 fn write_error(what: fmt::Arguments<'_>, error: &ApiError) -> ProviderError {
@@ -252,5 +272,5 @@ fn write_error(what: fmt::Arguments<'_>, error: &ApiError) -> ProviderError {
     } else {
         ProviderErrorKind::Away
     };
-    ProviderError { kind, message: format!("cannot {what}: {error}") }
+    failed(kind, format_args!("cannot {what}: {error}"))
 }

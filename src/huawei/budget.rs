@@ -23,7 +23,7 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LONGEST: Duration = Duration::from_secs(30);
 
 /// The longest pause that an answer can impose: past this a `Retry-After` is taken for a mistake.
-const PAUSE_OBEYED: Duration = Duration::from_secs(600);
+pub(super) const PAUSE_OBEYED: Duration = Duration::from_secs(600);
 
 /// How many requests a second an account may send for looks, in the long run.
 pub const LOOKS_A_SECOND: u32 = 20;

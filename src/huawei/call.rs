@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::account::Account;
-use super::budget::Share;
+use super::budget::{PAUSE_OBEYED, Share};
 use super::client::{Failure, Incoming, exchange, http_date};
 use super::cloud_clock::other_time;
 use super::credentials::Credentials;
@@ -241,20 +241,21 @@ impl Account {
 
 /// What an answer says: the object, or the error.
 fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials) -> Result<T, ApiError> {
-    let request_id =
-        answer.header("x-request-id").or_else(|| answer.header("x-iam-trace-id")).map(str::to_owned);
+    let redact = |text| keys.redact(text);
+    let request_id = answer.header("x-request-id").or_else(|| answer.header("x-iam-trace-id"));
+    let request_id = request_id.map(|id| redact(id.to_owned()));
     if (200..300).contains(&answer.status) {
         return serde_json::from_slice(&answer.body).map_err(|error| {
             let message =
-                keys.redact(format!("{} with a body that is not what it must be: {error}", answer.status));
+                redact(format!("{} with a body that is not what it must be: {error}", answer.status));
             call.error(ApiErrorKind::Malformed, Details { message, request_id, ..Details::default() })
         });
     }
-    let body = ErrorBody::read(&answer.body);
+    let body = ErrorBody::read(&answer.body, &redact);
     let server_time = answer.date();
     let details = Details {
-        code: body.code.map(|code| keys.redact(code)),
-        message: keys.redact(body.message),
+        code: body.code,
+        message: body.message,
         request_id: request_id.or(body.request_id),
         from_service: body.from_service,
         retry_after: answer.header("retry-after").and_then(|value| retry_after(value, server_time)),
@@ -267,12 +268,14 @@ fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials)
     Err(call.error(ApiErrorKind::Status(answer.status), details))
 }
 
-/// A `Retry-After`: seconds, or a date, which is held against the server's own clock where it is told.
+/// A `Retry-After`: seconds, or a date, which is held against the server's own clock where it is told. What waits
+/// for it waits no longer than [`PAUSE_OBEYED`], or one answer could keep a dead region in its set for good.
 fn retry_after(value: &str, server_time: Option<Duration>) -> Option<Duration> {
-    match value.trim().parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(http_date(value)?.saturating_sub(server_time.unwrap_or_else(wall_time))),
-    }
+    let after = match value.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => http_date(value)?.saturating_sub(server_time.unwrap_or_else(wall_time)),
+    };
+    Some(after.min(PAUSE_OBEYED))
 }
 
 /// What to say when the clocks are so far apart that no signature can be good.
@@ -300,6 +303,15 @@ mod tests {
         assert_eq!(retry_after("Mon, 23 Nov 2026 08:41:29 GMT", server), Some(Duration::from_secs(12)));
         assert_eq!(retry_after("Mon, 23 Nov 2026 08:41:00 GMT", server), Some(Duration::ZERO));
         assert_eq!(retry_after("soon", server), None);
+    }
+
+    #[test]
+    fn no_retry_after_holds_us_back_for_longer_than_ten_minutes() {
+        let year_9998 = "Thu, 31 Dec 9998 23:59:59 GMT";
+        for long in ["601", "18446744073709551615", year_9998] {
+            assert_eq!(retry_after(long, None), Some(PAUSE_OBEYED), "{long}");
+        }
+        assert_eq!(retry_after("-1", None), None);
     }
 
     #[test]

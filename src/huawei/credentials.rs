@@ -10,8 +10,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
+use super::sign;
 use crate::model::Secret;
 
 /// An account's keys, and what its source said beside them.
@@ -33,17 +36,43 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// The text with every secret of these keys blotted out; for what a server said, which may be what it
-    /// was sent.
+    /// The text with every secret of these keys blotted out, and signatures made with them; for what a server
+    /// said, which may be what it was sent.
     pub(super) fn redact(&self, text: String) -> String {
-        [Some(&self.secret_key), self.security_token.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(Secret::expose)
-            .filter(|secret| !secret.is_empty())
-            .fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "…") } else { text })
+        let secrets = [Some(&self.secret_key), self.security_token.as_ref()].into_iter().flatten();
+        blot_signatures(secrets.fold(text, |text, secret| blot(text, secret)))
     }
 }
+
+/// The text without the secret, also where it was written in another way.
+pub(super) fn blot(text: String, secret: &Secret) -> String {
+    let plain = secret.expose();
+    let hex = |digit: &dyn Fn(u8) -> String| plain.bytes().map(digit).collect::<String>();
+    let written = [
+        plain.to_owned(),
+        sign::encode(plain),
+        plain.escape_debug().to_string(),
+        STANDARD_NO_PAD.encode(plain),
+        URL_SAFE_NO_PAD.encode(plain),
+        hex(&|byte| format!("{byte:02x}")),
+        hex(&|byte| format!("{byte:02X}")),
+    ];
+    written.map(Zeroizing::new).iter().filter(|form| !form.is_empty()).fold(text, |text, form| {
+        if text.contains(form.as_str()) { text.replace(form.as_str(), "…") } else { text }
+    })
+}
+
+/// The text without signatures: for a quarter of an hour whoever has one can send the same request again.
+fn blot_signatures(text: String) -> String {
+    let mut parts = text.split(SIGNATURE);
+    let Some(first) = parts.next() else { return text };
+    parts.fold(first.to_owned(), |text, part| {
+        format!("{text}{SIGNATURE}…{}", part.trim_start_matches(|c: char| c.is_ascii_hexdigit()))
+    })
+}
+
+/// What a signature stands behind in the header that carries it.
+const SIGNATURE: &str = "Signature=";
 
 /// Why there are no keys in a source of this machine.
 #[derive(Debug, thiserror::Error)]
@@ -274,6 +303,19 @@ mod tests {
         let keys = environment(&[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", path.to_str().unwrap())]);
         let keys = keys.in_file().unwrap();
         assert_eq!(keys.redact("got tok and file=secret".to_owned()), "got … and …");
+        for other_form in
+            ["file%3Dsecret", "ZmlsZT1zZWNyZXQ=", "66696c653d736563726574", "66696C653D736563726574"]
+        {
+            assert_eq!(
+                keys.redact(format!("got {other_form}")).trim_end_matches('='),
+                "got …",
+                "{other_form}"
+            );
+        }
+        let echoed =
+            "SDK-HMAC-SHA256 Access=FILEAK, SignedHeaders=host, Signature=0123456789abcdef0123; and so on";
+        let shown = "SDK-HMAC-SHA256 Access=FILEAK, SignedHeaders=host, Signature=…; and so on";
+        assert_eq!(keys.redact(echoed.to_owned()), shown);
         assert!(!format!("{keys:?}").contains("file=secret"));
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Api;
+use crate::model::quoted;
 
 /// Why a call to the cloud's API has no usable answer.
 ///
@@ -35,6 +36,12 @@ pub(super) struct Details {
     /// The answer's `Date`, since 1970.
     pub(super) server_time: Option<Duration>,
 }
+
+/// As many characters of a message as are kept; the longest of ours lists projects.
+const MESSAGE_MAX: usize = 1_000;
+
+/// The same of a request's id.
+const ID_MAX: usize = 100;
 
 /// Whether a request only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +80,11 @@ impl ApiError {
         region: &str,
         effect: Effect,
         kind: ApiErrorKind,
-        details: Details,
+        mut details: Details,
     ) -> Self {
+        // Ids, names and parsers' complaints quote what a server sent.
+        details.message = quoted(&details.message, MESSAGE_MAX);
+        details.request_id = details.request_id.map(|id| quoted(&id, ID_MAX));
         Self(Box::new(Parts { api, what, region: region.to_owned(), effect, kind, details }))
     }
 
@@ -248,7 +258,7 @@ mod tests {
     use super::*;
 
     fn error(effect: Effect, kind: ApiErrorKind, body: &str) -> ApiError {
-        let body = super::super::error_body::ErrorBody::read(body.as_bytes());
+        let body = super::super::error_body::ErrorBody::read(body.as_bytes(), &|text| text);
         let details = Details {
             code: body.code,
             message: body.message,

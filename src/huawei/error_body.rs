@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::quoted;
+
 /// What a body says of an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorBody {
@@ -22,24 +24,33 @@ const SPELLINGS: [(&str, &str); 3] =
 /// As many characters of a message as are kept: enough for every sentence, short enough for a log line.
 const MESSAGE_MAX: usize = 400;
 
+/// As many characters of a code or id as are kept: both are far shorter.
+const ID_MAX: usize = 100;
+
+/// Blots out of a text what must not be shown.
+type Redact<'r> = &'r dyn Fn(String) -> String;
+
 impl ErrorBody {
-    pub(super) fn read(body: &[u8]) -> Self {
+    /// What is shown of it goes through `redact` before it is cut, or half a secret could stay.
+    pub(super) fn read(body: &[u8], redact: Redact<'_>) -> Self {
         match serde_json::from_slice::<Value>(body) {
-            Ok(Value::Object(object)) => Self::from_object(&object),
-            Ok(Value::String(text)) => Self::from_text(&text),
-            Ok(_) | Err(_) => Self::from_text(&String::from_utf8_lossy(body)),
+            Ok(Value::Object(object)) => Self::from_object(&object, redact),
+            Ok(Value::String(text)) => Self::from_text(text, redact),
+            Ok(_) | Err(_) => Self::from_text(String::from_utf8_lossy(body).into_owned(), redact),
         }
     }
 
-    fn from_object(object: &Map<String, Value>) -> Self {
-        let request_id = object.get("request_id").and_then(text_of);
+    fn from_object(object: &Map<String, Value>, redact: Redact<'_>) -> Self {
+        let shown = |text, most| quoted(&redact(text), most);
+        let request_id = object.get("request_id").and_then(text_of).map(|id| shown(id, ID_MAX));
         let nested = object.values().filter_map(Value::as_object);
         for candidate in std::iter::once(object).chain(nested) {
             for (code, message) in SPELLINGS {
                 let code = candidate.get(code).and_then(text_of);
                 let message = candidate.get(message).and_then(text_of);
                 if code.is_some() || message.is_some() {
-                    let message = shortened(&message.unwrap_or_default());
+                    let code = code.map(|code| shown(code, ID_MAX));
+                    let message = shown(message.unwrap_or_default(), MESSAGE_MAX);
                     return Self { code, message, request_id, from_service: true };
                 }
             }
@@ -48,9 +59,10 @@ impl ErrorBody {
     }
 
     /// A gateway's page or a bare text. Of HTML the title says it all.
-    fn from_text(text: &str) -> Self {
+    fn from_text(text: String, redact: Redact<'_>) -> Self {
+        let text = redact(text);
         let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
-        Self { message: shortened(title.map_or(text, |(title, _)| title)), ..Self::default() }
+        Self { message: quoted(title.map_or(&text, |(title, _)| title), MESSAGE_MAX), ..Self::default() }
     }
 }
 
@@ -62,22 +74,12 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// On one line, and not longer than a log line bears.
-fn shortened(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(MESSAGE_MAX) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(body: &str) -> (Option<String>, String, bool) {
-        let read = ErrorBody::read(body.as_bytes());
+        let read = ErrorBody::read(body.as_bytes(), &|text| text);
         (read.code, read.message, read.from_service)
     }
 
@@ -111,8 +113,26 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_cut_on_a_character() {
-        let message = read(&"é".repeat(1000)).1;
-        assert_eq!(message.chars().count(), MESSAGE_MAX + 1);
+    fn all_that_is_told_is_short_and_on_one_line() {
+        assert_eq!(read(&"é".repeat(1000)).1.chars().count(), MESSAGE_MAX + 1);
+        let long = "\\u001b[2J\\n".repeat(1000);
+        let body = format!(r#"{{"request_id": "{long}", "code": "{long}", "message": "{long}"}}"#);
+        let told = ErrorBody::read(body.as_bytes(), &|text| text);
+        assert_eq!(told.code.as_ref().unwrap().chars().count(), ID_MAX + 1);
+        assert_eq!(told.request_id, told.code);
+        assert_eq!(told.message.chars().count(), MESSAGE_MAX + 1);
+        assert!(![told.message, told.code.unwrap()].concat().contains(char::is_control));
+    }
+
+    #[test]
+    fn what_must_not_be_shown_is_blotted_out_before_a_text_is_cut() {
+        let redact = |text: String| text.replace("MARKED", "…");
+        for length in MESSAGE_MAX - 8..MESSAGE_MAX {
+            let body = "x".repeat(length) + "MARKED";
+            for body in [format!(r#"{{"code": "{body}", "message": "{body}"}}"#), body] {
+                let told = format!("{:?}", ErrorBody::read(body.as_bytes(), &redact));
+                assert!(!told.contains('M'), "{told}");
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::client::{Failure, Incoming, Outgoing, exchange};
 use super::cloud_clock::CloudClock;
-use super::credentials::Credentials;
+use super::credentials::{Credentials, blot};
 use super::error_body::ErrorBody;
 use crate::clock::instant_now;
 use crate::model::Secret;
@@ -185,13 +185,15 @@ fn says_no_agency(answer: &Incoming) -> bool {
 }
 
 fn refused(what: &'static str, answer: &Incoming, token: &Token) -> MetadataError {
-    let body = ErrorBody::read(&answer.body);
+    // The service may say what it was sent.
+    let redact = |text: String| match token {
+        Token::Held(token) => blot(text, token),
+        Token::Unasked | Token::None => text,
+    };
+    let body = ErrorBody::read(&answer.body, &redact);
     let mut text = body.message;
     if !body.from_service && text.contains('{') {
         text.clear(); // an odd status with keys below it, cut short perhaps
-    }
-    if let Token::Held(token) = token {
-        text = text.replace(token.expose(), "…"); // the service may say what it was sent
     }
     MetadataError::Status { what, status: answer.status, text }
 }

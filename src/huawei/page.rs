@@ -14,6 +14,9 @@ use super::call::Call;
 /// server that never says "last" is cut off here, with an error, since half a list is no answer.
 const PAGES_MAX: usize = 20;
 
+/// More items than all those pages together have where the server keeps to what we ask of a page.
+const ITEMS_MAX: usize = 40_000;
+
 /// What the next page's request has in addition to the first one's: a marker, an offset.
 pub(super) type Cursor = Vec<(&'static str, String)>;
 
@@ -109,7 +112,11 @@ impl Account {
         let mut gathered = Gathered { items: Vec::new(), ids: HashSet::new() };
         for _ in 0..PAGES_MAX {
             let body: L = self.call(&call, deadline).await?;
-            match gathered.add(body) {
+            let next = gathered.add(body);
+            if gathered.items.len() > ITEMS_MAX {
+                return Err(call.malformed(format!("the list has more than {ITEMS_MAX} items")));
+            }
+            match next {
                 None => return Ok(gathered.items),
                 Some(cursor) => call.query = asked.iter().cloned().chain(cursor).collect(),
             }

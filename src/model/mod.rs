@@ -13,6 +13,7 @@ mod expression;
 mod name;
 mod observation;
 mod operator;
+mod quote;
 mod record_set;
 mod secret;
 mod service;
@@ -30,6 +31,7 @@ pub use expression::{Expression, Kleene};
 pub use name::{CheckKey, CheckName, CloudName, Fqdn, NameError, ProviderName, RegionName, ServiceName};
 pub use observation::{Certificate, Observation, Outcome, Reason};
 pub use operator::{Override, Ruling, Scope, Waiting, WaitsFor, Word};
+pub use quote::quoted;
 pub use record_set::{
     Answer, EmptyRecordSet, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet,
     RecordType, Ttl, addresses_in_words,

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Look;
 use super::shared_answer::{Answered, DeadlinePassed, History, SharedAnswer, Window};
 use super::trace::{Stage, Trace};
+use super::{Look, SAW_MAX};
 use crate::clock::instant_now;
 use crate::huawei::{Account, ApiError, Listener, LoadBalancer, Member, Pool, StatusTree};
-use crate::model::{Outcome, Reason};
+use crate::model::{Outcome, Reason, quoted};
 
 /// What is watched in one account and cloud region.
 #[derive(Debug)]
@@ -344,9 +344,9 @@ impl fmt::Display for Unseen {
 }
 
 impl Look {
-    /// What a look at the cloud came to; it never meets a certificate.
-    pub(super) fn new(outcome: Outcome, saw: String) -> Self {
-        Self { outcome, saw: saw.into(), certificate: None }
+    /// What a look at the cloud came to; it never meets a certificate. What was seen has names of the cloud's in it.
+    pub(super) fn new(outcome: Outcome, saw: impl AsRef<str>) -> Self {
+        Self { outcome, saw: quoted(saw.as_ref(), SAW_MAX).into(), certificate: None }
     }
 }
 

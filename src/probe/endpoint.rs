@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::trace::{Stage, Trace};
-use super::{Addresses, Look};
+use super::{Addresses, Look, SAW_MAX};
 use crate::clock;
-use crate::model::{Certificate, Outcome, Reason};
+use crate::model::{Certificate, Outcome, Reason, quoted};
 
 /// Why a look at one address is no pass.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,17 +27,25 @@ pub(super) struct Fault {
 impl Fault {
     /// The region is not as it should be.
     pub(super) fn fail(reason: Reason, saw: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Fail(reason), saw: saw.into() }
+        Self { outcome: Outcome::Fail(reason), saw: fit_to_be_told(saw.into()) }
     }
 
     /// This machine could not look (BLIND-IS-NOT-DOWN).
     pub(super) fn local(saw: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Unknown(Reason::Local), saw: saw.into() }
+        Self { outcome: Outcome::Unknown(Reason::Local), saw: fit_to_be_told(saw.into()) }
     }
 
     /// Whether it is a failure for this reason.
     pub(super) fn is(&self, reason: Reason) -> bool {
         self.outcome == Outcome::Fail(reason)
+    }
+}
+
+/// What the endpoint itself said may be part of it.
+fn fit_to_be_told(saw: Cow<'static, str>) -> Cow<'static, str> {
+    match saw {
+        Cow::Owned(saw) => quoted(&saw, SAW_MAX).into(),
+        ours @ Cow::Borrowed(_) => ours,
     }
 }
 

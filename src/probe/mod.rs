@@ -43,6 +43,9 @@ pub use http::HttpLooker;
 pub use tcp::TcpLooker;
 pub use trace::{Phase, Stage, Trace};
 
+/// As many characters as are told of what was seen: a certificate may bear a hundred names.
+const SAW_MAX: usize = 600;
+
 /// What one look came to. Who looked, when and how long is added by the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {

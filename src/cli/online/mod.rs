@@ -22,7 +22,7 @@ use super::style::{BAD, CARE, DIM, GOOD, STRONG};
 use super::table::{Cell, Table};
 use crate::config::{Config, HuaweiZone, Provider};
 use crate::huawei::Account;
-use crate::model::{Check, CheckKind, CloudName, ElbRef, ProviderName, Region, Service};
+use crate::model::{Check, CheckKind, CloudName, ElbRef, ProviderName, Region, Service, quoted};
 use balancer::{Balancer, Wanted};
 use finding::{Finding, Keys, PROJECTS, Patience, Question, Verdict};
 use zone::RecordSide;
@@ -243,19 +243,18 @@ async fn records(
     (of_zones.chain(of_sets.into_iter().flatten()).collect(), services)
 }
 
+/// Names, states and values in it are the cloud's.
+fn shown(text: &str) -> String {
+    quoted(text, 1_000)
+}
+
 fn print(config: &Config, answers: &Answers) -> anyhow::Result<ExitCode> {
     let mut out = anstream::stdout().lock();
     let mut table = Table::new(["of", "what", "is", "permission", "saw"]);
     for finding in &answers.findings {
         let Finding { of, what, verdict, saw, permission, .. } = finding;
         let verdict = Cell::new(finding.style(), verdict.as_str());
-        table.row([
-            of.as_str().into(),
-            what.as_str().into(),
-            verdict,
-            (*permission).into(),
-            saw.as_str().into(),
-        ]);
+        table.row([of.as_str().into(), shown(what).into(), verdict, (*permission).into(), shown(saw).into()]);
     }
     write!(out, "\n{table}")?;
     let create = config.services.iter().any(|service| service.record.create);
@@ -268,7 +267,7 @@ fn print(config: &Config, answers: &Answers) -> anyhow::Result<ExitCode> {
         for region in &service.regions {
             let monitors = answers.balancer(region).map(|balancer| balancer.monitors.as_slice());
             for sentence in numbers::sentences(region, monitors.unwrap_or_default()) {
-                writeln!(out, "  {}: {sentence}", region.name)?;
+                writeln!(out, "  {}: {}", region.name, shown(&sentence))?;
             }
         }
         if let RecordSide::Seen { ttl_s, .. } = side {
@@ -284,7 +283,7 @@ fn print(config: &Config, answers: &Answers) -> anyhow::Result<ExitCode> {
         writeln!(out)?;
     }
     for warning in &warnings {
-        writeln!(out, "{CARE}warning:{CARE:#} {warning}")?;
+        writeln!(out, "{CARE}warning:{CARE:#} {}", shown(warning))?;
     }
     let lacking = answers.findings.iter().filter(|finding| finding.is_lacking()).count();
     writeln!(out)?;
