@@ -54,8 +54,8 @@ fn host(authority: &str) -> Option<&str> {
     (!host.is_empty() && port.is_none_or(good)).then_some(host)
 }
 
-/// Whether packets to the host stay on this machine or its link.
-fn is_near(host: &str) -> bool {
+/// Whether packets to the host, an address, stay on this machine or its link: as far as requests may go unencrypted.
+pub(crate) fn is_near(host: &str) -> bool {
     match host.parse() {
         Ok(IpAddr::V4(v4)) => v4.is_loopback() || v4.is_link_local(),
         Ok(IpAddr::V6(v6)) => v6.is_loopback() || v6.is_unicast_link_local(),

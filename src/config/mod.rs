@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cloud::{Cloud, CredentialsFrom, Endpoints};
+pub(crate) use endpoint::is_near;
 pub use load::{LoadError, Loaded, load, parse, report};
 pub use problem::{Problem, Problems, Severity};
 pub use schema::schema;

@@ -11,7 +11,7 @@ use super::credentials::{Credentials, Local};
 use super::keys::Keys;
 use super::project::Projects;
 use super::{Api, Finished, Observe, client};
-use crate::config::Cloud;
+use crate::config::{Cloud, is_near};
 use crate::model::{Alarm, CloudName};
 
 /// One account: keys, project ids, request budget and connections, shared by all who use it. Cheap to clone.
@@ -121,6 +121,9 @@ impl Account {
             Ok(parsed) if !matches!(parsed.scheme(), "http" | "https") => {
                 "it is neither http nor https".to_owned()
             }
+            Ok(parsed) if parsed.scheme() == "http" && !is_near(host_of(&parsed)) => {
+                "http would send signed requests over a network unencrypted; write https".to_owned()
+            }
             Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
                 "it has a user name in it".to_owned()
             }
@@ -173,9 +176,43 @@ impl Account {
     }
 }
 
+fn host_of(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_matches(['[', ']'])
+}
+
 impl fmt::Debug for Account {
     /// Its name; what else it holds is nobody's business (SECRETS-STAY).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Account").field(&self.shared.name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{CredentialsFrom, Endpoints};
+
+    #[test]
+    fn an_endpoint_that_came_with_the_keys_is_held_to_the_same_rule_as_a_configured_one() {
+        let settings = Cloud {
+            credentials: CredentialsFrom::Environment,
+            region: "cn-north-4".to_owned(),
+            project_id: None,
+            domain_id: None,
+            endpoints: Endpoints::default(),
+        };
+        let name = CloudName::parse("main").unwrap();
+        let account = Account::new(name, &settings, Arc::new(|_: &Finished| {})).unwrap();
+        let asked = |url| account.base(Api::Iam, "cn-north-4", Some(url)).map_err(|error| error.to_string());
+        for good in ["https://iam.example.com", "http://127.0.0.1:1", "http://[::1]:1", "http://169.254.1.1"]
+        {
+            assert!(asked(good).is_ok(), "{good}");
+        }
+        for open in ["http://iam.example.com", "http://10.0.0.1", "http://localhost", "http://[2001:db8::1]"]
+        {
+            let error = asked(open).unwrap_err();
+            assert!(error.contains("would send signed requests over a network unencrypted"), "{error}");
+        }
+        assert!(asked("https://user@iam.example.com").is_err() && asked("ftp://127.0.0.1").is_err());
     }
 }
