@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +104,13 @@ impl Account {
     /// Where `api` is asked for things of a region.
     pub(super) fn endpoint(&self, api: Api, region: &str, keys: &Credentials) -> Result<Url, AccountError> {
         self.base(api, region, keys.iam_endpoint.as_deref())
+    }
+
+    /// Whether `api` is asked on this very machine: what answers is a simulated cloud.
+    pub(super) fn is_on_this_machine(&self, api: Api, region: &str) -> bool {
+        let base = self.base(api, region, None);
+        let host = base.ok().and_then(|base| host_of(&base).parse::<IpAddr>().ok());
+        host.is_some_and(|host| host.is_loopback())
     }
 
     fn base(&self, api: Api, region: &str, iam_of_keys: Option<&str>) -> Result<Url, AccountError> {

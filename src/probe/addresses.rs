@@ -126,7 +126,7 @@ impl AddressFollower {
                 self.learn(addresses).await;
             }
             Bound::Gone => self.learn(Vec::new()).await,
-            Bound::NotTold => {}
+            Bound::NotTold(_) => {}
         }
         look
     }

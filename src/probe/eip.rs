@@ -48,8 +48,8 @@ impl EipLooker {
 pub(super) enum Bound {
     /// These addresses, in ascending order; perhaps none.
     Addresses(Vec<IpAddr>),
-    /// The answer does not tell.
-    NotTold,
+    /// The answer does not tell, or what it tells cannot be, for this reason.
+    NotTold(Option<String>),
     /// The load balancer does not exist.
     Gone,
 }
@@ -67,11 +67,10 @@ pub(super) async fn bound(elb: &WatchedElb, sight: &mut Sight<'_>) -> Result<Bou
 }
 
 fn of(elb: &LoadBalancer) -> Bound {
-    elb.eips.clone().map_or(Bound::NotTold, |mut addresses| {
-        addresses.sort_unstable();
-        addresses.dedup();
-        Bound::Addresses(addresses)
-    })
+    let Some(mut addresses) = elb.eips.clone() else { return Bound::NotTold(elb.untold.clone()) };
+    addresses.sort_unstable();
+    addresses.dedup();
+    Bound::Addresses(addresses)
 }
 
 /// What that means for the check.
@@ -86,9 +85,12 @@ pub(super) fn verdict(elb: &WatchedElb, bound: &Bound) -> Look {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             Look::new(Outcome::Pass, format!("EIP{plural} {} bound", addresses.join(", ")))
         }
-        Bound::NotTold => Look::new(
+        Bound::NotTold(why) => Look::new(
             Outcome::Unknown(Reason::Api),
-            format!("the answer does not tell which EIPs load balancer {id} has"),
+            match why {
+                Some(why) => format!("load balancer {id} {why}"),
+                None => format!("the answer does not tell which EIPs load balancer {id} has"),
+            },
         ),
         Bound::Gone => elb.gone(),
     }

@@ -88,7 +88,7 @@ impl Asking<'_> {
             Some(elb) => {
                 let kind = if elb.guaranteed { "dedicated" } else { "shared" };
                 let bound = match &elb.eips {
-                    None => "its EIPs are not told".to_owned(),
+                    None => elb.untold.clone().unwrap_or_else(|| "its EIPs are not told".to_owned()),
                     Some(eips) if eips.is_empty() => "no EIP is bound".to_owned(),
                     Some(eips) => format!("EIP {}", in_words(eips)),
                 };

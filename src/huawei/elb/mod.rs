@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 pub use backend::{HealthMonitor, Listener, ListenerEntry, Member, MemberState, Pool};
 pub use load_balancer::LoadBalancer;
+use load_balancer::Origin;
 pub use status_tree::{StatusListener, StatusMember, StatusPool, StatusTree};
 
 use super::account::Account;
@@ -62,7 +63,7 @@ impl Account {
             self.elb_get(region, "show load balancer", &["loadbalancers", id], Vec::new(), deadline).await?;
         let answer: LoadBalancerAnswer = self.call(&call, deadline).await?;
         call.must_be(id, &answer.loadbalancer.id)?;
-        Ok(answer.loadbalancer)
+        Ok(answer.loadbalancer.judged(self.origin(region)))
     }
 
     /// Those of the load balancers `ids` that are there, in one request for each hundred and all its
@@ -82,9 +83,14 @@ impl Account {
             let call =
                 self.elb_get(region, "list load balancers", &["loadbalancers"], query, deadline).await?;
             let listed = self.pages::<LoadBalancers>(call, deadline).await?;
-            found.extend(listed.into_iter().filter(|one| ids.contains(&one.id)));
+            let asked = listed.into_iter().filter(|one| ids.contains(&one.id));
+            found.extend(asked.map(|one| one.judged(self.origin(region))));
         }
         Ok(found)
+    }
+
+    fn origin(&self, region: &str) -> Origin {
+        if self.is_on_this_machine(Api::Elb, region) { Origin::ThisMachine } else { Origin::Elsewhere }
     }
 
     /// The load balancer's tree of states: its listeners, their pools, their members.
