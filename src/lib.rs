@@ -13,6 +13,7 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod dns;
+pub mod file_access;
 pub mod huawei;
 pub mod journal;
 pub mod log;

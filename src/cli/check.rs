@@ -3,9 +3,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::style::CARE;
+use super::style::{BAD, CARE};
 use super::{ConfigFile, budget, online};
-use crate::config;
+use crate::config::{self, Config};
+use crate::{huawei, journal};
 
 /// Tell whether a configuration is right
 ///
@@ -36,8 +37,24 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for warning in budget::warnings(&loaded.config) {
         writeln!(anstream::stdout(), "{CARE}warning:{CARE:#} {warning}")?;
     }
-    if arguments.online {
+    let mut code = ExitCode::SUCCESS;
+    for open in too_open(&loaded.config) {
+        writeln!(anstream::stdout(), "{BAD}refused:{BAD:#} {open}")?;
+        code = ExitCode::FAILURE;
+    }
+    if code == ExitCode::SUCCESS && arguments.online {
         return online::check(&loaded.config).await;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
+}
+
+/// Files that the configuration names by the way, and that the daemon will not use because of who else may.
+fn too_open(config: &Config) -> Vec<String> {
+    let state = journal::judge_access(&config.daemon.state_dir).err();
+    let state = state.map(|open| format!("daemon.state_dir: {open}"));
+    let keys = config.clouds.iter().filter_map(|(name, cloud)| {
+        let open = huawei::judge_credentials_file(&cloud.credentials).err()?;
+        Some(format!("cloud.{name}: {open}"))
+    });
+    state.into_iter().chain(keys).collect()
 }

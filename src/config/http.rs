@@ -106,6 +106,7 @@ fn tls(raw: &RawCheck, scheme: Scheme, report: &mut Report<'_>) -> TlsSettings {
     }
     let client_cert = match (&raw.tls.client_cert_file, &raw.tls.client_key_file) {
         (Some(cert), Some(key)) => {
+            report.secret_file(key);
             Some(ClientCertificate { cert_file: cert.value.clone(), key_file: key.value.clone() })
         }
         (Some(cert), None) => {

@@ -3,13 +3,16 @@
 //! Patterns are relative to the file that names them; `*` and `?` stand in a file's name only, so that nobody has to
 //! guess which folders are walked. What is taken in cannot take in more, so there are no cycles.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::load::is_trusted;
 use super::raw::RootKeys;
 use super::report::Report;
+use crate::file_access::TooOpen;
 
 /// As many services as one instance is built for, each in a file of its own.
 const FILES_MAX: usize = 1_000;
@@ -25,7 +28,7 @@ pub(super) struct Included {
 
 /// Why an entry of `include` takes in nothing: what is wrong, and what to write instead.
 #[derive(Debug)]
-struct Refusal(String, &'static str);
+struct Refusal(String, Cow<'static, str>);
 
 /// Reads the files that `main` takes in: those of each pattern in the order of their names, each file once.
 pub(super) fn included(keys: &RootKeys, main: &Path, report: &mut Report<'_>) -> Vec<Included> {
@@ -52,7 +55,7 @@ pub(super) fn included(keys: &RootKeys, main: &Path, report: &mut Report<'_>) ->
             }
             if files.len() == FILES_MAX {
                 let message = format!("more than {FILES_MAX} files, {} and others", path.display());
-                refuse(Refusal(message, "put several services into one file"), pattern.span());
+                refuse(Refusal(message, "put several services into one file".into()), pattern.span());
                 return files;
             }
             match read(&path) {
@@ -73,7 +76,7 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, Refusal> {
         let message = format!("{} has a * or ? in the name of a folder", pattern.display());
         return Err(Refusal(
             message,
-            "write one pattern for each folder: [\"shop/*.toml\", \"search/*.toml\"]",
+            "write one pattern for each folder: [\"shop/*.toml\", \"search/*.toml\"]".into(),
         ));
     }
     if !wild(name) {
@@ -131,12 +134,15 @@ fn read(path: &Path) -> Result<String, Refusal> {
     let is_file = path.metadata().map_err(|error| cannot_read(path, &error))?.is_file();
     if !is_file {
         let message = format!("{} is not a file", path.display());
-        return Err(Refusal(message, "write files: \"conf.d/*.toml\""));
+        return Err(Refusal(message, "write files: \"conf.d/*.toml\"".into()));
+    }
+    if let Err(TooOpen { message, hint }) = is_trusted(path).map_err(|error| cannot_read(path, &error))? {
+        return Err(Refusal(message, hint.into()));
     }
     let bytes = std::fs::read(path).map_err(|error| cannot_read(path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let line = not_text_at(error.as_bytes(), &error.utf8_error());
-        Refusal(format!("{}:{line} is not UTF-8 text", path.display()), "save it as UTF-8")
+        Refusal(format!("{}:{line} is not UTF-8 text", path.display()), "save it as UTF-8".into())
     })
 }
 
@@ -147,7 +153,7 @@ pub(super) fn not_text_at(bytes: &[u8], error: &std::str::Utf8Error) -> usize {
 
 fn cannot_read(path: &Path, error: &io::Error) -> Refusal {
     let message = format!("cannot read {}: {error}", path.display());
-    Refusal(message, "correct the name, or let pointsman's user read it")
+    Refusal(message, "correct the name, or let pointsman's user read it".into())
 }
 
 #[cfg(test)]

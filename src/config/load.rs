@@ -18,6 +18,7 @@ use super::service::{Sections, services};
 use super::source::based;
 use super::table::Table;
 use super::{Config, secret_file};
+use crate::file_access::{FileAccess, TooOpen};
 use crate::model::count_in_words;
 
 /// A configuration that can be used, and what somebody should look at.
@@ -50,22 +51,40 @@ pub enum LoadError {
         /// The line, from 1, of the first byte that is none.
         line: usize,
     },
+    /// Others can write it, or the folder it lies in: they decide where names point.
+    #[error("refused the configuration: {0}")]
+    Open(TooOpen),
     /// What is written in it is not a configuration.
     #[error(transparent)]
     Problems(#[from] Problems),
 }
 
-/// Reads a configuration file, and those that it takes in; files that hold secrets must be there, and closed to others.
-/// Blocks while the disk does.
+/// Reads a configuration file, and those that it takes in, none of which others may write; files that hold secrets must
+/// be there, and closed to others. Blocks while the disk does.
 ///
 /// # Errors
 /// When the file cannot be read or is not text, and as [`parse`].
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-    let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    let cannot = |source| LoadError::Read { path: path.to_owned(), source };
+    is_trusted(path).map_err(cannot)?.map_err(LoadError::Open)?;
+    let bytes = std::fs::read(path).map_err(cannot)?;
     match std::str::from_utf8(&bytes) {
         Ok(source) => Ok(read(source, path, SecretFiles::Judged)?),
         Err(error) => Err(LoadError::NotText { path: path.to_owned(), line: not_text_at(&bytes, &error) }),
     }
+}
+
+/// Whether nobody can write a file, or put another in its place, who must not: it, its folder, and where a link
+/// leads to that folder.
+pub(super) fn is_trusted(path: &Path) -> io::Result<Result<(), TooOpen>> {
+    let real = path.canonicalize()?;
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    for judged in [Some(path), Some(folder), real.parent()].into_iter().flatten() {
+        if let Err(open) = FileAccess::of(judged)?.is_trusted() {
+            return Ok(Err(open));
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Reads a configuration from text; `file` is what problems call it, and where `include` starts from. Files that hold
@@ -190,7 +209,7 @@ pub fn report(path: &Path, result: &Result<Loaded, LoadError>) -> String {
         }
         Err(LoadError::Problems(Problems(problems))) => (problems, count(problems)),
         Err(error @ LoadError::Read { source, .. }) => return format!("{error}\n  {source}\n"),
-        Err(error @ LoadError::NotText { .. }) => return format!("{error}\n"),
+        Err(error @ (LoadError::NotText { .. } | LoadError::Open(_))) => return format!("{error}\n"),
     };
     for problem in problems {
         let _ = writeln!(text, "{problem}\n");

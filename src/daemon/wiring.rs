@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, Config};
 use crate::dns::{HuaweiProvider, Provider};
-use crate::huawei::{Account, AccountError, Observe};
+use crate::file_access::TooOpen;
+use crate::huawei::{Account, AccountError, Observe, judge_credentials_file};
 use crate::model::{Check, CheckKey, CheckKind, CloudName, ElbRef, ProviderName, Region, Service};
 use crate::probe::{
     AddressFollower, Addresses, AddressesSeen, CloudView, EipLooker, ElbLooker, HttpLooker, Looker,
@@ -27,6 +28,14 @@ pub enum WiringError {
         cloud: CloudName,
         /// Why.
         source: AccountError,
+    },
+    /// The file of keys that an account would use.
+    #[error("the credentials file of the account cloud.{cloud} is refused")]
+    Keys {
+        /// Which account.
+        cloud: CloudName,
+        /// Why.
+        source: TooOpen,
     },
     /// A check.
     #[error("cannot set up the check {check}")]
@@ -76,7 +85,7 @@ impl Wiring {
     /// Sets up accounts, views and providers. No I/O but the reading of configured files.
     ///
     /// # Errors
-    /// When an account cannot be set up, or something refers to what is not there.
+    /// When an account cannot be set up, others can read its keys, or something refers to what is not there.
     pub fn new(config: &Config, observe: &Observe) -> Result<Self, WiringError> {
         Self::default().renewed(config, observe)
     }
@@ -89,6 +98,8 @@ impl Wiring {
     pub fn renewed(&self, config: &Config, observe: &Observe) -> Result<Self, WiringError> {
         let mut renewed = Self::default();
         for (name, settings) in &config.clouds {
+            judge_credentials_file(&settings.credentials)
+                .map_err(|source| WiringError::Keys { cloud: name.clone(), source })?;
             let account = match self.accounts.get(name) {
                 Some((before, account)) if before == settings => account.clone(),
                 Some(_) | None => Account::new(name.clone(), settings, Arc::clone(observe))

@@ -12,7 +12,8 @@ use super::credentials::{Credentials, Local};
 use super::keys::Keys;
 use super::project::Projects;
 use super::{Api, Finished, Observe, client};
-use crate::config::{Cloud, is_near};
+use crate::config::{Cloud, CredentialsFrom, is_near};
+use crate::file_access::TooOpen;
 use crate::model::{Alarm, CloudName};
 
 /// One account: keys, project ids, request budget and connections, shared by all who use it. Cheap to clone.
@@ -57,6 +58,18 @@ pub enum AccountError {
     },
 }
 
+fn this_machine() -> Local {
+    Local::new(Box::new(|name: &str| std::env::var(name).ok()))
+}
+
+/// Whether the SDK's file of keys is closed to others, where an account's keys are to come from it and it is there.
+///
+/// # Errors
+/// When it is not.
+pub fn judge_credentials_file(from: &CredentialsFrom) -> Result<(), TooOpen> {
+    this_machine().judge_file(from)
+}
+
 impl Account {
     /// The account of a `[cloud.NAME]` section. No I/O here: keys are read when first needed and looked for
     /// again while they are missing; `observe` is told of every HTTP exchange.
@@ -65,7 +78,7 @@ impl Account {
     /// When an endpoint is no URL or the HTTP client cannot be built.
     pub fn new(name: CloudName, settings: &Cloud, observe: Observe) -> Result<Self, AccountError> {
         let http = client::build().map_err(|source| AccountError::Http { cloud: name.clone(), source })?;
-        let local = Local::new(Box::new(|name: &str| std::env::var(name).ok()));
+        let local = this_machine();
         let clock = Arc::new(CloudClock::new(name.clone()));
         let agency = Agency::new(http.clone(), settings.endpoints.metadata.as_deref(), clock.clone());
         let account = Self {
@@ -198,7 +211,7 @@ impl fmt::Debug for Account {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CredentialsFrom, Endpoints};
+    use crate::config::Endpoints;
 
     #[test]
     fn an_endpoint_that_came_with_the_keys_is_held_to_the_same_rule_as_a_configured_one() {

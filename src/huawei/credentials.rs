@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +14,8 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::sign;
+use crate::config::CredentialsFrom;
+use crate::file_access::{FileAccess, TooOpen};
 use crate::model::Secret;
 
 /// An account's keys, and what its source said beside them.
@@ -87,8 +88,8 @@ pub(super) enum CredentialsError {
     Read { what: &'static str, path: PathBuf, source: io::Error },
     #[error("the credentials file {} has no ak and sk in its section [basic]", path.display())]
     NotInFile { path: PathBuf },
-    #[error("the {what} file {} is readable by others (mode {mode:03o}); run: chmod o-rwx {}", path.display(), path.display())]
-    OpenToOthers { what: &'static str, path: PathBuf, mode: u32 },
+    #[error("the {what} file is refused: {open}")]
+    Open { what: &'static str, open: TooOpen },
     #[error("the {what} file {} is empty", path.display())]
     Empty { what: &'static str, path: PathBuf },
 }
@@ -133,13 +134,29 @@ impl Local {
         })
     }
 
+    /// The SDK's file, whether it is there or not.
+    fn file(&self) -> Result<PathBuf, CredentialsError> {
+        match (self.variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE"), self.variable("HOME")) {
+            (Some(path), _) => Ok(PathBuf::from(path)),
+            (None, Some(home)) => Ok(Path::new(&home).join(".huaweicloud/credentials")),
+            (None, None) => Err(CredentialsError::NoHome),
+        }
+    }
+
+    /// Whether the SDK's file, where keys are to come from it and it is there, is closed to others.
+    pub(super) fn judge_file(&self, from: &CredentialsFrom) -> Result<(), TooOpen> {
+        let is_asked = match from {
+            CredentialsFrom::File => true,
+            CredentialsFrom::Auto => self.in_environment().is_err(),
+            CredentialsFrom::Environment | CredentialsFrom::Agency | CredentialsFrom::Keys { .. } => false,
+        };
+        let found = self.file().ok().filter(|_| is_asked).and_then(|path| FileAccess::of(&path).ok());
+        found.map_or(Ok(()), |access| access.is_secret())
+    }
+
     /// Of the SDK's file.
     pub(super) fn in_file(&self) -> Result<Credentials, CredentialsError> {
-        let path = match (self.variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE"), self.variable("HOME")) {
-            (Some(path), _) => PathBuf::from(path),
-            (None, Some(home)) => Path::new(&home).join(".huaweicloud/credentials"),
-            (None, None) => return Err(CredentialsError::NoHome),
-        };
+        let path = self.file()?;
         let text = read(CREDENTIALS, &path)?;
         let sections = sections(&text);
         let value = |section: &str, key: &str| sections.get(section)?.get(key).copied();
@@ -194,10 +211,8 @@ fn secret_file(what: &'static str, path: &Path) -> Result<Secret, CredentialsErr
 /// service user is given a file of root's.
 fn read(what: &'static str, path: &Path) -> Result<Zeroizing<String>, CredentialsError> {
     let cannot = |source| CredentialsError::Read { what, path: path.to_owned(), source };
-    let mode = std::fs::metadata(path).map_err(cannot)?.permissions().mode() & 0o777;
-    if mode & 0o007 != 0 {
-        return Err(CredentialsError::OpenToOthers { what, path: path.to_owned(), mode });
-    }
+    let access = FileAccess::of(path).map_err(cannot)?;
+    access.is_secret().map_err(|open| CredentialsError::Open { what, open })?;
     std::fs::read_to_string(path).map(Zeroizing::new).map_err(cannot)
 }
 
@@ -224,6 +239,8 @@ fn sections(text: &str) -> BTreeMap<&str, Section<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Local {
@@ -292,8 +309,27 @@ mod tests {
         assert_eq!(keys(0o600, " s3cret\n").unwrap(), "s3cret");
         assert_eq!(keys(0o440, "s3cret").unwrap(), "s3cret");
         let error = keys(0o644, "s3cret").unwrap_err().to_string();
-        assert!(error.contains("is readable by others (mode 644); run: chmod o-rwx"), "{error}");
+        assert!(error.contains("is open to others (mode 0644, of user "), "{error}");
+        assert!(error.contains("); run: chmod 600 "), "{error}");
         assert!(keys(0o600, "\n").unwrap_err().to_string().ends_with("is empty"));
+    }
+
+    #[test]
+    fn the_file_is_judged_where_keys_are_to_come_from_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = file(&directory, "credentials", FILE, 0o644);
+        let named = ("HUAWEICLOUD_SDK_CREDENTIALS_FILE", path.to_str().unwrap());
+        let only = environment(&[named]);
+        let both = environment(&[named, ("HUAWEICLOUD_SDK_AK", "x"), ("HUAWEICLOUD_SDK_SK", "y")]);
+        assert!(only.judge_file(&CredentialsFrom::File).is_err());
+        assert!(only.judge_file(&CredentialsFrom::Auto).is_err());
+        assert!(both.judge_file(&CredentialsFrom::File).is_err());
+        assert_eq!(both.judge_file(&CredentialsFrom::Auto), Ok(()));
+        assert_eq!(only.judge_file(&CredentialsFrom::Agency), Ok(()));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(only.judge_file(&CredentialsFrom::File), Ok(()));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(only.judge_file(&CredentialsFrom::File), Ok(()), "that it is missing is an alarm");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use account::{Account, AccountError};
+pub use account::{Account, AccountError, judge_credentials_file};
 pub use budget::LOOKS_A_SECOND;
 pub use dns::{DnsRecordSet, NewRecordSet, Zone};
 pub use eip::Eip;

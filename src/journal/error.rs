@@ -3,6 +3,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::file_access::TooOpen;
+
 /// Why the journal cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -16,6 +18,9 @@ pub enum JournalError {
         /// Why.
         source: io::Error,
     },
+    /// Others can write it, and with it what we remember.
+    #[error(transparent)]
+    Open(#[from] TooOpen),
     /// Another process has it.
     #[error("another pointsman uses the state_dir {dir}; stop it, or give this one a state_dir of its own")]
     InUse {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::JournalError;
 use crate::clock::wall_time;
+use crate::file_access::{FileAccess, TooOpen};
 
 /// A folder that a person has left with this many corrupt journals has a cause that another one will not mend.
 const SET_ASIDE_MAX: usize = 10;
@@ -20,6 +21,20 @@ const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 /// Where the journal of this folder is.
 pub(super) fn journal_in(dir: &Path) -> PathBuf {
     dir.join("journal.db")
+}
+
+/// Whether a `state_dir` and the journal in it, where they are there, are such that it will be used.
+///
+/// # Errors
+/// When others can write it, which may be anybody.
+pub fn judge_access(state_dir: &Path) -> Result<(), TooOpen> {
+    for path in [state_dir, &journal_in(state_dir)] {
+        // What is not there will be made as it must be; what cannot be seen is for the user that it belongs to.
+        if let Ok(access) = FileAccess::of(path) {
+            access.is_ours_alone()?;
+        }
+    }
+    Ok(())
 }
 
 /// A `state_dir` that is ours as long as this lives.
@@ -38,6 +53,7 @@ impl Files {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(folder(error)),
             Ok(()) | Err(_) => {}
         }
+        FileAccess::of(dir).map_err(folder)?.is_ours_alone()?;
         let lock = dir.join("journal.lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(FOR_US_ALONE).open(lock);
         let lock = lock.map_err(folder)?;
@@ -56,7 +72,13 @@ impl Files {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
                 Err(JournalError::Folder { dir: self.dir.clone(), source })
             }
-            Ok(_) | Err(_) => Ok(path),
+            Ok(_) => Ok(path),
+            Err(_) => {
+                // One that others can write says of our past, and of what is ours, what they like.
+                let folder = |source| JournalError::Folder { dir: self.dir.clone(), source };
+                FileAccess::of(&path).map_err(folder)?.is_ours_alone()?;
+                Ok(path)
+            }
         }
     }
 

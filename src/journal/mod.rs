@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 pub use entry::{Change, Configured, Entry};
 pub use error::JournalError;
+pub use files::judge_access;
 pub use history::{Row, read};
 
 use crate::clock::wall_time;
