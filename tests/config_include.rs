@@ -92,8 +92,10 @@ fn every_problem_of_every_file_is_shown_at_once_each_with_its_own_line() {
 
 #[test]
 fn what_holds_for_all_stands_in_the_first_file_only() {
-    let other =
-        format!("include = [\"y.toml\"]\n[daemon]\ndry_run = true\n[defaults]\nfall = 1\n{}", service("x"));
+    let other = format!(
+        "include = [\"y.toml\"]\n[daemon]\ndry_run = true\n[defaults]\nfall = 1\n[vantage]\n{}",
+        service("x")
+    );
     let folder =
         folder(&[("main.toml", format!("include = [\"x.toml\"]\n{CLOUD}{ZONE}")), ("x.toml", other)]);
     said(
@@ -102,6 +104,7 @@ fn what_holds_for_all_stands_in_the_first_file_only() {
             "x.toml:1: include cannot stand in a file that another one includes",
             "x.toml:2: daemon cannot stand in a file that another one includes",
             "x.toml:4: defaults cannot stand in a file that another one includes",
+            "x.toml:6: vantage cannot stand in a file that another one includes",
         ],
     );
 }

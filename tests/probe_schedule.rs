@@ -10,8 +10,8 @@ use pointsman::model::{
     Check, CheckKey, CheckKind, CheckName, Moment, Observation, Outcome, Pace, RegionName, ServiceName,
     TcpCheck, Threshold, WhenUnknown,
 };
-use pointsman::probe::Look;
 use pointsman::probe::schedule::{self, CanLook, Scheduled, phase_of};
+use pointsman::probe::{Look, Vantage};
 use pointsman::pulse::{Pulses, SLACK};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -67,6 +67,7 @@ impl Loop {
             check: check(),
             looker,
             pace: paced,
+            vantage: Vantage::default(),
             observations: sender,
             clock,
             phase,

@@ -21,6 +21,7 @@ use crate::daemon::Wiring;
 use crate::daemon::once::{self, Applied, ApplyError, Change, Outlook};
 use crate::huawei::Observe;
 use crate::model::{Mode, Moment, Service, ServiceName, addresses_in_words};
+use crate::probe::Vantage;
 
 /// How old evidence may be when it is acted on; a person who reads and decides needs less.
 const EVIDENCE_MAX: Duration = Duration::from_secs(120);
@@ -77,8 +78,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     );
     let quiet: Observe = Arc::new(|_| {});
     let wiring = Wiring::new(&config, &quiet)?;
+    let vantage = Vantage::new(&config.vantage.references);
     let clock = Clock::start();
-    let outlooks = join_all(services.iter().map(|service| once::look(&wiring, service, clock))).await;
+    let outlooks =
+        join_all(services.iter().map(|service| once::look(&wiring, &vantage, service, clock))).await;
     let mut out = anstream::stdout();
     let mut all_right = true;
     let mut due = Vec::new();

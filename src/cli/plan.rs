@@ -15,6 +15,7 @@ use crate::daemon::Wiring;
 use crate::daemon::once::{self, Change, Outlook};
 use crate::huawei::Observe;
 use crate::model::{Liveness, addresses_in_words};
+use crate::probe::Vantage;
 
 /// Look once, and print what would be written and why
 ///
@@ -36,8 +37,10 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (config, _warnings) = arguments.config.load()?;
     let quiet: Observe = Arc::new(|_| {});
     let wiring = Wiring::new(&config, &quiet)?;
+    let vantage = Vantage::new(&config.vantage.references);
     let clock = Clock::start();
-    let outlooks = join_all(config.services.iter().map(|service| once::look(&wiring, service, clock))).await;
+    let outlooks =
+        join_all(config.services.iter().map(|service| once::look(&wiring, &vantage, service, clock))).await;
     let mut out = anstream::stdout().lock();
     let mut first = true;
     let (mut due, mut unclear) = (false, false);

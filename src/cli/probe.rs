@@ -14,7 +14,7 @@ use crate::clock::{Clock, instant_now};
 use crate::daemon::Wiring;
 use crate::huawei::Observe;
 use crate::model::{CheckKey, CheckName, Outcome, RegionName, ServiceName};
-use crate::probe::Trace;
+use crate::probe::{Trace, Vantage};
 
 /// How long the region's addresses are asked for.
 const ADDRESS_DEADLINE: Duration = Duration::from_secs(5);
@@ -22,7 +22,8 @@ const ADDRESS_DEADLINE: Duration = Duration::from_secs(5);
 /// Make one look and trace its phases
 ///
 /// Makes the look of one check, exactly as the daemon would, and prints when each phase ended: connect, TLS,
-/// request, answer; then the verdict and the reason for it. Counts nowhere and changes nothing.
+/// request, answer; then the verdict and the reason for it, and whether a reference of [vantage] answered when
+/// the look failed. Counts nowhere and changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 pass, 2 fail, 3 unknown, 1 an error before the look.")]
 pub(super) struct Arguments {
@@ -64,6 +65,8 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started = clock.now();
     let look = looker.look(check.interval, clock.instant(started + check.timeout), &mut trace).await;
     let took = clock.now().since(started);
+    let vantage = Vantage::new(&config.vantage.references);
+    let look = vantage.judge(look, clock.instant(started), &mut trace).await;
     add(&mut table, "", trace);
     write!(out, "{table}")?;
     let (style, code) = match look.outcome {

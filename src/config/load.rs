@@ -17,6 +17,7 @@ use super::report::{Place, Rank, Report};
 use super::service::{Sections, services};
 use super::source::based;
 use super::table::Table;
+use super::vantage::vantage;
 use super::{Config, secret_file};
 use crate::file_access::{FileAccess, TooOpen};
 use crate::model::count_in_words;
@@ -155,16 +156,18 @@ fn assemble(mut files: Vec<Table<'_>>, report: &mut Report<'_>) -> Option<Config
     let providers = providers(&mut files, &clouds, report);
     let sections = Sections { defaults, clouds: &clouds, providers: &providers };
     let services = services(&mut files, &sections, report);
+    let vantage = vantage(files.first_mut()?, &services, report);
     for file in files {
         file.finish(report);
     }
-    Some(Config { daemon, clouds: all(clouds)?, providers: all(providers)?, services })
+    Some(Config { daemon, vantage, clouds: all(clouds)?, providers: all(providers)?, services })
 }
 
 /// What holds for everything stands where everybody looks for it: in the first file.
 fn refuse_from_included(file: &mut Table<'_>, report: &mut Report<'_>) {
     for (key, hint) in [
         ("daemon", "move it into the file that has the include"),
+        ("vantage", "move it into the file that has the include"),
         ("defaults", "move it into the file that has the include, or write its keys in each service here"),
         ("include", "add its files to the include that takes in this one"),
     ] {

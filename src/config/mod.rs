@@ -30,6 +30,7 @@ mod suggest;
 mod table;
 mod timing;
 mod value;
+mod vantage;
 mod words;
 
 use std::collections::BTreeMap;
@@ -51,12 +52,21 @@ use crate::model::{CloudName, Fqdn, ProviderName, Service};
 pub struct Config {
     /// The process itself.
     pub daemon: Daemon,
+    /// Is it them or us?
+    pub vantage: Vantage,
     /// Accounts by name.
     pub clouds: BTreeMap<CloudName, Cloud>,
     /// Where record sets live, by name.
     pub providers: BTreeMap<ProviderName, Provider>,
     /// What is kept alive, in the order written; at least one.
     pub services: Vec<Arc<Service>>,
+}
+
+/// The `[vantage]` section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vantage {
+    /// What answers whatever becomes of the regions, each once, 8 at most. Default none: nothing is asked.
+    pub references: Vec<SocketAddr>,
 }
 
 /// The `[daemon]` section.

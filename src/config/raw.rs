@@ -16,6 +16,7 @@ use super::http_value::{Headers, HostHeader, Method, Pattern, Target, UserAgent}
 use super::report::{At, Mark, Report};
 use super::table::Table;
 use super::value::{Factor, FromToml as _, Id, Port};
+use super::vantage::Reference;
 use super::words::{CheckKindWord, CredentialsWord, Labels, Level, ProviderKindWord, WhenAllDownWord};
 use super::{LogFormat, ZoneType};
 use crate::model::{
@@ -91,10 +92,8 @@ macro_rules! keys {
 }
 
 /// Keys at the top that are taken and have no effect in this version, and what that means.
-pub(super) const IDLE_ROOT_KEYS: [(&str, &str); 2] = [
-    ("notify", "nobody is told of anything; watch the log and the metrics"),
-    ("vantage", "nothing tells yet whether it is this machine's own network that fails"),
-];
+pub(super) const IDLE_ROOT_KEYS: [(&str, &str); 1] =
+    [("notify", "nobody is told of anything; watch the log and the metrics")];
 
 /// The same of `[dns.NAME]`.
 pub(super) const IDLE_PROVIDER_KEYS: [(&str, &str); 1] =
@@ -356,5 +355,14 @@ keys! {
     of_a_kind ElbKeys {
         /// Backends that must be online: a number, or a share of those that could serve, "50%". Default 1.
         min_healthy: MinHealthy,
+    }
+}
+
+keys! {
+    /// `[vantage]`.
+    VantageKeys {
+        /// Addresses beyond this machine that answer whatever becomes of the regions, 8 at most, each as `tcp://ADDRESS:PORT`.
+        /// While none of them answers, looks that fail are unknown. Left out: nobody is asked.
+        references: Vec<Spanned<Reference>>,
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::raw::{
     CheckKeys, CloudKeys, ConnectKeys, DaemonKeys, ElbKeys, HttpKeys, HuaweiZoneKeys, IDLE_PROVIDER_KEYS,
     IDLE_ROOT_KEYS, IdleServiceKeys, Key, ProviderKeys, RegionKeys, RootKeys, ServiceKeys, TimingKeys,
-    TlsKeys,
+    TlsKeys, VantageKeys,
 };
 use super::value::NAME;
 
@@ -20,6 +20,7 @@ use super::value::NAME;
 pub fn schema() -> Value {
     let root = Shape::of([RootKeys::all()])
         .with("daemon", "The process itself.", Shape::of([DaemonKeys::all()]).value())
+        .with("vantage", "Is it them or us?", Shape::of([VantageKeys::all()]).value())
         .with("cloud", "Accounts of Huawei Cloud, by name.", named(Shape::of([CloudKeys::all()])))
         .with("dns", "Where record sets live, by name.", named(provider()))
         .with("defaults", "What holds where nothing more specific says otherwise.", timing().value())

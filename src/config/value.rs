@@ -199,7 +199,8 @@ fn bad_name(error: &NameError, hint: &str) -> Wrong {
     Wrong::new(error.problem.clone(), hint)
 }
 
-fn parse_address(text: &str) -> Result<IpAddr, Wrong> {
+/// An address of one machine.
+pub(super) fn parse_address(text: &str) -> Result<IpAddr, Wrong> {
     let hint = "write an IP address of one machine: \"198.51.100.10\" or \"2001:db8::10\"";
     let address: IpAddr = text.parse().map_err(|_| Wrong::new("is not an IP address", hint))?;
     let many = match address {

@@ -39,6 +39,7 @@ use crate::core::{Core, Effect, Report};
 use crate::huawei::{Finished, Observe};
 use crate::journal::Journal;
 use crate::model::{Moment, Observation, ServiceName};
+use crate::probe::Vantage;
 use crate::pulse::Pulses;
 use change::{Change, Layout};
 use chronicle::Chronicle;
@@ -148,7 +149,14 @@ impl Daemon {
             clock,
             change,
             inbox: Inbox { observed, reported, bound, questions, orders },
-            outlets: Outlets { observations, reports, clock, pulses: Pulses::new(clock), stop },
+            outlets: Outlets {
+                observations,
+                reports,
+                vantage: Vantage::default(),
+                clock,
+                pulses: Pulses::new(clock),
+                stop,
+            },
             status,
             listener,
             metrics,
@@ -194,7 +202,9 @@ impl Daemon {
         let ended = outlets.stop.clone();
         let (pulses, feeder) = (outlets.pulses.clone(), manager.clone());
         let pulse = pulses.register("core");
+        let vantage = outlets.vantage.clone();
         let mut roster = Roster::new(outlets);
+        roster.watch_the_vantage();
         roster.run_beside(admin::serve(self.listener, self.status, self.metrics, ended.clone()));
         roster.run_beside(async move {
             ended.run_until_cancelled(feeder.feed(&pulses)).await;
@@ -206,7 +216,7 @@ impl Daemon {
             roster,
             chronicle: Chronicle::new(self.recorder, self.events, journal.clone()),
             memory: Memory::new(journal.clone(), services, now),
-            own_state: OwnState::new(journal.clone()),
+            own_state: OwnState::new(journal.clone(), vantage),
             readiness: Readiness::new(manager, services, now),
             pulse,
             dry_run: false,

@@ -1,10 +1,11 @@
-//! How the daemon itself is, beside its services: the journal, the accounts' keys, the clock.
+//! How the daemon itself is, beside its services: the journal, the accounts' keys, the clock, the network.
 //!
 //! Looked at now and then, since none of it happens in the loop's sight; what begins or ends is told once.
 
 use crate::huawei::Account;
 use crate::journal::{Health, Journal};
 use crate::model::{Alarm, AlarmStatus, CloudStatus, JournalStatus};
+use crate::probe::Vantage;
 
 use super::chronicle::Chronicle;
 
@@ -12,13 +13,14 @@ use super::chronicle::Chronicle;
 #[derive(Debug)]
 pub(super) struct OwnState {
     journal: Journal,
+    vantage: Vantage,
     accounts: Vec<Account>,
     alarms: Vec<AlarmStatus>,
 }
 
 impl OwnState {
-    pub(super) fn new(journal: Journal) -> Self {
-        Self { journal, accounts: Vec::new(), alarms: Vec::new() }
+    pub(super) fn new(journal: Journal, vantage: Vantage) -> Self {
+        Self { journal, vantage, accounts: Vec::new(), alarms: Vec::new() }
     }
 
     /// These accounts are used from now on.
@@ -42,7 +44,8 @@ impl OwnState {
     fn find(&self) -> Vec<AlarmStatus> {
         let journal = self.journal.health().trouble.map(|message| (Alarm::Journal, message));
         let accounts = self.accounts.iter().flat_map(Account::alarms);
-        let alarms = journal.into_iter().chain(accounts);
+        let vantage = self.vantage.alarm().map(|message| (Alarm::Vantage, message));
+        let alarms = journal.into_iter().chain(accounts).chain(vantage);
         alarms.map(|(alarm, message)| AlarmStatus { alarm, region: None, message }).collect()
     }
 

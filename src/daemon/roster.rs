@@ -21,7 +21,7 @@ use crate::dns::driver::{Driver, Orders, Reported};
 use crate::model::{
     Check, CheckKey, CheckName, Mode, Moment, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
 };
-use crate::probe::{AddressFollower, Looker, schedule};
+use crate::probe::{AddressFollower, Looker, Vantage, schedule};
 use crate::pulse::Pulses;
 
 /// Where what the tasks find goes, and what they live by.
@@ -30,6 +30,8 @@ pub(super) struct Outlets {
     pub(super) observations: mpsc::Sender<Observation>,
     pub(super) reports: mpsc::Sender<Reported>,
     pub(super) clock: Clock,
+    /// What every look that fails is judged by.
+    pub(super) vantage: Vantage,
     /// Tell whether the loops still turn.
     pub(super) pulses: Pulses,
     /// Ends every task.
@@ -83,6 +85,7 @@ impl Roster {
     /// Starts what the change brings, and ends what the configuration has no more. A record set whose writes are recollected
     /// goes on from there.
     pub(super) fn apply(&mut self, change: Change, recollections: &[Recollection]) {
+        self.outlets.vantage.refer_to(&change.config.vantage.references);
         let mut before = std::mem::take(&mut self.services);
         for ServiceChange { service, provider, regions } in change.services {
             let orders = orders(&change.config, &service, provider);
@@ -208,13 +211,14 @@ impl Roster {
         pace: watch::Receiver<Pace>,
     ) -> DropGuard {
         let stop = self.outlets.stop.child_token();
-        let Outlets { observations, clock, pulses, .. } = self.outlets.clone();
+        let Outlets { observations, vantage, clock, pulses, .. } = self.outlets.clone();
         let looker = Arc::new(Mutex::new(looker));
         let ends = stop.clone();
         let task = format!("check {key}");
         self.tasks.spawn(supervised(task.clone(), stop.clone(), move || {
             let (key, check, looker) = (Arc::clone(&key), check.clone(), Arc::clone(&looker));
             let (pace, observations, ends) = (pace.clone(), observations.clone(), ends.clone());
+            let vantage = vantage.clone();
             let pulse = pulses.register(task.clone());
             async move {
                 let phase = schedule::phase_of(&key.to_string());
@@ -224,6 +228,7 @@ impl Roster {
                     check,
                     looker: &mut *looker,
                     pace,
+                    vantage,
                     observations,
                     clock,
                     phase,
@@ -233,6 +238,18 @@ impl Roster {
             }
         }));
         stop.drop_guard()
+    }
+
+    /// Looks at the vantage's references while none of them answers.
+    pub(super) fn watch_the_vantage(&mut self) {
+        let Outlets { vantage, pulses, stop, .. } = self.outlets.clone();
+        self.tasks.spawn(supervised("vantage".to_owned(), stop.clone(), move || {
+            let (vantage, stop) = (vantage.clone(), stop.clone());
+            let pulse = pulses.register("vantage");
+            async move {
+                stop.run_until_cancelled(vantage.watch(pulse)).await;
+            }
+        }));
     }
 
     /// Runs something beside them that belongs to no service, until everything ends.
@@ -357,6 +374,7 @@ mod tests {
         let mut roster = Roster::new(Outlets {
             observations: mpsc::channel(1).0,
             reports,
+            vantage: Vantage::default(),
             clock,
             pulses: Pulses::new(clock),
             stop: CancellationToken::new(),

@@ -56,6 +56,8 @@ alarms! {
     Credentials = "credentials",
     /// This machine's clock and the cloud's are far apart.
     ClockSkew = "clock_skew",
+    /// None of the vantage's references answers: it may be our own network, and looks that fail are unknown.
+    Vantage = "vantage",
 }
 
 impl fmt::Display for Alarm {

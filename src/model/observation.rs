@@ -125,6 +125,8 @@ reasons! {
     NoAddress = "no_address",
     /// This machine could not look: no socket, no file descriptor, no memory, no source address.
     Local = "local",
+    /// It failed while none of the vantage's references answered: it may be our own network.
+    Vantage = "vantage",
 }
 
 impl fmt::Display for Reason {

@@ -173,7 +173,7 @@ fn overdue(stage: Stage, at: SocketAddr, started: Instant, deadline: Instant, no
         Stage::Request => "did not take the request",
         Stage::Head => "did not answer",
         Stage::Body => "did not finish the answer's body",
-        Stage::Api | Stage::Verdict => "was not looked at to the end",
+        Stage::Api | Stage::Verdict | Stage::Vantage => "was not looked at to the end",
     };
     Fault::fail(Reason::Timeout, format!("{at} {what} within {:?}", whole_ms(allowed)))
 }

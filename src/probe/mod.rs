@@ -23,6 +23,7 @@ mod shared_answer;
 mod tcp;
 mod tls;
 mod trace;
+mod vantage;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -42,6 +43,7 @@ pub use elb::ElbLooker;
 pub use http::HttpLooker;
 pub use tcp::TcpLooker;
 pub use trace::{Phase, Stage, Trace};
+pub use vantage::{JUDGED_WITHIN, Vantage};
 
 /// As many characters as are told of what was seen: a certificate may bear a hundred names.
 const SAW_MAX: usize = 600;

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Look, Looker, Trace};
+use super::{JUDGED_WITHIN, Look, Looker, Trace, Vantage};
 use crate::clock::Clock;
 use crate::model::{Check, CheckKey, Moment, Observation, Pace};
 use crate::pulse::Pulse;
@@ -49,6 +49,8 @@ pub struct Scheduled<L = Looker> {
     pub looker: L,
     /// The pace that the core wants; a change takes effect at once.
     pub pace: watch::Receiver<Pace>,
+    /// Asked about each look that fails, before anybody hears of it.
+    pub vantage: Vantage,
     /// Where observations go. While it is full the loop waits, and the next look is late.
     pub observations: mpsc::Sender<Observation>,
     /// The vantage's clock.
@@ -91,13 +93,17 @@ impl<L: CanLook> Scheduled<L> {
             self.pulse.turns_by(over);
             let deadline = self.clock.instant(over);
             let interval = self.interval();
-            let Look { outcome, saw, certificate } = self.looker.look(interval, deadline).await;
+            let look = self.looker.look(interval, deadline).await;
+            let looked = self.clock.now();
+            self.pulse.turns_by(looked + JUDGED_WITHIN);
+            let began = self.clock.instant(started);
+            let Look { outcome, saw, certificate } = self.vantage.judge(look, began, &mut Trace::off()).await;
             let finished = self.clock.now();
             let observation = Observation {
                 check: Arc::clone(&self.key),
                 started,
                 late: started.since(due),
-                latency: finished.since(started),
+                latency: looked.since(started),
                 outcome,
                 saw,
                 certificate,

@@ -25,6 +25,8 @@ pub enum Stage {
     Api,
     /// What it all came to.
     Verdict,
+    /// Asking the vantage's references whether it is our own network.
+    Vantage,
 }
 
 impl Stage {
@@ -39,6 +41,7 @@ impl Stage {
             Self::Body => "body",
             Self::Api => "api",
             Self::Verdict => "verdict",
+            Self::Vantage => "vantage",
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::dns::Provider;
 use crate::model::{
     Check, Failback, Liveness, Mode, Observation, Region, Service, ServiceName, ServiceStatus,
 };
-use crate::probe::{AddressesSeen, Trace};
+use crate::probe::{AddressesSeen, Trace, Vantage};
 
 /// Deadline of a read of the record set.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
@@ -49,11 +49,16 @@ pub enum Change {
     Unclear(String),
 }
 
-/// Looks at one service's regions and record set.
+/// Looks at one service's regions and record set, from this vantage.
 ///
 /// # Errors
 /// When something that is configured cannot be set up.
-pub async fn look(wiring: &Wiring, service: &Service, clock: Clock) -> Result<Outlook, WiringError> {
+pub async fn look(
+    wiring: &Wiring,
+    vantage: &Vantage,
+    service: &Service,
+    clock: Clock,
+) -> Result<Outlook, WiringError> {
     let impatient = Arc::new(without_waiting(service));
     let name = &impatient.name;
     let provider = wiring.provider(&impatient.record.provider)?;
@@ -77,7 +82,7 @@ pub async fn look(wiring: &Wiring, service: &Service, clock: Clock) -> Result<Ou
         if round > 0 {
             tokio::time::sleep(pause(&impatient)).await;
         }
-        for observation in look_around(&mut regions, clock).await {
+        for observation in look_around(&mut regions, vantage, clock).await {
             told.tell(&Input::Observed(observation));
         }
         if told.is_settled(name) {
@@ -181,18 +186,20 @@ async fn find_addresses(region: &mut RegionWiring) {
     }
 }
 
-async fn look_around(regions: &mut [RegionWiring], clock: Clock) -> Vec<Observation> {
+async fn look_around(regions: &mut [RegionWiring], vantage: &Vantage, clock: Clock) -> Vec<Observation> {
     let looks =
         regions.iter_mut().flat_map(|region| &mut region.lookers).map(|(key, check, looker)| async move {
             let started = clock.now();
             let look = looker
                 .look(check.fast_interval, clock.instant(started + check.timeout), &mut Trace::off())
                 .await;
+            let latency = clock.now().since(started);
+            let look = vantage.judge(look, clock.instant(started), &mut Trace::off()).await;
             Observation {
                 check: Arc::clone(key),
                 started,
                 late: Duration::ZERO,
-                latency: clock.now().since(started),
+                latency,
                 outcome: look.outcome,
                 saw: look.saw,
                 certificate: look.certificate,
