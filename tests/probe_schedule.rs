@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use pointsman::clock::Clock;
 use pointsman::model::{
-    Check, CheckKey, CheckKind, CheckName, Moment, Observation, Outcome, Pace, RegionName, ServiceName,
-    TcpCheck, Threshold, WhenUnknown,
+    Check, CheckKey, CheckKind, CheckName, Moment, Observation, Outcome, Pace, Reason, RegionName,
+    ServiceName, TcpCheck, Threshold, WhenUnknown,
 };
 use pointsman::probe::schedule::{self, CanLook, Scheduled, phase_of};
 use pointsman::probe::{Look, Vantage};
 use pointsman::pulse::{Pulses, SLACK};
+use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep, sleep_until, timeout};
@@ -30,6 +31,16 @@ impl CanLook for Takes {
         sleep(Duration::from_millis(took)).await;
         let saw = Cow::Owned(format!("{}ms left", (deadline.duration_since(now())).as_millis()));
         Look { outcome: Outcome::Pass, saw, certificate: None }
+    }
+}
+
+/// Looks that take a second, and fail.
+struct Fails;
+
+impl CanLook for Fails {
+    async fn look(&mut self, _interval: Duration, _deadline: Instant) -> Look {
+        sleep(Duration::from_secs(1)).await;
+        Look { outcome: Outcome::Fail(Reason::Timeout), saw: Cow::Borrowed("silence"), certificate: None }
     }
 }
 
@@ -54,6 +65,10 @@ impl Loop {
     }
 
     fn with(looker: impl CanLook + 'static, phase: u64, room: usize) -> Self {
+        Self::from_vantage(Vantage::default(), looker, phase, room)
+    }
+
+    fn from_vantage(vantage: Vantage, looker: impl CanLook + 'static, phase: u64, room: usize) -> Self {
         let (sender, observations) = mpsc::channel(room);
         let (pace, paced) = watch::channel(Pace::Normal);
         let (clock, stop) = (Clock::start(), CancellationToken::new());
@@ -67,7 +82,7 @@ impl Loop {
             check: check(),
             looker,
             pace: paced,
-            vantage: Vantage::default(),
+            vantage,
             observations: sender,
             clock,
             phase,
@@ -269,4 +284,16 @@ fn phases_spread_evenly_over_the_interval() {
     }
     assert!(tenths.iter().all(|count| (320..=480).contains(count)), "{tenths:?}");
     assert_eq!(phase_of("a/b/c"), phase_of("a/b/c"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_while_no_reference_answers_is_told_as_unknown_and_its_latency_is_its_own() {
+    // A port that nobody listens at, kept from others; on loopback its refusal is no answer.
+    let port = TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let vantage = Vantage::new(&[port.local_addr().unwrap()]);
+    let mut looks = Loop::from_vantage(vantage, Fails, 2_300, 100);
+    let seen = looks.observations.recv().await.unwrap();
+    assert_eq!(seen.outcome, Outcome::Unknown(Reason::Vantage));
+    assert_eq!(seen.latency, Duration::from_secs(1));
 }

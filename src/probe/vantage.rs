@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Look;
 use super::connect::connect;
+use super::endpoint::Fault;
 use super::trace::{Stage, Trace};
 use crate::clock::instant_now;
 use crate::model::{Outcome, Reason};
@@ -266,14 +267,215 @@ async fn reach_any(references: &[SocketAddr]) -> Result<SocketAddr, Arc<str>> {
     Err(saw.join("; ").into())
 }
 
-/// A reference that refuses or resets has answered all the same, unless it is this machine itself. What a router on the way
-/// says is no answer: that one may be our own, cut off from the rest.
 async fn reach(at: SocketAddr) -> Result<SocketAddr, Cow<'static, str>> {
     match timeout(ANSWER_WITHIN, connect(at, None)).await {
         Ok(Ok(_connected)) => Ok(at),
-        Ok(Err(fault)) if at.ip().is_loopback() => Err(fault.saw),
-        Ok(Err(fault)) if fault.is(Reason::Refused) || fault.is(Reason::Closed) => Ok(at),
+        Ok(Err(fault)) if is_an_answer(&fault, at) => Ok(at),
         Ok(Err(fault)) => Err(fault.saw),
         Err(_elapsed) => Err(Cow::Owned(format!("{at} did not answer within {ANSWER_WITHIN:?}"))),
+    }
+}
+
+/// A reference that refuses or resets has answered all the same, unless it is this machine itself. What a router on the way
+/// says is no answer: that one may be our own, cut off from the rest.
+fn is_an_answer(fault: &Fault, at: SocketAddr) -> bool {
+    (fault.is(Reason::Refused) || fault.is(Reason::Closed)) && !at.ip().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::pulse::Pulses;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn look(outcome: Outcome) -> Look {
+        Look { outcome, saw: Cow::Borrowed("as ordered"), certificate: None }
+    }
+
+    /// What becomes of a look that failed and took no time.
+    async fn failing(vantage: &Vantage) -> Look {
+        vantage.judge(look(Outcome::Fail(Reason::Refused)), instant_now(), &mut Trace::off()).await
+    }
+
+    async fn alive() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        (listener, at)
+    }
+
+    /// Refuses, and being loopback that is no answer. The socket keeps the port from others.
+    fn dead() -> (TcpSocket, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let at = socket.local_addr().unwrap();
+        (socket, at)
+    }
+
+    /// Swallows what is sent to it: the one place in its queue is taken.
+    async fn silent() -> ((TcpListener, TcpStream), SocketAddr) {
+        let (socket, at) = dead();
+        let listener = socket.listen(0).unwrap();
+        let first = TcpStream::connect(at).await.unwrap();
+        ((listener, first), at)
+    }
+
+    #[test]
+    fn an_answer_must_span_the_look_s_end_and_none_may_have_been_missed_since_its_start() {
+        let now = instant_now();
+        let at = |ms: u64| now + Duration::from_millis(ms);
+        let by = SocketAddr::from(([127, 0, 0, 1], 53));
+        let looked = Span { started: at(100), ended: at(200) };
+        let dark = || Some(Network::Dark("silence".into()));
+        for (answered, in_vain, network) in [
+            (None, None, None),
+            (Some((150, 200)), None, Some(Network::Works(by))),
+            (Some((100, 210)), None, Some(Network::Works(by))),
+            // Older than the look, or over before it was.
+            (Some((99, 210)), None, None),
+            (Some((150, 199)), None, None),
+            (None, Some(99), None),
+            (None, Some(100), dark()),
+            (None, Some(300), dark()),
+            // The network came back in the look's last moment.
+            (Some((150, 210)), Some(140), dark()),
+            (Some((150, 210)), Some(90), Some(Network::Works(by))),
+        ] {
+            let span = |(started, ended)| Span { started: at(started), ended: at(ended) };
+            let found = Found {
+                begun: None,
+                answered: answered.map(|time| Answered { by, time: span(time) }),
+                in_vain: in_vain.map(|ended| InVain { saw: "silence".into(), ended: at(ended) }),
+            };
+            assert_eq!(found.of(looked), network, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_from_beyond_this_machine_is_an_answer_and_what_a_router_says_is_none() {
+        let (beyond, here) = (SocketAddr::from(([192, 0, 2, 1], 53)), SocketAddr::from(([127, 0, 0, 1], 53)));
+        for (reason, at, answers) in [
+            (Reason::Refused, beyond, true),
+            (Reason::Closed, beyond, true),
+            (Reason::Refused, here, false),
+            (Reason::Unreachable, beyond, false),
+            (Reason::Timeout, beyond, false),
+        ] {
+            assert_eq!(is_an_answer(&Fault::fail(reason, ""), at), answers, "{reason} from {at}");
+        }
+        assert!(!is_an_answer(&Fault::local("no socket"), beyond));
+    }
+
+    #[tokio::test]
+    async fn a_failing_look_counts_when_any_reference_answers() {
+        let ((_dead, dead), (_silent, silent), (_alive, alive)) = (dead(), silent().await, alive().await);
+        let vantage = Vantage::new(&[dead, silent, alive]);
+        assert_eq!(failing(&vantage).await, look(Outcome::Fail(Reason::Refused)));
+        assert_eq!(vantage.alarm(), None);
+        assert_eq!(failing(&Vantage::default()).await, look(Outcome::Fail(Reason::Refused)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_look_is_unknown_when_no_reference_answers_within_the_time_they_have() {
+        let ((_dead, dead), (_silent, silent)) = (dead(), silent().await);
+        let (vantage, started) = (Vantage::new(&[dead, silent]), instant_now());
+        let judged = failing(&vantage).await;
+        assert_eq!(judged.outcome, Outcome::Unknown(Reason::Vantage));
+        assert_eq!(judged.saw, "as ordered; and none of the vantage's references answered, so it may be us");
+        assert_eq!(instant_now() - started, ANSWER_WITHIN);
+        let alarm = vantage.alarm().unwrap();
+        assert!(
+            alarm.contains(&format!("refused by {dead}; {silent} did not answer within 1.5s")),
+            "{alarm}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_look_that_does_not_fail_asks_nobody() {
+        let (_dead, at) = dead();
+        let vantage = Vantage::new(&[at]);
+        for outcome in [Outcome::Pass, Outcome::Unknown(Reason::Api)] {
+            let judged = vantage.judge(look(outcome), instant_now(), &mut Trace::off()).await;
+            assert_eq!(judged, look(outcome));
+        }
+        assert!(vantage.shared.found.lock().await.begun.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_looks_fail_the_references_are_looked_at_every_so_often_only() {
+        let (listener, at) = alive().await;
+        let (vantage, mut checks) = (Vantage::new(&[at]), JoinSet::new());
+        let taken = async {
+            let mut taken = 0_u32;
+            loop {
+                listener.accept().await.unwrap();
+                taken += 1;
+                if taken > 30 {
+                    return taken;
+                }
+            }
+        };
+        let started = instant_now();
+        for place in 0..100 {
+            let vantage = vantage.clone();
+            checks.spawn(async move {
+                sleep(Duration::from_millis(place)).await;
+                loop {
+                    failing(&vantage).await;
+                    sleep(Duration::from_millis(10)).await;
+                }
+            });
+        }
+        taken.await;
+        assert!(instant_now() - started >= 30 * APART, "30 looks within {:?}", instant_now() - started);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_that_fail_together_wait_for_one_answer() {
+        let (_silent, at) = silent().await;
+        let (vantage, started) = (Vantage::new(&[at]), instant_now());
+        let judged = join_all((0..100).map(|_| failing(&vantage))).await;
+        assert!(judged.iter().all(|look| look.outcome == Outcome::Unknown(Reason::Vantage)));
+        assert_eq!(instant_now() - started, ANSWER_WITHIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_darkness_is_found_though_nobody_asks() {
+        let (socket, at) = dead();
+        let (vantage, mut tasks) = (Vantage::new(&[at]), JoinSet::new());
+        let pulses = Pulses::new(Clock::start());
+        tasks.spawn(vantage.clone().watch(pulses.register("vantage")));
+        failing(&vantage).await;
+        sleep(20 * S).await;
+        let alarm = vantage.alarm().unwrap();
+        assert!(alarm.starts_with("no reference of this vantage has answered for 20 s"), "{alarm}");
+        assert_eq!(pulses.stuck(), None);
+        let _listener = socket.listen(8).unwrap();
+        let ended = async {
+            while vantage.alarm().is_some() {
+                sleep(S / 10).await;
+            }
+        };
+        timeout(60 * S, ended).await.unwrap();
+        sleep(60 * S).await;
+        assert_eq!(pulses.stuck(), None, "it rests while all is well");
+    }
+
+    #[tokio::test]
+    async fn other_references_are_asked_from_the_next_look_on_and_without_any_nothing_is_alarmed() {
+        let ((_dead, dead), (_alive, alive)) = (dead(), alive().await);
+        let vantage = Vantage::new(&[dead]);
+        assert_eq!(failing(&vantage).await.outcome, Outcome::Unknown(Reason::Vantage));
+        vantage.refer_to(&[]);
+        assert_eq!(vantage.alarm(), None);
+        assert_eq!(failing(&vantage).await.outcome, Outcome::Fail(Reason::Refused));
+        vantage.refer_to(&[alive]);
+        assert_eq!(failing(&vantage).await.outcome, Outcome::Fail(Reason::Refused));
+        assert_eq!(vantage.alarm(), None);
     }
 }
