@@ -12,7 +12,7 @@ use crate::model::Moment;
 const LANDS_WITHIN: Duration = Duration::from_secs(90);
 
 /// What one record set holds as far as is known, and which writes of ours may still change it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Authorship {
     /// As last read, or written and taken; none before the first read.
     values: Option<BTreeSet<IpAddr>>,
@@ -20,7 +20,7 @@ pub(super) struct Authorship {
     landing: Vec<Landing>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Landing {
     sent: Moment,
     values: BTreeSet<IpAddr>,

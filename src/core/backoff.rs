@@ -15,7 +15,7 @@ const REFUSED_MOST: Duration = Duration::from_secs(120);
 const NO_BLIP: u32 = 3;
 
 /// Failed calls in a row, for one record set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Backoff {
     failures: u32,
     seed: u64,

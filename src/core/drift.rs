@@ -18,7 +18,7 @@ use crate::model::Moment;
 const A_FIGHT: usize = 3;
 
 /// How one record set stands against what its plan wants of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Drift {
     /// Which addresses of ours the set held when it last was as wanted, while nobody but us has changed it since.
     synced: Option<BTreeSet<IpAddr>>,

@@ -8,7 +8,7 @@ use super::write_budget::Writes;
 use crate::model::{Moment, WriteBudget};
 
 /// One record set's past.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct History {
     pub(super) writes: Writes,
     pub(super) authorship: Authorship,

@@ -56,7 +56,7 @@ impl ServiceMemory {
 }
 
 /// What is remembered of a record set's writes, and of what somebody else did to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WritesMemory {
     /// When those that count against the budget were sent, oldest first.
@@ -72,7 +72,7 @@ pub struct WritesMemory {
 }
 
 /// A write without an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LandingMemory {
     pub(super) sent: Age,
@@ -80,7 +80,7 @@ pub(super) struct LandingMemory {
 }
 
 /// What somebody else did to our addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DriftMemory {
     pub(super) synced: Option<BTreeSet<IpAddr>>,
@@ -174,7 +174,7 @@ impl Left {
 }
 
 /// How long before the memory was taken something happened, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Age(u64);
 

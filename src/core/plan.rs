@@ -17,7 +17,7 @@ impl fmt::Display for Generation {
 }
 
 /// The record set wanted now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     /// Of which service.
     pub service: ServiceName,
@@ -45,7 +45,7 @@ pub struct Plan {
 }
 
 /// One region's part in a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RegionPlan {
     /// Its name.
     pub region: RegionName,
@@ -99,7 +99,7 @@ impl fmt::Display for Rule {
 }
 
 /// One rule that holds something back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     /// Which.
     pub rule: Rule,
@@ -149,7 +149,7 @@ impl fmt::Display for Plan {
 }
 
 /// What the reconciler must know beside the plan; it changes only with the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriteRules {
     /// The least number of our own addresses that a write may leave (NEVER-EMPTY).
     pub min_published: u32,

@@ -8,7 +8,7 @@ use super::plan::{Generation, Held};
 use crate::model::{Alarm, Found, RecordSet};
 
 /// One thing that happened to a record set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Report {
     /// It was read; none when it does not exist.
     Seen {

@@ -6,7 +6,7 @@ use super::memory::Age;
 use crate::model::{Moment, WriteBudget};
 
 /// The writes of one record set that count against its budget: those sent and not refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Writes {
     budget: WriteBudget,
     /// When the latest of them were sent, oldest first; never more than the budget allows, so it stays small.

@@ -98,7 +98,7 @@ impl Serialize for Ttl {
 }
 
 /// All values of a record set as they are to be written. Cannot be built empty (NEVER-EMPTY).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecordSet {
     values: BTreeSet<IpAddr>,
     ttl: Ttl,
@@ -141,7 +141,7 @@ pub fn addresses_in_words(addresses: &BTreeSet<IpAddr>) -> String {
 }
 
 /// A record set as a provider holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Found {
     /// The provider's id of the set, opaque here; given back to it with a write.
     pub id: String,
@@ -182,7 +182,7 @@ pub struct ProviderError {
 }
 
 /// What a provider's error means for what comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProviderErrorKind {
     /// It surely changed nothing and may go through later: no connection, an error of the server to a read.
     Away,

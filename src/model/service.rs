@@ -66,7 +66,7 @@ pub enum Failback {
 }
 
 /// The record set that a service keeps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Its name and type.
     pub key: RecordKey,
@@ -81,7 +81,7 @@ pub struct Record {
 }
 
 /// What to do when somebody else changed our addresses in the record set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnDrift {
     /// Put them back.
     Mend,
@@ -131,7 +131,7 @@ pub enum WhenAllDown {
 }
 
 /// How often a record set may be written (BOUNDED-WRITES).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriteBudget {
     /// So many writes, at least 1.
     pub writes: u32,

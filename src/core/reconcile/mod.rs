@@ -39,7 +39,7 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 const WARY_FOR: Duration = Duration::from_secs(60);
 const WARY_EVERY: Duration = Duration::from_secs(2);
 /// The next call to make. Its answer goes to `handle_read` or `handle_written`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// Read the record set.
     Read,
@@ -58,14 +58,14 @@ pub enum Call {
 }
 
 /// How often a record set is read although nothing happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
     /// Default 60 s.
     pub resync: Duration,
 }
 
 /// One record set's way to its plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reconciler {
     record: Record,
     rules: WriteRules,
@@ -94,7 +94,7 @@ pub struct Reconciler {
     reports: VecDeque<Report>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     Due { at: Moment },
     Reading,
@@ -105,7 +105,7 @@ enum Phase {
 }
 
 /// A write that was sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Write {
     generation: Generation,
     set: RecordSet,
