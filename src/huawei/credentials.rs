@@ -41,7 +41,7 @@ impl Credentials {
     /// said, which may be what it was sent.
     pub(super) fn redact(&self, text: String) -> String {
         let secrets = [Some(&self.secret_key), self.security_token.as_ref()].into_iter().flatten();
-        blot_signatures(secrets.fold(text, |text, secret| blot(text, secret)))
+        blot_signatures(secrets.fold(text, blot))
     }
 }
 
