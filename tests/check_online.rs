@@ -9,6 +9,7 @@ use std::time::Duration;
 use daemon_world::{EIP1, EIP2, Scene, World};
 use pointsman::model::Secret;
 use pointsman::sim::{Api, Effect, Fault};
+use tokio::net::{TcpListener, TcpSocket};
 
 /// All is well, down to a TTL that no failover outruns.
 fn scene() -> Scene {
@@ -149,6 +150,23 @@ async fn an_api_that_hangs_is_waited_for_until_the_deadline_and_cannot_be_told()
         ended_with(1, &world.outcome("check", &["--online"]).await, &["not everything that is needed"]);
     assert!(row(&text, "private zone").contains("  cannot tell  "), "{text}");
     assert!(row(&text, "demo/region1").contains("  found  ") && !keys_are_blamed(&text), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reference_that_does_not_answer_is_a_warning() {
+    let listener = TcpListener::bind("127.0.3.1:0").await.unwrap();
+    // Bound and not listening: it refuses, which on loopback is no answer.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.3.1:0".parse().unwrap()).unwrap();
+    let (alive, dead) = (listener.local_addr().unwrap(), socket.local_addr().unwrap());
+    let world = World::set(scene()).await;
+    world.add_to_config(&format!("[vantage]\nreferences = [\"tcp://{alive}\", \"tcp://{dead}\"]\n"));
+    let said = world.outcome("check", &["--online"]).await;
+    let told = format!(
+        "warning: vantage: connection refused by {dead}; while no reference answers, no region leaves"
+    );
+    let text = ended_with(0, &said, &[&told]);
+    assert!(!text.contains(&format!("warning: vantage: connection refused by {alive}")), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -79,7 +79,6 @@ fn is_doubted(now: &Now, region: &str) -> bool {
 async fn when_every_region_and_the_reference_die_nothing_moves_and_it_is_alarmed() {
     let mut reference = Reference::alive().await;
     let world = watched_with(&reference).await;
-    assert_eq!(reference.seen(), 0, "a pass asks nobody");
     reference.die().await;
     for region in REGIONS {
         world.break_region(region).await;
@@ -114,7 +113,7 @@ async fn while_a_reference_answers_a_region_that_dies_leaves_and_returns_as_ever
     let world = watched_with(&reference).await;
     world.break_region("region1").await;
     world.until("region1 has left", |now| now.zone_holds(&[EIP2, FOREIGN])).await;
-    assert!(reference.seen() > 0, "nobody asked");
+    assert!(reference.seen() >= 3, "not every failing look asked");
     assert!(!world.now().await.daemon_alarmed("vantage"));
     world.mend_region("region1").await;
     world.until("region1 is back", |now| now.zone_holds(&[EIP1, EIP2, FOREIGN])).await;

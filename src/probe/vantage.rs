@@ -1,32 +1,25 @@
 //! Is it them or us? A failing look counts only while this machine's own network is seen to work.
 //!
-//! References are addresses beyond it that answer whatever becomes of the regions. Nobody looks at them while all is well:
-//! a look that failed asks, and those that fail at about the same time share one look at all references. It stays a failure when
-//! one answered after it had begun, and is unknown when none did, then or since it began (BLIND-IS-NOT-DOWN). While
-//! none answers that is alarmed, and [`Vantage::watch`] finds the end of it. Never decides what becomes of a region.
-//! Start at [`Vantage::judge`].
+//! References are addresses beyond it that answer whatever becomes of the regions. A look that failed asks whether one
+//! does, and those that fail at about the same time share one look at them all. It stays a failure when one
+//! answered after it had begun, and is unknown when none did, then or since it began (BLIND-IS-NOT-DOWN). While
+//! none answers that is alarmed; [`Vantage::watch`] finds that nobody would answer, and the end of it, when no look fails.
+//! Never decides what becomes of a region. Start at [`Vantage::judge`].
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Look;
-use super::connect::connect;
-use super::endpoint::Fault;
+use super::reference::{ANSWER_WITHIN, reach_any};
 use super::trace::{Stage, Trace};
 use crate::clock::instant_now;
 use crate::model::{Outcome, Reason};
 use crate::pulse::Pulse;
-
-/// How long a reference may take to answer. After 1 s Linux sends the first packet again, so that the loss of one
-/// does not pass for the loss of the network.
-const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// From the start of one look at the references to the start of the next, at least: however many checks fail, each
 /// reference sees 20 connections a second at most, and a failure is told this much later at most.
@@ -37,6 +30,9 @@ pub const JUDGED_WITHIN: Duration = ANSWER_WITHIN.saturating_mul(2).saturating_a
 
 /// How often the references are looked at while none answers, if nobody asks: soon enough for the end of an alarm.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// The same while one answers: seldom enough to cost nothing, and references that die are alarmed before a region does.
+const SELDOM: Duration = Duration::from_secs(60);
 
 /// Where this daemon looks from, with what it knows of its own network. Clones are the same; without references every
 /// look counts as it is.
@@ -164,24 +160,29 @@ impl Vantage {
         ))
     }
 
-    /// Looks at the references while none answers, so that the end of that is found although nobody asks. For ever, and
-    /// idle otherwise.
+    /// Looks at the references now and then, and often while none answers: one that has died unnoticed would be found only
+    /// by the look at a region that needs it, and the end of a darkness by nobody once all looks pass. For ever.
     pub async fn watch(self, pulse: Pulse) {
+        let mut references = self.shared.references.subscribe();
         let mut darkness = self.shared.darkness.subscribe();
         loop {
-            pulse.rests();
-            // Never an error: the sender is here.
-            if darkness.wait_for(Option::is_some).await.is_err() {
-                return;
-            }
-            pulse.turns_within(AGAIN_AFTER + JUDGED_WITHIN);
-            sleep(AGAIN_AFTER).await;
-            let references = Arc::clone(&self.shared.references.borrow());
-            if references.is_empty() {
+            let known = Arc::clone(&references.borrow_and_update());
+            let is_dark = if known.is_empty() {
                 self.shared.darkness.send_replace(None);
+                false
             } else {
+                pulse.turns_within(JUDGED_WITHIN);
                 let now = instant_now();
-                self.network(Span { started: now, ended: now }, &references).await;
+                let network = self.network(Span { started: now, ended: now }, &known).await;
+                matches!(network, Network::Dark(_))
+            };
+            let wait = if is_dark { AGAIN_AFTER } else { SELDOM };
+            pulse.turns_within(wait);
+            tokio::select! {
+                () = sleep(wait) => {}
+                // Neither is ever an error: the senders are here.
+                Ok(_) = darkness.wait_for(Option::is_some), if !is_dark => {}
+                Ok(()) = references.changed() => {}
             }
         }
     }
@@ -254,39 +255,12 @@ impl Found {
     }
 }
 
-/// Looks at all of them at once: the first that answers, or what was seen of each.
-async fn reach_any(references: &[SocketAddr]) -> Result<SocketAddr, Arc<str>> {
-    let mut looks: FuturesUnordered<_> = references.iter().map(|&at| reach(at)).collect();
-    let mut saw: Vec<Cow<'static, str>> = Vec::with_capacity(references.len());
-    while let Some(look) = looks.next().await {
-        match look {
-            Ok(at) => return Ok(at),
-            Err(why) => saw.push(why),
-        }
-    }
-    Err(saw.join("; ").into())
-}
-
-async fn reach(at: SocketAddr) -> Result<SocketAddr, Cow<'static, str>> {
-    match timeout(ANSWER_WITHIN, connect(at, None)).await {
-        Ok(Ok(_connected)) => Ok(at),
-        Ok(Err(fault)) if is_an_answer(&fault, at) => Ok(at),
-        Ok(Err(fault)) => Err(fault.saw),
-        Err(_elapsed) => Err(Cow::Owned(format!("{at} did not answer within {ANSWER_WITHIN:?}"))),
-    }
-}
-
-/// A reference that refuses or resets has answered all the same, unless it is this machine itself. What a router on the way
-/// says is no answer: that one may be our own, cut off from the rest.
-fn is_an_answer(fault: &Fault, at: SocketAddr) -> bool {
-    (fault.is(Reason::Refused) || fault.is(Reason::Closed)) && !at.ip().is_loopback()
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::future::join_all;
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
     use tokio::task::JoinSet;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::clock::Clock;
@@ -354,21 +328,6 @@ mod tests {
             };
             assert_eq!(found.of(looked), network, "{found:?}");
         }
-    }
-
-    #[test]
-    fn a_refusal_from_beyond_this_machine_is_an_answer_and_what_a_router_says_is_none() {
-        let (beyond, here) = (SocketAddr::from(([192, 0, 2, 1], 53)), SocketAddr::from(([127, 0, 0, 1], 53)));
-        for (reason, at, answers) in [
-            (Reason::Refused, beyond, true),
-            (Reason::Closed, beyond, true),
-            (Reason::Refused, here, false),
-            (Reason::Unreachable, beyond, false),
-            (Reason::Timeout, beyond, false),
-        ] {
-            assert_eq!(is_an_answer(&Fault::fail(reason, ""), at), answers, "{reason} from {at}");
-        }
-        assert!(!is_an_answer(&Fault::local("no socket"), beyond));
     }
 
     #[tokio::test]
@@ -445,25 +404,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_of_a_darkness_is_found_though_nobody_asks() {
+    async fn references_that_die_and_return_are_found_though_nobody_asks() {
         let (socket, at) = dead();
         let (vantage, mut tasks) = (Vantage::new(&[at]), JoinSet::new());
         let pulses = Pulses::new(Clock::start());
         tasks.spawn(vantage.clone().watch(pulses.register("vantage")));
-        failing(&vantage).await;
         sleep(20 * S).await;
         let alarm = vantage.alarm().unwrap();
         assert!(alarm.starts_with("no reference of this vantage has answered for 20 s"), "{alarm}");
         assert_eq!(pulses.stuck(), None);
-        let _listener = socket.listen(8).unwrap();
-        let ended = async {
-            while vantage.alarm().is_some() {
+        let until = async |alarmed| {
+            while vantage.alarm().is_some() != alarmed {
                 sleep(S / 10).await;
             }
         };
-        timeout(60 * S, ended).await.unwrap();
-        sleep(60 * S).await;
-        assert_eq!(pulses.stuck(), None, "it rests while all is well");
+        let listener = socket.listen(8).unwrap();
+        timeout(2 * SELDOM, until(false)).await.unwrap();
+        drop(listener);
+        timeout(2 * SELDOM, until(true)).await.unwrap();
+        assert_eq!(pulses.stuck(), None);
+        vantage.refer_to(&[]);
+        sleep(2 * SELDOM).await;
+        assert_eq!((vantage.alarm(), pulses.stuck()), (None, None));
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ use super::table::{Cell, Table};
 use crate::config::{Config, HuaweiZone, Provider};
 use crate::huawei::Account;
 use crate::model::{Check, CheckKind, CloudName, ElbRef, ProviderName, Region, Service, quoted};
+use crate::probe::unreached;
 use balancer::{Balancer, Wanted};
 use finding::{Finding, Keys, PROJECTS, Patience, Question, Verdict};
 use zone::RecordSide;
@@ -46,6 +47,8 @@ struct Answers {
     findings: Vec<Finding>,
     balancers: Vec<Balancer>,
     services: Vec<ServiceSide>,
+    /// What was seen of each reference that does not answer.
+    unreached: Vec<String>,
 }
 
 impl Answers {
@@ -89,14 +92,15 @@ async fn ask(config: &Config, accounts: &BTreeMap<CloudName, Account>, patience:
         .buffered(AT_ONCE)
         .collect::<Vec<Balancer>>();
     let records = records(config, accounts, zones, patience);
-    let (balancers, (of_zones, services)) = futures_util::join!(balancers, records);
+    let references = unreached(&config.vantage.references);
+    let (balancers, (of_zones, services), unreached) = futures_util::join!(balancers, records, references);
 
     let of_balancers = balancers.iter().flat_map(|balancer| balancer.findings.clone());
     let rest: Vec<Finding> = projects.into_iter().chain(of_balancers).chain(of_zones).collect();
     let mut findings: Vec<Finding> =
         config.clouds.keys().filter_map(|cloud| credentials(cloud, &rest)).collect();
     findings.extend(rest);
-    Answers { findings, balancers, services }
+    Answers { findings, balancers, services, unreached }
 }
 
 /// The zones that services keep record sets in.

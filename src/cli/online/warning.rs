@@ -9,7 +9,7 @@ use super::zone::RecordSide;
 use super::{Answers, Balancer};
 use crate::model::{PolicyKind, Region, Service, Ttl, addresses_in_words};
 
-/// All of them: of load balancers first, then service by service.
+/// All of them: of load balancers first, then service by service, then of references.
 pub(super) fn all(answers: &Answers) -> Vec<String> {
     let mut warnings: Vec<String> =
         answers.balancers.iter().flat_map(|balancer| balancer.warnings.clone()).collect();
@@ -19,6 +19,12 @@ pub(super) fn all(answers: &Answers) -> Vec<String> {
         }
         warnings.extend(ttl(answers, service, side));
     }
+    warnings.extend(
+        answers
+            .unreached
+            .iter()
+            .map(|saw| format!("vantage: {saw}; while no reference answers, no region leaves")),
+    );
     warnings
 }
 
