@@ -129,8 +129,11 @@ impl Vantage {
     /// cost; one that failed waits for a look at the references, [`JUDGED_WITHIN`] at most, a round trip while
     /// the network works. May be dropped half-way.
     pub async fn judge(&self, look: Look, started: Instant, trace: &mut Trace) -> Look {
+        if !matches!(look.outcome, Outcome::Fail(_)) {
+            return look;
+        }
         let references = Arc::clone(&self.shared.references.borrow());
-        if !matches!(look.outcome, Outcome::Fail(_)) || references.is_empty() {
+        if references.is_empty() {
             return look;
         }
         trace.enter(Stage::Vantage);
