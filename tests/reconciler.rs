@@ -143,6 +143,21 @@ fn a_list_that_forgets_the_set_once_makes_no_second_one_and_changes_no_plan() {
 }
 
 #[test]
+fn a_new_plan_does_not_make_one_list_that_forgot_the_set_count_twice() {
+    let mut service = service(2);
+    service.record.create = true;
+    let mut world = World::new(service.clone(), &[0, 1]);
+    world.run(50, &[Pass, Pass]);
+    world.weather = Weather::Forget;
+    world.pass(Duration::from_millis(10_050));
+    service.record.ttl = Ttl::from_seconds(60);
+    world.reconfigure(service);
+    assert!(world.sent.is_empty(), "made within a second of the first list that lacked it");
+    world.weather = Weather::Fair;
+    world.run(60, &[Pass, Pass]).assert_published(&[0, 1]).assert_writes(0);
+}
+
+#[test]
 fn a_set_that_is_missing_twice_is_made_when_that_is_allowed_and_alarmed_when_it_is_not() {
     for create in [true, false] {
         let mut service = service(2);

@@ -85,8 +85,8 @@ pub struct Reconciler {
     throttled_until: Moment,
     /// A write whose answer was lost may still land until then.
     wary_until: Moment,
-    /// Whether the last read that went well found no such set.
-    missing: bool,
+    /// Since when every read that went well found no such set.
+    missing_since: Option<Moment>,
     /// Since when somebody's change has been pending.
     pending_since: Option<Moment>,
     /// What a dry run has already told.
@@ -131,7 +131,7 @@ impl Reconciler {
             remembered: History::new(rules.budget),
             throttled_until: Moment::START,
             wary_until: Moment::START,
-            missing: false,
+            missing_since: None,
             pending_since: None,
             told: None,
             reports: VecDeque::new(),
@@ -265,9 +265,9 @@ impl Reconciler {
         };
         self.reading.succeeded();
         // One list that lacks the set may have forgotten it; two that do, apart in time, are believed.
-        let missing_before = std::mem::replace(&mut self.missing, answer.is_none());
-        if answer.is_none() && !missing_before {
-            self.phase = Phase::Due { at: now + CONFIRM_AFTER };
+        self.missing_since = if answer.is_none() { self.missing_since.or(Some(now)) } else { None };
+        if let Some(since) = self.missing_since.filter(|since| now.since(*since) < CONFIRM_AFTER) {
+            self.phase = Phase::Due { at: since + CONFIRM_AFTER };
             return;
         }
         self.reports.push_back(Report::Seen { found: answer.clone() });
