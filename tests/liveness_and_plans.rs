@@ -192,6 +192,20 @@ fn all_down_can_publish_everybody_or_a_fallback() {
 }
 
 #[test]
+fn a_fallback_stays_beside_the_first_regions_that_return_until_they_are_min_published() {
+    let sorry: [std::net::IpAddr; 2] = ["203.0.113.8", "203.0.113.9"].map(|text| text.parse().unwrap());
+    let mut fallback = service(3);
+    fallback.when_all_down = WhenAllDown::Fallback(sorry.to_vec());
+    fallback.min_published = 2;
+    let mut world = World::new(fallback, &[0, 1, 2]);
+    world.run(5, &[Pass, Pass, Pass]).run(5, &[Fail, Fail, Fail]).assert_published(&[]);
+    world.run(RECOVER_AFTER.as_secs() + 2, &[Pass, Fail, Fail]).assert_published(&[0]);
+    assert!(world.zone.values.contains(&sorry[0]), "one is fewer than min_published");
+    world.run(RECOVER_AFTER.as_secs() + 2, &[Pass, Pass, Fail]).assert_published(&[0, 1]);
+    assert!(!world.zone.values.contains(&sorry[0]));
+}
+
+#[test]
 fn an_eip_that_changes_is_followed_and_the_old_one_leaves() {
     let mut followed = service(2);
     let mut region = world::region(0);

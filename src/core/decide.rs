@@ -64,7 +64,7 @@ impl ServiceState {
         let (mut shares, mut held) = if guard::is_all_down(standings) {
             (Shares::when_all_down(&self.service, standings, &found), Vec::new())
         } else {
-            (Shares::of_wanted(standings, &verdict.wanted), verdict.held)
+            (Shares::of_wanted(&self.service, standings, &verdict.wanted, &found), verdict.held)
         };
         if let Some(freeze) = self.overrides.freeze() {
             if shares != found {

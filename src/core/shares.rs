@@ -21,13 +21,20 @@ impl Shares {
         Self { regions: regions.iter().map(|region| region.present.clone()).collect(), fallback }
     }
 
-    /// As the guard lets them be.
-    pub(super) fn of_wanted(regions: &[Standing], wanted: &[bool]) -> Self {
+    /// As the guard lets them be. A fallback that is published makes way only when enough else is wanted: replaced by
+    /// fewer, nothing could be written, and a live region would stay out (NEVER-EMPTY).
+    pub(super) fn of_wanted(service: &Service, regions: &[Standing], wanted: &[bool], found: &Self) -> Self {
         let share = |(region, wanted): (&Standing, &bool)| match wanted {
             true => region.target().clone(),
             false => BTreeSet::new(),
         };
-        Self { regions: regions.iter().zip(wanted).map(share).collect(), fallback: BTreeSet::new() }
+        let mut shares =
+            Self { regions: regions.iter().zip(wanted).map(share).collect(), fallback: BTreeSet::new() };
+        let count = shares.all().len();
+        if count > 0 && count < service.min_published as usize {
+            shares.fallback.clone_from(&found.fallback);
+        }
+        shares
     }
 
     /// As `when_all_down` says. An operator's word outranks it: a drained region has no share as long as the others'
