@@ -117,7 +117,10 @@ pub(super) struct Step {
 
 impl RegionState {
     pub(super) fn new(region: Arc<Region>, now: Moment) -> Self {
-        let signals = region.checks.iter().map(|check| Signal::new(check.fall, check.rise)).collect();
+        let signal = |check: &Check| {
+            Signal::new(check.fall, check.rise).trusting_first_pass(!region.up_when.negates(&check.name))
+        };
+        let signals = region.checks.iter().map(signal).collect();
         let addresses: BTreeSet<IpAddr> = region.addresses.iter().copied().collect();
         Self {
             signals,
@@ -176,7 +179,8 @@ impl RegionState {
                 kept.name == check.name && kept.fingerprint == fingerprint::of_check(check)
             };
             if let Some(kept) = memory.checks.iter().find(of_it) {
-                *signal = Signal::recall(check, kept, saved, gap);
+                let trusts = !new.region.up_when.negates(&check.name);
+                *signal = Signal::recall(check, kept, saved, gap).trusting_first_pass(trusts);
                 let votes = new.region.up_when.names(&check.name);
                 forgot |= votes && gap > Signal::forgets_after(check);
             }
@@ -219,7 +223,8 @@ impl RegionState {
             let same = |old: &&Check| old.name == check.name && old.judges_like(check);
             let mut old = self.region.checks.iter().zip(&self.signals);
             if let Some((_, kept)) = old.find(|(old, _)| same(old)) {
-                *signal = kept.clone();
+                let trusts = !new.region.up_when.negates(&check.name);
+                *signal = kept.clone().trusting_first_pass(trusts);
                 signal.reconfigure(check.fall, check.rise);
             }
         }

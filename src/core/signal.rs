@@ -19,6 +19,9 @@ use crate::model::{Check, Kleene, Moment, Observation, Outcome, Threshold};
 pub(super) struct Signal {
     fall: Threshold,
     rise: Threshold,
+    /// Whether a first pass is believed at once: not where passing speaks against the region, for no single look may
+    /// take one out (BLIND-IS-NOT-DOWN).
+    trusts_first_pass: bool,
     state: State,
     row: Row,
     unknown_in_a_row: u32,
@@ -61,12 +64,18 @@ impl Signal {
         Self {
             fall,
             rise,
+            trusts_first_pass: true,
             state: State::Unknown { before: None },
             row: Row::default(),
             unknown_in_a_row: 0,
             first_failure: None,
             last: None,
         }
+    }
+
+    /// The same, believing a first pass at once or not.
+    pub(super) fn trusting_first_pass(self, trusts_first_pass: bool) -> Self {
+        Self { trusts_first_pass, ..self }
     }
 
     /// A signal that goes on from what was remembered of it at `saved`, `gap` ago. The gap is no evidence: one that is
@@ -149,7 +158,8 @@ impl Signal {
             self.first_failure = None;
         }
         self.row.push(false);
-        let at_once = matches!(self.state, State::Unknown { before: None | Some(Settled::Passing) });
+        let was_not_failing = matches!(self.state, State::Unknown { before: None | Some(Settled::Passing) });
+        let at_once = self.trusts_first_pass && was_not_failing;
         let passes = self.row.passes(self.rise.window());
         if at_once || (self.state != State::Known(Settled::Passing) && passes >= self.rise.count()) {
             self.settle(Settled::Passing);
@@ -236,12 +246,15 @@ mod tests {
     use crate::model::{CheckKey, CheckName, Reason, RegionName, ServiceName};
 
     fn signal(fall: Threshold, rise: Threshold) -> impl FnMut(&str) -> String {
+        signals(Signal::new(fall, rise))
+    }
+
+    fn signals(mut signal: Signal) -> impl FnMut(&str) -> String {
         let key = Arc::new(CheckKey {
             service: ServiceName::parse("s").unwrap(),
             region: RegionName::parse("r").unwrap(),
             check: CheckName::parse("c").unwrap(),
         });
-        let mut signal = Signal::new(fall, rise);
         let mut at = Moment::START;
         // Looks as letters, the settled state after each as a sign.
         move |looks| {
@@ -310,6 +323,14 @@ mod tests {
         assert_eq!(run("pffuu"), "++--?");
         assert_eq!(run("ppp"), "??+");
         assert_eq!(run("uup"), "+?+", "one that was passing is passing again at once");
+    }
+
+    #[test]
+    fn a_pass_that_speaks_against_the_region_takes_rise_looks_from_the_first_one_on() {
+        let mut run = signals(Signal::new(row(3), row(3)).trusting_first_pass(false));
+        assert_eq!(run("pp"), "??");
+        assert_eq!(run("p"), "+");
+        assert_eq!(run("uuup"), "++??", "and after it was blind");
     }
 
     #[test]

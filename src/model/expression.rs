@@ -76,6 +76,24 @@ impl Expression {
         names
     }
 
+    /// Whether this check stands behind a `!` somewhere, so that its passing speaks against the region.
+    #[must_use]
+    pub fn negates(&self, check: &CheckName) -> bool {
+        match self {
+            Self::Check(_) => false,
+            Self::Not(inner) => inner.affirms(check),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.negates(check)),
+        }
+    }
+
+    fn affirms(&self, check: &CheckName) -> bool {
+        match self {
+            Self::Check(name) => name == check,
+            Self::Not(inner) => inner.negates(check),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.affirms(check)),
+        }
+    }
+
     /// Calls `visit` for each check named, in the order written, as often as it is written.
     pub fn for_each_check(&self, visit: &mut impl FnMut(&CheckName)) {
         match self {
@@ -140,6 +158,17 @@ mod tests {
         assert_eq!(evaluate(&both, &[("web", Some(Kleene::True))]), Some(Kleene::True));
         assert_eq!(evaluate(&both, &[("web", Some(Kleene::False))]), Some(Kleene::False));
         assert_eq!(evaluate(&both, &[]), None);
+    }
+
+    #[test]
+    fn a_check_behind_an_odd_number_of_signs_is_negated() {
+        let not = |inner| Expression::Not(Box::new(inner));
+        let e = Expression::All(vec![
+            check("web"),
+            not(Expression::Any(vec![check("closed"), not(check("elb"))])),
+        ]);
+        let negated = ["web", "closed", "elb"].map(|name| e.negates(&CheckName::parse(name).unwrap()));
+        assert_eq!(negated, [false, true, false]);
     }
 
     #[test]
