@@ -1,0 +1,141 @@
+//! The second half of a run: the faults stop, and within a bound the record set holds what is wanted, the alarms are
+//! over, and nothing is written any more. What is wanted is said here anew, without the code that decides it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use pointsman::model::Alarm;
+
+use super::judge::{Broken, Judged};
+use super::play::Simulation;
+use super::settings::{AllDown, Settings};
+
+/// How often is looked whether all is well.
+const LOOKED_EVERY_MS: i64 = 5_000;
+
+/// What the set may hold of our addresses in the end.
+struct Wanted {
+    least: BTreeSet<IpAddr>,
+    most: BTreeSet<IpAddr>,
+    /// Alarms that may stay.
+    alarms: Vec<Alarm>,
+}
+
+impl Simulation<'_> {
+    /// Lets the faults stop, and waits for all to be well.
+    pub(crate) fn calm(&mut self, dead: &[usize]) -> Judged {
+        self.calm_down(dead);
+        let deadline = self.now + bound_ms(&self.settings);
+        let quiet_ms = i64::try_from(2 * self.settings.resync_s * 1000).unwrap_or(0) + 10_000;
+        let (mut well_since, mut writes) = (None, 0);
+        loop {
+            self.run_until(self.now + LOOKED_EVERY_MS)?;
+            let trouble = self.trouble(dead);
+            let sent = self.judge.writes_sent();
+            if trouble.is_some() || sent != writes {
+                (well_since, writes) = (None, sent);
+            }
+            let since = *well_since.get_or_insert(self.now);
+            if trouble.is_none() && self.now - since >= quiet_ms {
+                return Ok(());
+            }
+            if self.now > deadline + quiet_ms {
+                let why = trouble.unwrap_or_else(|| "it is still written".to_owned());
+                return Err(Broken {
+                    name: "liveness",
+                    why: format!("long after the faults stopped, {why}"),
+                });
+            }
+        }
+    }
+
+    /// What is not as it should be in the end.
+    fn trouble(&self, dead: &[usize]) -> Option<String> {
+        let Some(process) = &self.process else { return Some("no process runs".to_owned()) };
+        let Some(held) = &self.cloud.held else { return Some("the set does not exist".to_owned()) };
+        let wanted = self.wanted(dead);
+        let ours = self.judge.ours();
+        let holds: BTreeSet<IpAddr> = held.values.intersection(&ours).copied().collect();
+        if !wanted.least.is_subset(&holds) || !holds.is_subset(&wanted.most) {
+            let (least, most) = (wanted.least, wanted.most);
+            return Some(format!(
+                "the set holds {holds:?} of ours, wanted is {least:?} at least, {most:?} at most"
+            ));
+        }
+        let alarm = self.judge.alarms.iter().find(|((alarm, _), _)| !wanted.alarms.contains(alarm));
+        if let Some(((alarm, region), message)) = alarm {
+            return Some(format!("the alarm {alarm} of {region:?} is not over: {message}"));
+        }
+        let status =
+            process.core.service_status(&super::settings::service_name(), process.moment(self.now))?;
+        let told = |place: usize| self.judge.told(place).map(pointsman::model::Liveness::as_str);
+        let other = status
+            .regions
+            .iter()
+            .find(|region| told(super::settings::place_of(&region.name)) != Some(region.liveness.as_str()));
+        other.map(|region| format!("{} is {}, and that was never told", region.name, region.liveness))
+    }
+
+    fn wanted(&self, dead: &[usize]) -> Wanted {
+        let settings = &self.settings;
+        let all: Vec<usize> = settings.places().collect();
+        let (dead, live): (Vec<usize>, Vec<usize>) = all.iter().partition(|place| dead.contains(place));
+        let best = live.iter().map(|place| settings.tier(*place)).min();
+        let best: Vec<usize> =
+            live.iter().copied().filter(|p| !settings.tiers || Some(settings.tier(*p)) == best).collect();
+        let addresses = |places: &[usize]| -> BTreeSet<IpAddr> {
+            places
+                .iter()
+                .flat_map(|place| {
+                    let fixed = settings.fixed_addresses(*place);
+                    if fixed.is_empty() { self.regions.bound[*place].clone() } else { fixed }
+                })
+                .collect()
+        };
+        let ours = self.judge.ours();
+        if live.is_empty() {
+            let (least, most) = match settings.when_all_down {
+                AllDown::KeepLast => (BTreeSet::new(), ours),
+                AllDown::PublishAll => (addresses(&all), ours),
+                AllDown::Fallback => (settings.fallback(), settings.fallback()),
+            };
+            return Wanted { least, most, alarms: vec![Alarm::AllDown, Alarm::Gone] };
+        }
+        let least = addresses(&best);
+        let is_enough = least.len() >= settings.min_published as usize;
+        let panics = dead.len() * 100 > usize::from(settings.panic_percent) * all.len();
+        let may_go = is_enough && !panics && dead.len() <= settings.max_removed as usize;
+        let mut most = least.clone();
+        let mut alarms = vec![Alarm::Gone];
+        if !is_enough {
+            most.clone_from(&ours);
+        }
+        if !dead.is_empty() && !may_go {
+            // What was bound to them before may stay as well.
+            most.extend(dead.iter().flat_map(|place| self.judge.had(*place)));
+        }
+        if most != least {
+            alarms.push(Alarm::Held);
+        }
+        Wanted { least, most, alarms }
+    }
+}
+
+/// How long it may take until all is well: everything that may have to be waited for, one after the other.
+fn bound_ms(settings: &Settings) -> i64 {
+    let looks = settings.checks.iter().map(|check| u64::from(check.fall.1 + check.rise.1) * check.interval_s);
+    let (_, _, flap_max) = settings.flap;
+    let waits = flap_max.max(settings.recover_after_s);
+    let windows = (settings.regions.len() as u64 + 4).div_ceil(u64::from(settings.writes)) + 1;
+    let restart = 100;
+    let throttle_and_backoff = 30 + 180;
+    let landing_and_settling = 60 + 90 + 60;
+    let seconds = restart
+        + 3 * looks.sum::<u64>()
+        + waits
+        + windows * settings.window_s
+        + throttle_and_backoff
+        + landing_and_settling
+        + 3 * settings.resync_s;
+    i64::try_from(seconds * 1000).unwrap_or(i64::MAX)
+}

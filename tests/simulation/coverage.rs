@@ -1,0 +1,319 @@
+//! How often each kind of thing really happened: a fault that never occurs is a hole in the proof.
+
+use std::collections::BTreeMap;
+
+use pointsman::core::{Effect, Report, WriteResult};
+use pointsman::model::{InForce, Liveness, Outcome};
+
+use super::cloud::{ReadFault, WriteFault};
+use super::event::{Act, Binding, Change, Edit, JournalFault};
+use super::regions::{Health, Network};
+
+/// Counts by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Coverage(pub(crate) BTreeMap<&'static str, u64>);
+
+impl Coverage {
+    pub(crate) fn count(&mut self, what: &'static str) {
+        self.add(what, 1);
+    }
+
+    pub(crate) fn add(&mut self, what: &'static str, times: u64) {
+        *self.0.entry(what).or_default() += times;
+    }
+
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (what, times) in &other.0 {
+            self.add(what, *times);
+        }
+    }
+
+    /// What should have happened and did not.
+    pub(crate) fn holes(&self) -> Vec<&'static str> {
+        EVERYTHING.iter().filter(|what| !self.0.contains_key(**what)).copied().collect()
+    }
+
+    pub(crate) fn look(&mut self, outcome: Outcome) {
+        self.count(match outcome {
+            Outcome::Pass => "looks that passed",
+            Outcome::Fail(_) => "looks that failed",
+            Outcome::Unknown(_) => "looks in vain",
+        });
+    }
+
+    pub(crate) fn effects(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Apply(_) => self.count("plans"),
+                Effect::Transition(transition) => self.count(match transition.to {
+                    Liveness::Unknown => "a region unknown again",
+                    Liveness::Up => "regions up",
+                    Liveness::Suspect => "regions suspect",
+                    Liveness::Down => "regions down",
+                    Liveness::Recovering => "regions recovering",
+                }),
+                Effect::Held { held, .. } => {
+                    for held in held {
+                        self.count(match held.rule {
+                            pointsman::core::Rule::NeverEmpty => "plans held by NEVER-EMPTY",
+                            pointsman::core::Rule::BoundedBlast => "plans held by BOUNDED-BLAST",
+                            pointsman::core::Rule::BoundedWrites => "plans held by BOUNDED-WRITES",
+                        });
+                    }
+                }
+                Effect::Alarm(raised) if raised.raised => self.count(raised.alarm.as_str()),
+                Effect::Alarm(_) | Effect::Pace { .. } => {}
+            }
+        }
+    }
+
+    pub(crate) fn report(&mut self, report: &Report) {
+        match report {
+            Report::Seen { .. } => self.count("reads"),
+            Report::Sent { .. } => self.count("writes intended"),
+            Report::Written { result, .. } => self.count(match result {
+                WriteResult::Applied => "writes applied",
+                WriteResult::Refused => "writes refused",
+                WriteResult::Lost => "writes lost",
+                WriteResult::Superseded => "writes superseded",
+            }),
+            Report::InForce { .. } => self.count("writes in force"),
+            Report::DryRun { .. } => self.count("writes that a dry run would make"),
+            Report::Drifted { .. } => self.count("drifts"),
+            Report::Held(held) => self.count(match held.rule {
+                pointsman::core::Rule::NeverEmpty => "writes held by NEVER-EMPTY",
+                pointsman::core::Rule::BoundedBlast => "writes held by BOUNDED-BLAST",
+                pointsman::core::Rule::BoundedWrites => "writes held by BOUNDED-WRITES",
+            }),
+            Report::InSync | Report::Alarmed { .. } | Report::Remember(_) => {}
+        }
+    }
+
+    pub(crate) fn read_fault(&mut self, fault: Option<ReadFault>) {
+        self.count(match fault {
+            None => "reads as they should be",
+            Some(ReadFault::Away) => "reads: away",
+            Some(ReadFault::Silent) => "reads: silent",
+            Some(ReadFault::Throttled(None)) => "reads: throttled",
+            Some(ReadFault::Throttled(Some(_))) => "reads: throttled for a time",
+            Some(ReadFault::Refused) => "reads: refused",
+            Some(ReadFault::Unclear) => "reads: unclear",
+            Some(ReadFault::Forgets) => "reads: the list lacks the set",
+            Some(ReadFault::Slow(_)) => "reads: slow",
+            Some(ReadFault::Stale(_)) => "reads: stale",
+            Some(ReadFault::Status(InForce::Pending)) => "reads: always pending",
+            Some(ReadFault::Status(InForce::Failed)) => "reads: always failed",
+            Some(ReadFault::Status(InForce::Withheld | InForce::Yes)) => "reads: always withheld",
+        });
+    }
+
+    pub(crate) fn write_fault(&mut self, fault: Option<WriteFault>) {
+        self.count(match fault {
+            None => "writes as they should be",
+            Some(WriteFault::Away) => "writes: away",
+            Some(WriteFault::Throttled(None)) => "writes: throttled",
+            Some(WriteFault::Throttled(Some(_))) => "writes: throttled for a time",
+            Some(WriteFault::Refused) => "writes: refused",
+            Some(WriteFault::Conflict) => "writes: conflict",
+            Some(WriteFault::Lost(None)) => "writes: lost before they were applied",
+            Some(WriteFault::Lost(Some(0..5_000))) => "writes: lost after they were applied",
+            Some(WriteFault::Lost(Some(_))) => "writes: lost, applied late",
+            Some(WriteFault::Unclear(true)) => "writes: unclear, applied",
+            Some(WriteFault::Unclear(false)) => "writes: unclear, not applied",
+            Some(WriteFault::Slow(0..=15_000)) => "writes: slow",
+            Some(WriteFault::Slow(_)) => "writes: slower than the deadline",
+            Some(WriteFault::Pending(_)) => "writes: pending",
+            Some(WriteFault::Fails) => "writes: failed later",
+        });
+    }
+
+    pub(crate) fn act(&mut self, act: &Act) {
+        self.count(match act {
+            Act::Region(_, Health::Serves) => "a region serves",
+            Act::Region(_, Health::Dead) => "a region dies",
+            Act::Region(_, Health::Half(_)) => "a region half-works",
+            Act::Region(_, Health::Flaps(_)) => "a region flaps",
+            Act::Region(_, Health::Lacks(_)) => "a region fails one check",
+            Act::Network(Network::Fine) => "our network is back",
+            Act::Network(Network::Lost) => "our network is lost",
+            Act::Network(Network::Local) => "this machine cannot look",
+            Act::Blind { blind: true, .. } => "a check goes blind",
+            Act::Blind { blind: false, .. } => "a check sees again",
+            Act::Bind(_, Binding::Nothing) => "an EIP is unbound",
+            Act::Bind(_, Binding::Own) => "an EIP is bound again",
+            Act::Bind(_, Binding::Another | Binding::Both) => "another EIP is bound",
+            Act::Bind(_, Binding::Of(_)) => "an EIP is moved",
+            Act::Reads(..) => "reads go wrong",
+            Act::Writes(..) => "writes go wrong",
+            Act::Edit(edit) => match edit {
+                Edit::AddForeign(_) => "somebody adds a value",
+                Edit::DropForeign => "somebody drops values of theirs",
+                Edit::Add(_) => "somebody adds a region",
+                Edit::Drop(_) => "somebody drops a region",
+                Edit::OnlyForeign => "somebody drops everything of ours",
+                Edit::Ttl => "somebody sets the TTL",
+                Edit::Description => "somebody describes the set",
+                Edit::Delete => "somebody deletes the set",
+                Edit::MakeAnew => "somebody makes the set anew",
+                Edit::Disable => "somebody disables the set",
+                Edit::Enable => "somebody enables the set",
+            },
+            Act::Reload(change) => match change {
+                Change::Nothing => "reload: nothing",
+                Change::Fall(_) => "reload: fall",
+                Change::Rise(_) => "reload: rise",
+                Change::Region(_) => "reload: a region comes or goes",
+                Change::Fixed(..) => "reload: addresses from elsewhere",
+                Change::Tier(..) | Change::Tiers(_) => "reload: policy",
+                Change::AllDown(_) => "reload: when_all_down",
+                Change::Ttl(_) => "reload: ttl",
+                Change::MinPublished(_) => "reload: min_published",
+                Change::MaxRemoved(_) => "reload: max_removed",
+                Change::Panic(_) => "reload: panic_threshold",
+                Change::Budget(..) => "reload: write_budget",
+                Change::RecoverAfter(_) => "reload: recover_after",
+                Change::OnDrift(_) => "reload: on_drift",
+                Change::Create(_) => "reload: create",
+                Change::DryRun(_) => "reload: mode",
+                Change::LooksAt(..) => "reload: a check looks at something else",
+            },
+            Act::Kill { .. } => "a process is to be killed",
+            Act::Clock(seconds) if *seconds < 0 => "the wall clock goes back",
+            Act::Clock(_) => "the wall clock goes forward",
+            Act::Journal(JournalFault::Well) => "the journal is well",
+            Act::Journal(JournalFault::Slow(_)) => "the journal is slow",
+            Act::Journal(JournalFault::Away) => "the journal cannot be written",
+            Act::Journal(JournalFault::Lost) => "the journal is lost",
+            Act::Lag(_) => "messages take their time",
+            Act::DriverDies => "the driver panics",
+        });
+    }
+}
+
+/// Everything that has to happen over the seeds of a run.
+const EVERYTHING: &[&str] = &[
+    "looks that passed",
+    "looks that failed",
+    "looks in vain",
+    "plans",
+    "regions up",
+    "regions suspect",
+    "regions down",
+    "regions recovering",
+    "plans held by NEVER-EMPTY",
+    "plans held by BOUNDED-BLAST",
+    "writes held by NEVER-EMPTY",
+    "writes held by BOUNDED-WRITES",
+    "reads",
+    "writes intended",
+    "writes applied",
+    "writes refused",
+    "writes lost",
+    "writes superseded",
+    "writes in force",
+    "writes that a dry run would make",
+    "drifts",
+    "a write taken back",
+    "reads as they should be",
+    "reads: away",
+    "reads: silent",
+    "reads: throttled",
+    "reads: throttled for a time",
+    "reads: refused",
+    "reads: unclear",
+    "reads: the list lacks the set",
+    "reads: slow",
+    "reads: stale",
+    "reads: always pending",
+    "reads: always failed",
+    "reads: always withheld",
+    "writes as they should be",
+    "writes: away",
+    "writes: throttled",
+    "writes: throttled for a time",
+    "writes: refused",
+    "writes: conflict",
+    "writes: lost before they were applied",
+    "writes: lost after they were applied",
+    "writes: lost, applied late",
+    "writes: unclear, applied",
+    "writes: unclear, not applied",
+    "writes: slow",
+    "writes: slower than the deadline",
+    "writes: pending",
+    "writes: failed later",
+    "a conflict of its own",
+    "a write landed after its process was gone",
+    "a region serves",
+    "a region dies",
+    "a region half-works",
+    "a region flaps",
+    "a region fails one check",
+    "our network is back",
+    "our network is lost",
+    "this machine cannot look",
+    "a check goes blind",
+    "a check sees again",
+    "an EIP is unbound",
+    "an EIP is bound again",
+    "another EIP is bound",
+    "an EIP is moved",
+    "somebody adds a value",
+    "somebody drops values of theirs",
+    "somebody adds a region",
+    "somebody drops a region",
+    "somebody drops everything of ours",
+    "somebody sets the TTL",
+    "somebody describes the set",
+    "somebody deletes the set",
+    "somebody makes the set anew",
+    "somebody disables the set",
+    "somebody enables the set",
+    "reload: nothing",
+    "reload: fall",
+    "reload: rise",
+    "reload: a region comes or goes",
+    "reload: addresses from elsewhere",
+    "reload: policy",
+    "reload: when_all_down",
+    "reload: ttl",
+    "reload: min_published",
+    "reload: max_removed",
+    "reload: panic_threshold",
+    "reload: write_budget",
+    "reload: recover_after",
+    "reload: on_drift",
+    "reload: create",
+    "reload: mode",
+    "reload: a check looks at something else",
+    "killed",
+    "killed when planned",
+    "killed when the intent was told",
+    "killed when the intent was kept",
+    "killed when the write was sent",
+    "killed when the write had landed",
+    "killed when the write was answered",
+    "restarted from memory",
+    "the wall clock goes back",
+    "the wall clock goes forward",
+    "the journal is well",
+    "the journal is slow",
+    "the journal cannot be written",
+    "the journal is lost",
+    "an intent on disk",
+    "an intent that no journal takes",
+    "an intent that was not on disk in time",
+    "messages take their time",
+    "the driver panics",
+    "all_down",
+    "held",
+    "provider_away",
+    "write_refused",
+    "not_in_force",
+    "missing",
+    "withheld",
+    "drift",
+    "fight",
+    "gone",
+    "blind",
+];

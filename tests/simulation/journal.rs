@@ -1,0 +1,137 @@
+//! The journal as far as a restart depends on it: what is remembered of the service, and when that is on disk.
+//!
+//! As in the daemon, a thread takes all that waits into one transaction and then the next; what it had not
+//! committed when the process is killed is lost.
+
+use std::rc::Rc;
+
+use pointsman::core::Core;
+use pointsman::model::Moment;
+
+use super::event::JournalFault;
+use super::judge::Remembered;
+use super::play::{Simulation, Step};
+use super::process::Process;
+
+/// What is to be remembered: the core itself, since its memory is made into a text only when somebody reads that.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    pub(crate) core: Core,
+    pub(crate) moment: Moment,
+    pub(crate) at: i64,
+    pub(crate) wall: i64,
+    /// What the judge knew then.
+    pub(crate) judge: Remembered,
+}
+
+/// What outlives the process.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    pub(crate) saved: Option<Rc<Saved>>,
+    pub(crate) fault: JournalFault,
+    /// The file is gone when somebody looks for it next.
+    pub(crate) is_lost: bool,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { saved: None, fault: JournalFault::Well, is_lost: false }
+    }
+}
+
+/// What waits for the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    waiting: Batch,
+    committing: Option<Batch>,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    saved: Option<Rc<Saved>>,
+    tickets: Vec<u64>,
+    entries: u64,
+}
+
+impl Disk {
+    /// A transaction that was under way when the process was killed is whole, or it is not there.
+    pub(crate) fn killed(&mut self, process: Process, drawn: u64) {
+        if let Some(saved) =
+            process.outbox.committing.and_then(|batch| batch.saved).filter(|_| drawn.is_multiple_of(2))
+        {
+            self.saved = Some(saved);
+        }
+    }
+}
+
+impl Simulation<'_> {
+    /// Keeps the service's memory as it is now.
+    pub(crate) fn remember(&mut self) {
+        let Some(process) = &self.process else { return };
+        let saved = Saved {
+            core: process.core.clone(),
+            moment: process.moment(self.now),
+            at: self.now,
+            wall: self.now + self.wall_ahead_ms,
+            judge: self.judge.remember(),
+        };
+        if let Some(process) = &mut self.process {
+            process.outbox.waiting.saved = Some(Rc::new(saved));
+        }
+        self.write_journal();
+    }
+
+    /// Keeps an entry; who holds the ticket wants to know when it is on disk.
+    pub(crate) fn keep_entry(&mut self, ticket: Option<u64>) {
+        let is_away = self.disk.fault == JournalFault::Away;
+        let Some(process) = &mut self.process else { return };
+        process.outbox.waiting.entries += 1;
+        match ticket {
+            // A journal in trouble tells nobody to wait.
+            Some(ticket) if is_away => self.kept(ticket, Kept::Never),
+            Some(ticket) => process.outbox.waiting.tickets.push(ticket),
+            None => {}
+        }
+        self.write_journal();
+    }
+
+    /// Begins a transaction if there is something to write and none is under way.
+    pub(crate) fn write_journal(&mut self) {
+        let takes_ms = match self.disk.fault {
+            JournalFault::Well | JournalFault::Lost => 2 + i64::try_from(self.drawn(3) % 20).unwrap_or(0),
+            JournalFault::Slow(ms) => i64::try_from(ms).unwrap_or(0),
+            JournalFault::Away => return,
+        };
+        let Some(process) = &mut self.process else { return };
+        let outbox = &mut process.outbox;
+        let is_idle = outbox.waiting.saved.is_none() && outbox.waiting.entries == 0;
+        if outbox.committing.is_none() && !is_idle {
+            outbox.committing = Some(std::mem::take(&mut outbox.waiting));
+            let process = process.number;
+            self.push(self.now + takes_ms, Step::Committed { process });
+        }
+    }
+
+    pub(crate) fn committed(&mut self) {
+        let Some(batch) = self.process.as_mut().and_then(|process| process.outbox.committing.take()) else {
+            return;
+        };
+        if batch.saved.is_some() {
+            self.disk.saved = batch.saved;
+        }
+        for ticket in batch.tickets {
+            self.kept(ticket, Kept::OnDisk);
+        }
+        self.write_journal();
+    }
+}
+
+/// What became of an entry that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    OnDisk,
+    /// The journal says that it will not be.
+    Never,
+    /// It took too long.
+    NotInTime,
+}

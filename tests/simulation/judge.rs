@@ -1,0 +1,306 @@
+//! Holds everything that happens against every invariant, by rules of its own that are far simpler than the code that
+//! upholds them. It is told what the outside can see: looks, what the core asks for, what the driver tells and calls,
+//! what the zone holds; it never looks into the core.
+//!
+//! `plans` judges what the core asks for, `writes` what is called and what the zone becomes. Not judged here, since it
+//! has no place in this world: RELOAD-OR-KEEP, READ-ONLY-OUTSIDE, SECRETS-STAY and KEEP-WATCHING.
+
+mod plans;
+mod writes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use pointsman::core::{Effect, Held};
+use pointsman::model::{Alarm, Liveness, Outcome, RegionName};
+
+use super::evidence::{Seen, by_all, by_latest};
+use super::journal::Saved;
+use super::settings::Settings;
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// Its name.
+    pub(crate) name: &'static str,
+    pub(crate) why: String,
+}
+
+pub(crate) type Judged = Result<(), Broken>;
+
+/// Fails with the invariant's name unless something holds.
+macro_rules! holds {
+    ($condition:expr, $name:expr, $($why:tt)+) => {
+        if !$condition {
+            return Err($crate::simulation::judge::Broken { name: $name, why: format!($($why)+) });
+        }
+    };
+}
+pub(crate) use holds;
+
+/// What is known of one region.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    checks: Vec<Seen>,
+    /// Since when every look that found anything out passed.
+    passing_since: Option<i64>,
+    /// As the core told, and since when.
+    told: Liveness,
+    told_at: i64,
+    /// When it last came back, and how many times in a row it fell soon after that.
+    returned: Option<i64>,
+    flaps: i32,
+    /// Where it is, as it was told last.
+    current: BTreeSet<IpAddr>,
+    /// Every address that it is or was told to be at.
+    had: BTreeSet<IpAddr>,
+}
+
+impl View {
+    fn new(settings: &Settings, place: usize, now: i64) -> Self {
+        let fixed = settings.fixed_addresses(place);
+        Self {
+            current: fixed.clone(),
+            had: fixed,
+            checks: vec![Seen::default(); settings.checks.len()],
+            passing_since: None,
+            told: Liveness::Unknown,
+            told_at: now,
+            returned: None,
+            flaps: 0,
+        }
+    }
+
+    /// How long it must be healthy before it is published again.
+    fn waits_ms(&self, settings: &Settings) -> i64 {
+        let base = Duration::from_secs(settings.recover_after_s);
+        let (_, factor, most) = settings.flap;
+        let grown = base.mul_f64(factor.powi(self.flaps.min(20)));
+        i64::try_from(grown.min(Duration::from_secs(most).max(base)).as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// What outlives a process that the journal has.
+#[derive(Clone, Debug)]
+pub(crate) struct Remembered {
+    settings: Settings,
+    views: BTreeMap<usize, View>,
+    generation: u64,
+    remembers_heard: u64,
+}
+
+/// A write that counts against the budget.
+#[derive(Clone, Debug)]
+struct Counted {
+    at: i64,
+    generation: u64,
+    /// Whether its intent was on disk before it was sent.
+    is_kept: bool,
+    /// How many times the driver had told by then what is to be remembered of its writes.
+    remembers: u64,
+}
+
+/// What was planned.
+#[derive(Clone, Debug)]
+struct Planned {
+    wanted: BTreeSet<IpAddr>,
+    owned: BTreeSet<IpAddr>,
+    /// What was ours then, by the judge's own account.
+    ours: BTreeSet<IpAddr>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Judge {
+    settings: Settings,
+    views: BTreeMap<usize, View>,
+    /// What the set holds as the core was told; none before the first time.
+    seen: Option<BTreeSet<IpAddr>>,
+    held: Vec<Held>,
+    pub(crate) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
+    looked: Option<usize>,
+    generation: u64,
+    plans: BTreeMap<u64, Planned>,
+    writes: writes::Writes,
+    pub(crate) calm: bool,
+    /// A rule that is wrong on purpose, to see what a failure looks like.
+    pub(crate) trap: Option<Trap>,
+}
+
+/// Rules that are wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trap {
+    /// No region may ever be taken out.
+    NobodyLeaves,
+}
+
+impl Judge {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            settings: settings.clone(),
+            views: BTreeMap::new(),
+            seen: None,
+            held: Vec::new(),
+            alarms: BTreeMap::new(),
+            looked: None,
+            generation: 0,
+            plans: BTreeMap::new(),
+            writes: writes::Writes::default(),
+            calm: false,
+            trap: None,
+        }
+    }
+
+    pub(crate) fn remember(&self) -> Remembered {
+        Remembered {
+            settings: self.settings.clone(),
+            views: self.views.clone(),
+            generation: self.generation,
+            remembers_heard: self.writes.remembers_heard,
+        }
+    }
+
+    /// A process starts, with what the disk had and how long ago that was by the wall clock: for looks, and for writes.
+    pub(crate) fn started(
+        &mut self,
+        now: i64,
+        settings: &Settings,
+        saved: Option<(&Saved, (i64, i64))>,
+        effects: &[Effect],
+    ) -> Judged {
+        let acts = effects.iter().find(|effect| !matches!(effect, Effect::Pace { .. }));
+        holds!(acts.is_none(), "NO-JUMP-ON-START", "the start itself did {acts:?}");
+        self.settings = settings.clone();
+        (self.seen, self.held, self.looked) = (None, Vec::new(), None);
+        self.alarms.clear();
+        self.plans.clear();
+        self.views = settings.places().map(|place| (place, View::new(settings, place, now))).collect();
+        self.generation = 0;
+        if let Some((saved, (gap, _))) = saved {
+            self.recall(now, gap, saved);
+        }
+        self.writes.started(now, saved.map(|(saved, (_, writes_gap))| (saved.at, writes_gap, &saved.judge)));
+        Ok(())
+    }
+
+    fn recall(&mut self, now: i64, gap: i64, saved: &Saved) {
+        let then = &saved.judge;
+        self.generation = then.generation;
+        let settings = &self.settings;
+        for (place, view) in &mut self.views {
+            let Some(kept) = then.views.get(place) else { continue };
+            let same_source = settings.regions[*place].fixed == then.settings.regions[*place].fixed;
+            view.had.extend(&kept.had);
+            if !same_source {
+                continue;
+            }
+            *view = kept.clone();
+            let mut forgot = false;
+            for (check, seen) in view.checks.iter_mut().enumerate() {
+                let (is, was) = (&settings.checks[check], &then.settings.checks[check]);
+                if (is.kind, is.looks_at) == (was.kind, was.looks_at) {
+                    forgot |= seen.away(gap, is);
+                } else {
+                    *seen = Seen::default();
+                }
+            }
+            // Nobody is healthy while nobody looks; the rest is so long ago as the wall clock says.
+            let healthy = |since: i64| if forgot { now } else { now - (saved.at - since) };
+            view.passing_since = view.passing_since.map(healthy);
+            view.returned = view.returned.map(|at| now - gap - (saved.at - at));
+            view.told_at = now - gap - (saved.at - view.told_at);
+        }
+    }
+
+    pub(crate) fn reloaded(&mut self, now: i64, settings: &Settings) {
+        let before = std::mem::replace(&mut self.settings, settings.clone());
+        let mut views = std::mem::take(&mut self.views);
+        for place in settings.places() {
+            let mut view = views.remove(&place).unwrap_or_else(|| View::new(settings, place, now));
+            if before.regions[place].fixed != settings.regions[place].fixed {
+                let had = view.had;
+                view = View::new(settings, place, now);
+                view.had.extend(had);
+            }
+            for (check, seen) in view.checks.iter_mut().enumerate() {
+                let (is, was) = (&settings.checks[check], &before.checks[check]);
+                if (is.kind, is.looks_at) != (was.kind, was.looks_at) {
+                    *seen = Seen::default();
+                }
+            }
+            self.views.insert(place, view);
+        }
+        // What is gone leaves its addresses behind as somebody else's.
+    }
+
+    pub(crate) fn looked(&mut self, now: i64, place: usize, check: usize, outcome: Outcome) {
+        let settings = &self.settings;
+        let Some(view) = self.views.get_mut(&place) else { return };
+        view.checks[check].look(outcome, &settings.checks[check]);
+        match by_latest(&view.checks, settings) {
+            Some(true) => drop(view.passing_since.get_or_insert(now)),
+            Some(false) => view.passing_since = None,
+            None => {}
+        }
+        self.looked = Some(place);
+    }
+
+    pub(crate) fn bound(&mut self, place: usize, addresses: &BTreeSet<IpAddr>) {
+        if let Some(view) = self.views.get_mut(&place).filter(|_| !addresses.is_empty()) {
+            view.current.clone_from(addresses);
+            view.had.extend(addresses);
+        }
+    }
+
+    /// Something is done to the world.
+    pub(crate) fn disturbed(&mut self) {
+        self.calm = false;
+    }
+
+    pub(crate) fn killed(&mut self) {
+        self.writes.killed();
+    }
+
+    /// Every address of ours, by the judge's own account.
+    pub(crate) fn ours(&self) -> BTreeSet<IpAddr> {
+        let had = self.views.values().flat_map(|view| view.had.iter().copied());
+        had.chain(self.settings.fallback()).collect()
+    }
+
+    /// Whether an address that the region has or had is among these.
+    fn is_in(&self, place: usize, set: &BTreeSet<IpAddr>) -> bool {
+        !self.views[&place].had.is_disjoint(set)
+    }
+
+    /// The same of addresses that are nobody else's: one that was moved may count as either region's.
+    fn is_surely_in(&self, place: usize, set: &BTreeSet<IpAddr>) -> bool {
+        let others = || self.views.iter().filter(|(other, _)| **other != place);
+        let own = |address: &&IpAddr| others().all(|(_, other)| !other.had.contains(*address));
+        set.intersection(&self.views[&place].had).filter(own).count() > 0
+    }
+
+    fn is_all_down(&self) -> bool {
+        self.views.values().all(|view| view.told == Liveness::Down)
+    }
+
+    /// Whether its looks say that it does not serve, after as many as it takes.
+    fn has_failed(&self, view: &View) -> bool {
+        by_all(&view.checks, &self.settings) == Some(false)
+    }
+}
+
+/// What the second half of a run asks.
+impl Judge {
+    pub(crate) fn writes_sent(&self) -> usize {
+        self.writes.sent_count()
+    }
+
+    pub(crate) fn told(&self, place: usize) -> Option<Liveness> {
+        self.views.get(&place).map(|view| view.told)
+    }
+
+    /// Where a region is or was.
+    pub(crate) fn had(&self, place: usize) -> BTreeSet<IpAddr> {
+        self.views.get(&place).map(|view| view.had.clone()).unwrap_or_default()
+    }
+}

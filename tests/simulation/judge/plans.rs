@@ -1,0 +1,269 @@
+//! What the core asks for, held against what looks said and what it told before.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use pointsman::core::{Effect, Plan, Transition};
+use pointsman::model::Liveness;
+
+use super::{Judge, Judged, Planned, Trap, holds};
+use crate::simulation::evidence::{by_all, by_latest};
+use crate::simulation::settings::{AllDown, FAST_S, TIMEOUT_S, place_of};
+
+impl Judge {
+    /// Judges what one step of the core asked for.
+    pub(crate) fn effects(&mut self, now: i64, effects: &[Effect]) -> Judged {
+        for effect in effects {
+            match effect {
+                Effect::Transition(transition) => self.transition(now, transition)?,
+                Effect::Apply(plan) => self.plan(now, plan)?,
+                Effect::Held { held, .. } => {
+                    holds!(*held != self.held, "EXPLAINED", "told twice that {held:?} holds");
+                    self.held.clone_from(held);
+                }
+                Effect::Alarm(raised) => {
+                    let key = (raised.alarm, raised.region.clone());
+                    let was = self.alarms.remove(&key).is_some();
+                    holds!(was != raised.raised, "EXPLAINED", "an alarm was told twice: {raised:?}");
+                    if raised.raised {
+                        self.alarms.insert(key, raised.message.clone());
+                    }
+                }
+                Effect::Pace { .. } => {}
+            }
+        }
+        match self.looked.take() {
+            Some(place) => self.after_a_look(place),
+            None => Ok(()),
+        }
+    }
+
+    /// What the looks say is what was told, no less.
+    fn after_a_look(&self, place: usize) -> Judged {
+        let Some(view) = self.views.get(&place) else { return Ok(()) };
+        let fits: &[Liveness] = match (by_latest(&view.checks, &self.settings), self.has_failed(view)) {
+            (Some(false), true) => &[Liveness::Down],
+            (Some(false), false) => &[Liveness::Suspect, Liveness::Down],
+            (Some(true), _) => &[Liveness::Up, Liveness::Recovering],
+            (None, _) => &Liveness::ALL,
+        };
+        holds!(
+            fits.contains(&view.told),
+            "EXPLAINED",
+            "the looks at r{place} make it {fits:?}, told was {}",
+            view.told
+        );
+        let failed = view.told == Liveness::Down && self.has_failed(view);
+        let stays = |set: &BTreeSet<IpAddr>| self.is_surely_in(place, set);
+        let wanted = self.plans.last_key_value().is_some_and(|(_, plan)| stays(&plan.wanted));
+        if failed && self.seen.as_ref().is_some_and(stays) && wanted && !self.is_all_down() {
+            holds!(
+                !self.held.is_empty(),
+                "EXPLAINED",
+                "r{place} is down, stays, and no rule is told to hold it"
+            );
+        }
+        Ok(())
+    }
+
+    fn transition(&mut self, now: i64, transition: &Transition) -> Judged {
+        let place = place_of(&transition.region);
+        let settings = self.settings.clone();
+        let view = self.views.get(&place);
+        holds!(view.is_some(), "EXPLAINED", "r{place} is not configured: {transition:?}");
+        let Some(view) = view else { return Ok(()) };
+        let (from, to) = (transition.from, transition.to);
+        holds!(
+            view.told == from,
+            "EXPLAINED",
+            "r{place} was told to be {}, now it comes from {from}",
+            view.told
+        );
+        let latest = by_latest(&view.checks, &settings);
+        match (from, to) {
+            (Liveness::Suspect, Liveness::Down) => {
+                holds!(
+                    self.has_failed(view),
+                    "BLIND-IS-NOT-DOWN",
+                    "r{place} is told to be down without enough failing looks"
+                );
+            }
+            (Liveness::Recovering, Liveness::Down)
+            | (Liveness::Unknown | Liveness::Up, Liveness::Suspect) => {
+                holds!(
+                    latest == Some(false),
+                    "BLIND-IS-NOT-DOWN",
+                    "r{place} becomes {to} though its latest looks do not fail"
+                );
+            }
+            (Liveness::Recovering, Liveness::Up) => {
+                let healthy = view.passing_since.map_or(0, |since| now - since);
+                let waits = view.waits_ms(&settings);
+                holds!(
+                    by_all(&view.checks, &settings) != Some(false),
+                    "BOUNDED-WRITES",
+                    "r{place} is up before it rose"
+                );
+                holds!(healthy >= waits, "BOUNDED-WRITES", "r{place} is up after {healthy} of {waits} ms");
+            }
+            (Liveness::Unknown | Liveness::Suspect, Liveness::Up)
+            | (Liveness::Down, Liveness::Recovering) => {
+                holds!(
+                    latest == Some(true),
+                    "EXPLAINED",
+                    "r{place} becomes {to} though its latest looks do not pass"
+                );
+            }
+            _ => holds!(false, "EXPLAINED", "there is no arrow from {from} to {to}"),
+        }
+        if let Some(view) = self.views.get_mut(&place) {
+            match (from, to) {
+                (Liveness::Suspect, Liveness::Down) => {
+                    let (window, _, _) = settings.flap;
+                    let window = i64::try_from(window * 1000).unwrap_or(i64::MAX);
+                    let flapped = view.returned.is_some_and(|returned| now - returned <= window);
+                    view.flaps = if flapped { view.flaps + 1 } else { 0 };
+                }
+                (Liveness::Recovering, Liveness::Up) => view.returned = Some(now),
+                _ => {}
+            }
+            (view.told, view.told_at) = (to, now);
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, now: i64, plan: &Plan) -> Judged {
+        let generation = plan.generation.0;
+        holds!(
+            generation > self.generation,
+            "NEWEST-PLAN-WINS",
+            "plan {generation} comes after {}",
+            self.generation
+        );
+        self.generation = generation;
+        let seen = self.seen.clone();
+        holds!(seen.is_some(), "NO-JUMP-ON-START", "there is a plan before the set was read: {plan}");
+        let seen = seen.unwrap_or_default();
+        let ours = self.ours();
+        holds!(plan.owned.is_subset(&ours), "ONLY-OURS", "not ours: {:?}", plan.owned.difference(&ours));
+        holds!(plan.wanted.is_subset(&ours), "ONLY-OURS", "not ours: {:?}", plan.wanted.difference(&ours));
+        if self.is_all_down() {
+            self.plan_when_all_down(plan, &seen)?;
+        } else {
+            self.plan_by_checks(now, plan, &seen)?;
+        }
+        let planned = Planned { wanted: plan.wanted.clone(), owned: plan.owned.clone(), ours };
+        self.plans.insert(generation, planned);
+        Ok(())
+    }
+
+    fn plan_when_all_down(&self, plan: &Plan, seen: &BTreeSet<IpAddr>) -> Judged {
+        match self.settings.when_all_down {
+            AllDown::KeepLast => {
+                let kept: BTreeSet<IpAddr> = seen.intersection(&self.ours()).copied().collect();
+                holds!(
+                    plan.wanted == kept,
+                    "BOUNDED-BLAST",
+                    "all are down, and not what was there stays: {plan}"
+                );
+            }
+            AllDown::PublishAll => {
+                for (place, view) in &self.views {
+                    holds!(
+                        view.current.is_empty() || self.is_in(*place, &plan.wanted),
+                        "BOUNDED-BLAST",
+                        "all are down, and r{place} is not published: {plan}"
+                    );
+                }
+            }
+            AllDown::Fallback => {
+                let fallback = self.settings.fallback();
+                holds!(
+                    plan.wanted == fallback,
+                    "BOUNDED-BLAST",
+                    "all are down, and not the fallback: {plan}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_by_checks(&self, now: i64, plan: &Plan, seen: &BTreeSet<IpAddr>) -> Judged {
+        let places = || self.views.iter();
+        let is_failed = |told: Liveness| matches!(told, Liveness::Down | Liveness::Recovering);
+        let leaving: Vec<usize> = places()
+            .map(|(place, _)| *place)
+            .filter(|place| self.is_surely_in(*place, seen) && !self.is_in(*place, &plan.wanted))
+            .collect();
+        holds!(self.trap != Some(Trap::NobodyLeaves) || leaving.is_empty(), "TRAP", "{leaving:?} leave");
+        let best = places()
+            .filter(|(place, view)| {
+                self.is_in(**place, &plan.wanted) && !matches!(view.told, Liveness::Unknown | Liveness::Down)
+            })
+            .map(|(place, _)| self.settings.tier(*place))
+            .min();
+        let mut by_checks = Vec::new();
+        for place in &leaving {
+            let view = &self.views[place];
+            let outranked = self.settings.tiers && best.is_some_and(|best| best < self.settings.tier(*place));
+            if view.told == Liveness::Down && self.has_failed(view) {
+                by_checks.push(*place);
+            } else {
+                holds!(
+                    outranked && view.told != Liveness::Unknown,
+                    "BLIND-IS-NOT-DOWN",
+                    "r{place}, {} by what was told, leaves {seen:?} without enough failing looks: {plan}",
+                    view.told
+                );
+            }
+        }
+        for (place, view) in places() {
+            if self.is_in(*place, seen) || !self.is_surely_in(*place, &plan.wanted) {
+                continue;
+            }
+            let healthy = view.passing_since.map_or(0, |since| now - since);
+            let waits = view.waits_ms(&self.settings);
+            holds!(
+                view.told == Liveness::Up && healthy >= waits,
+                "BOUNDED-WRITES",
+                "r{place}, {} by what was told, enters {seen:?} after {healthy} of {waits} ms: {plan}",
+                view.told
+            );
+        }
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        let left = plan.wanted.iter().filter(|address| {
+            self.views.values().any(|view| view.had.contains(*address) && !is_failed(view.told))
+        });
+        let (left, least) = (left.count(), self.settings.min_published.max(1) as usize);
+        holds!(
+            left >= least,
+            "NEVER-EMPTY",
+            "{leaving:?} leave, and {left} addresses are not of failed regions"
+        );
+        if by_checks.is_empty() {
+            return Ok(());
+        }
+        let out = places()
+            .filter(|(place, view)| is_failed(view.told) && !self.is_in(**place, &plan.wanted))
+            .filter(|(place, _)| !self.settings.tiers || by_checks.contains(place))
+            .count();
+        let most = self.settings.max_removed as usize;
+        holds!(out <= most, "BOUNDED-BLAST", "{by_checks:?} leave, and {out} are out because of checks");
+        let count = |of: &[Liveness]| places().filter(|(_, view)| of.contains(&view.told)).count() * 100;
+        let most = usize::from(self.settings.panic_percent) * self.views.len();
+        let down = count(&[Liveness::Down]);
+        holds!(down <= most, "BOUNDED-BLAST", "{by_checks:?} leave past panic_threshold");
+        if down + count(&[Liveness::Suspect]) > most {
+            let fell = by_checks.iter().map(|place| self.views[place].told_at).min().unwrap_or(now);
+            let waits = i64::try_from((FAST_S + TIMEOUT_S) * 1000).unwrap_or(0);
+            holds!(
+                now - fell >= waits,
+                "BOUNDED-BLAST",
+                "{by_checks:?} leave before the suspects have settled"
+            );
+        }
+        Ok(())
+    }
+}

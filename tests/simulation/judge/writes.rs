@@ -1,0 +1,343 @@
+//! What is called, held against what was planned, told and read before; and what the zone becomes by it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use pointsman::core::{Call, Report, WriteResult};
+use pointsman::model::{Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordSet};
+
+use super::{Counted, Judge, Judged, Remembered, holds};
+use crate::simulation::settings::Settings;
+
+/// How old the read may be that a write starts from: the journal is waited for so long, and tasks take their turns.
+const FRESH_MS: i64 = 400;
+
+/// A write that was told and not called yet.
+#[derive(Clone, Debug)]
+struct Intent {
+    at: i64,
+    generation: u64,
+    from: BTreeSet<IpAddr>,
+    set: RecordSet,
+}
+
+/// What is known of the calls.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    in_flight: bool,
+    /// What was told to be written next, until that is called or taken back.
+    intent: Option<Intent>,
+    is_kept: bool,
+    /// The landing writes that the driver last told to remember, as text.
+    remembered: String,
+    pub(super) remembers: u64,
+    pub(super) remembers_heard: u64,
+    counted: Vec<Counted>,
+    /// The greatest generation that an earlier process had on disk before it wrote.
+    floor: u64,
+    /// What the last read that was answered found, and when; none once something was written.
+    read: Option<(i64, Option<Found>)>,
+    /// Since when every read that was answered found nothing.
+    missing_since: Option<i64>,
+    /// A throttle of a read holds everything back until then, one of a write the next write.
+    throttled_until: i64,
+    write_throttled_until: i64,
+    /// What the last write was answered, until that is told.
+    answered: Option<Result<(), ProviderErrorKind>>,
+    withdrawn: bool,
+    /// All that was ever sent, each with the description that was read before it.
+    sent: Vec<(RecordSet, Option<String>)>,
+}
+
+impl Writes {
+    pub(super) fn sent_count(&self) -> usize {
+        self.sent.len()
+    }
+
+    fn forget_calls(&mut self) {
+        (self.in_flight, self.intent, self.is_kept, self.withdrawn) = (false, None, false, false);
+        (self.read, self.missing_since, self.answered) = (None, None, None);
+        (self.throttled_until, self.write_throttled_until) = (0, 0);
+    }
+
+    pub(super) fn killed(&mut self) {
+        self.forget_calls();
+        let kept = self.counted.iter().filter(|write| write.is_kept).map(|write| write.generation);
+        self.floor = kept.max().unwrap_or(0).max(self.floor);
+    }
+
+    /// A process starts: what its journal knows of counts, by the age that its wall clock gives it.
+    pub(super) fn started(&mut self, now: i64, saved: Option<(i64, i64, &Remembered)>) {
+        match saved {
+            None => {
+                self.counted.clear();
+                self.floor = 0;
+            }
+            Some((at, gap, then)) => {
+                let heard = then.remembers_heard;
+                self.counted.retain(|write| write.is_kept || write.remembers <= heard);
+                for write in &mut self.counted {
+                    write.at = now - gap - (at - write.at);
+                }
+            }
+        }
+    }
+}
+
+impl Judge {
+    /// The driver tells something.
+    pub(crate) fn reported(&mut self, now: i64, report: &Report) -> Judged {
+        let writes = &mut self.writes;
+        match report {
+            Report::Remember(memory) => {
+                writes.remembers += 1;
+                writes.remembered = serde_json::to_string(memory).unwrap_or_default();
+            }
+            Report::Sent { generation, from, set } => {
+                holds!(writes.intent.is_none(), "EXPLAINED", "two writes are told at once: {set:?}");
+                let (from, set) = (from.clone(), set.clone());
+                writes.intent = Some(Intent { at: now, generation: generation.0, from, set: set.clone() });
+                let landing = writes.remembered.split("\"landing\":").nth(1).unwrap_or_default();
+                let landing = landing.split("\"drift\"").next().unwrap_or_default();
+                let values = serde_json::to_string(set.values()).unwrap_or_default();
+                holds!(
+                    landing.contains(&values),
+                    "NO-JUMP-ON-START",
+                    "a write is told that is not remembered first"
+                );
+            }
+            Report::Written { generation, result, message } => {
+                let answered = writes.answered.take();
+                let fits = match (result, answered) {
+                    (WriteResult::Applied, Some(Ok(())))
+                    | (WriteResult::Lost, Some(Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear))) => {
+                        true
+                    }
+                    (WriteResult::Superseded, Some(Ok(()))) => message.is_empty(),
+                    (WriteResult::Superseded, None) => std::mem::take(&mut writes.withdrawn),
+                    (WriteResult::Refused, Some(Err(kind))) => {
+                        !matches!(kind, ProviderErrorKind::Lost | ProviderErrorKind::Unclear)
+                    }
+                    (
+                        WriteResult::Applied
+                        | WriteResult::Superseded
+                        | WriteResult::Lost
+                        | WriteResult::Refused,
+                        _,
+                    ) => false,
+                };
+                holds!(
+                    fits,
+                    "EXPLAINED",
+                    "the write of {generation} is told to be {result:?}, answered {answered:?}"
+                );
+            }
+            Report::Drifted { before, now: after } => {
+                holds!(before != after, "EXPLAINED", "a drift that changes nothing at {now}");
+            }
+            Report::Seen { .. }
+            | Report::InSync
+            | Report::InForce { .. }
+            | Report::DryRun { .. }
+            | Report::Held(_)
+            | Report::Alarmed { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The core hears what the driver told.
+    pub(crate) fn core_hears(&mut self, _now: i64, report: &Report) {
+        match report {
+            Report::Seen { found } => {
+                self.seen = Some(found.as_ref().map(|found| found.values.clone()).unwrap_or_default());
+            }
+            Report::Remember(_) => self.writes.remembers_heard += 1,
+            Report::InSync
+            | Report::Sent { .. }
+            | Report::Written { .. }
+            | Report::InForce { .. }
+            | Report::DryRun { .. }
+            | Report::Drifted { .. }
+            | Report::Held(_)
+            | Report::Alarmed { .. } => {}
+        }
+    }
+
+    /// The driver need not wait any longer for the intent to be on disk.
+    pub(crate) fn intent_kept(&mut self, is_kept: bool) {
+        self.writes.is_kept = is_kept;
+    }
+
+    /// The write that was told will not be made.
+    pub(crate) fn withdrawn(&mut self) {
+        self.writes.intent = None;
+        self.writes.withdrawn = true;
+    }
+
+    /// The driver is started anew with what the core has heard of its writes.
+    pub(crate) fn driver_died(&mut self) {
+        self.writes.forget_calls();
+        let heard = self.writes.remembers_heard;
+        self.writes.counted.retain(|write| write.remembers <= heard);
+        // What the dead one told and nobody has heard is in the channel, and will be heard.
+    }
+
+    /// A call is made. `newest` is the newest plan that the driver could know of, `settings` what it runs by.
+    pub(crate) fn calls(
+        &mut self,
+        now: i64,
+        call: &Call,
+        newest: Option<u64>,
+        settings: &Settings,
+    ) -> Judged {
+        let writes = &mut self.writes;
+        holds!(!writes.in_flight, "ONE-WRITER", "two calls at once: {call:?}");
+        writes.in_flight = true;
+        holds!(now >= writes.throttled_until, "throttles are obeyed", "called at {now}: {call:?}");
+        let (found, set) = match call {
+            Call::Read => return Ok(()),
+            Call::Replace { found, set } => (Some(found), set),
+            Call::Create { set } => (None, set),
+        };
+        holds!(now >= writes.write_throttled_until, "throttles are obeyed", "called at {now}: {call:?}");
+        holds!(!settings.dry_run, "a dry run writes nothing", "{call:?}");
+        let before = found.map(|found| found.values.clone()).unwrap_or_default();
+        let intent = writes.intent.take();
+        holds!(
+            intent.as_ref().is_some_and(|intent| intent.from == before && intent.set == *set),
+            "EXPLAINED",
+            "told was {intent:?}, called is {call:?}"
+        );
+        let Some(Intent { at: intended, generation, .. }) = intent else { return Ok(()) };
+        holds!(
+            newest == Some(generation),
+            "NEWEST-PLAN-WINS",
+            "written is {generation} though {newest:?} is known"
+        );
+        holds!(
+            generation > writes.floor,
+            "NEWEST-PLAN-WINS",
+            "written is {generation} though {} was written before the restart",
+            writes.floor
+        );
+        let Some((at, read)) = writes.read.take() else {
+            holds!(false, "NEWEST-PLAN-WINS", "a write that follows no read: {call:?}");
+            return Ok(());
+        };
+        holds!(
+            read.as_ref() == found && now - at <= FRESH_MS,
+            "NEWEST-PLAN-WINS",
+            "read {} ms ago: {read:?}",
+            now - at
+        );
+        if found.is_none() {
+            let missing_ms = writes.missing_since.map_or(0, |since| at - since);
+            holds!(settings.create, "a set is made only with create = true", "{call:?}");
+            holds!(
+                missing_ms >= 1000,
+                "BLIND-IS-NOT-DOWN",
+                "a set is made that was missed for {missing_ms} ms"
+            );
+        }
+        let plan = self.plans.get(&generation);
+        holds!(plan.is_some(), "EXPLAINED", "plan {generation} was never told");
+        let Some(plan) = plan else { return Ok(()) };
+        let expected: BTreeSet<IpAddr> =
+            before.difference(&plan.owned).chain(&plan.wanted).copied().collect();
+        holds!(
+            *set.values() == expected,
+            "ONLY-OURS",
+            "plan {generation} wants {expected:?}, called is {call:?}"
+        );
+        let mut changed = set.values().symmetric_difference(&before);
+        holds!(
+            changed.all(|value| plan.ours.contains(value)),
+            "ONLY-OURS",
+            "{call:?} changes what is not ours"
+        );
+        let is_failed = found.is_some_and(|found| found.in_force == InForce::Failed);
+        holds!(*set.values() != before || is_failed, "ONLY-WHEN-DIFFERENT", "{call:?}");
+        let own = |values: &BTreeSet<IpAddr>| values.intersection(&plan.ours).count();
+        let only_adds = set.values().is_superset(&before) && own(set.values()) > own(&before);
+        holds!(
+            own(set.values()) >= settings.min_published.max(1) as usize || only_adds,
+            "NEVER-EMPTY",
+            "{call:?} leaves {} of ours",
+            own(set.values())
+        );
+        let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
+        let writes = &mut self.writes;
+        // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for.
+        let within = writes.counted.iter().filter(|write| intended - write.at < window).count();
+        holds!(
+            within < settings.writes as usize,
+            "BOUNDED-WRITES",
+            "a write after {within} within {window} ms: {:?}",
+            writes.counted
+        );
+        let (is_kept, remembers) = (std::mem::take(&mut writes.is_kept), writes.remembers);
+        writes.counted.push(Counted { at: intended, generation, is_kept, remembers });
+        writes.sent.push((set.clone(), found.and_then(|found| found.description.clone())));
+        let ttl = self.settings.ttl;
+        let stays = found.is_none_or(|found| found.ttl == set.ttl());
+        holds!(
+            stays || settings.ttl == Some(set.ttl().as_seconds()) || ttl == Some(set.ttl().as_seconds()),
+            "ONLY-OURS",
+            "the TTL is not the configured one: {call:?}"
+        );
+        Ok(())
+    }
+
+    pub(crate) fn read_answered(&mut self, now: i64, answer: &Answer) {
+        let writes = &mut self.writes;
+        writes.in_flight = false;
+        match answer {
+            Ok(found) => {
+                writes.missing_since = match found {
+                    Some(_) => None,
+                    None => writes.missing_since.or(Some(now)),
+                };
+                writes.read = Some((now, found.clone()));
+            }
+            Err(error) => writes.throttled_until = throttled_until(now, error.kind),
+        }
+    }
+
+    pub(crate) fn write_answered(&mut self, now: i64, result: &Result<(), ProviderError>) {
+        let kind = result.as_ref().copied().map_err(|error| error.kind);
+        self.writes.in_flight = false;
+        self.writes.answered = Some(kind);
+        match kind {
+            Ok(()) | Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear) => {}
+            Err(kind) => {
+                // Nothing was changed, so it does not count.
+                self.writes.counted.pop();
+                self.writes.write_throttled_until = throttled_until(now, kind);
+            }
+        }
+    }
+
+    /// The zone became something else by a write of ours.
+    pub(crate) fn landed(&mut self, before: Option<&Found>, after: Option<&Found>) -> Judged {
+        holds!(
+            after.is_some_and(|after| !after.values.is_empty()),
+            "NEVER-EMPTY",
+            "{before:?} became {after:?}"
+        );
+        let Some(after) = after else { return Ok(()) };
+        let sent = self.writes.sent.iter().any(|(set, description)| {
+            let described = description.clone().or(Some(String::new()));
+            *set.values() == after.values && set.ttl() == after.ttl && described == after.description
+        });
+        holds!(sent, "LEAVE-AS-IS", "nobody sent {after:?}");
+        Ok(())
+    }
+}
+
+/// Until when an answer asks not to be called.
+fn throttled_until(now: i64, kind: ProviderErrorKind) -> i64 {
+    match kind {
+        ProviderErrorKind::Throttled(Some(after)) => now + i64::try_from(after.as_millis()).unwrap_or(0),
+        _ => 0,
+    }
+}

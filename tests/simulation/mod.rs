@@ -1,0 +1,206 @@
+//! A deterministic simulation: the real core and the real reconciler in a world of regions, a cloud, a zone, a journal
+//! and an operator that go wrong in every way that a seed can think of, with a judge that asserts every invariant after
+//! every step.
+//!
+//! A seed makes a [`Schedule`]: settings and a list of events. [`run`] plays it in virtual time; the same schedule gives
+//! the same run. `play` is the world and its queue of steps, `process` and `driver` are the daemon around the core and
+//! the reconciler, step by step as the real one goes, `judge` the invariants, `calm` what must come of it when the
+//! faults stop, `shrink` makes a failure short. Start at [`hunt`].
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "test code"
+)]
+
+mod calm;
+mod cloud;
+mod coverage;
+mod dice;
+mod driver;
+mod event;
+mod evidence;
+mod journal;
+mod judge;
+mod play;
+mod process;
+mod regions;
+mod settings;
+mod shrink;
+
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use coverage::Coverage;
+use dice::Dice;
+use event::Event;
+pub(crate) use judge::{Broken, Trap};
+use play::Simulation;
+use settings::Settings;
+
+/// All that a run depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Schedule {
+    seed: u64,
+    settings: Settings,
+    /// The regions whose address the zone holds at the start.
+    published: Vec<usize>,
+    pub(crate) events: Vec<Event>,
+    /// When the faults stop.
+    calm_at_ms: i64,
+    /// The regions that stay dead then.
+    dead: Vec<usize>,
+}
+
+impl Schedule {
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let settings = Settings::draw(&mut dice);
+        let mut some =
+            |chance| -> Vec<usize> { (0..settings.regions.len()).filter(|_| dice.percent(chance)).collect() };
+        let (published, dead) = (some(80), some(20));
+        let events = event::draw(&mut dice, &settings);
+        let last = events.last().map_or(0, |event| event.at_ms);
+        let calm_at_ms = last + dice.pick(&[100, 3_000, 20_000]);
+        Self { seed, settings, published, events, calm_at_ms, dead }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}", self.settings)?;
+        writeln!(f, "published at the start {:?}, dead in the end {:?}", self.published, self.dead)?;
+        for Event { at_ms, act } in &self.events {
+            writeln!(f, "{} {act:?}", seconds(*at_ms))?;
+        }
+        writeln!(f, "{} the faults stop", seconds(self.calm_at_ms))
+    }
+}
+
+fn seconds(ms: i64) -> String {
+    format!("{:>5}.{:03}s", ms / 1000, ms % 1000)
+}
+
+/// One line of what happened.
+#[derive(Clone, Debug)]
+pub(crate) struct TimelineLine {
+    at_ms: i64,
+    line: String,
+}
+
+/// What became of a schedule.
+pub(crate) struct Run {
+    pub(crate) broken: Option<Broken>,
+    pub(crate) coverage: Coverage,
+    timeline: Vec<TimelineLine>,
+}
+
+impl Run {
+    /// The whole story as a text; empty when it was not asked for.
+    pub(crate) fn story(&self) -> String {
+        self.timeline.iter().fold(String::new(), |mut story, TimelineLine { at_ms, line }| {
+            let _ = writeln!(story, "{} {line}", seconds(*at_ms));
+            story
+        })
+    }
+}
+
+/// Plays a schedule; `told` keeps its timeline.
+pub(crate) fn run(schedule: &Schedule, told: bool, trap: Option<Trap>) -> Run {
+    let mut simulation = Simulation::new(schedule, told);
+    simulation.judge.trap = trap;
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        simulation.run_until(schedule.calm_at_ms)?;
+        simulation.calm(&schedule.dead)
+    }));
+    let broken = match played {
+        Ok(judged) => judged.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Some(Broken { name: "nothing panics", why: text.unwrap_or_default() })
+        }
+    };
+    let virtual_s = u64::try_from(simulation.now / 1000).unwrap_or(0);
+    let (timeline, mut coverage) = simulation.into_story();
+    coverage.count("schedules");
+    coverage.add("events", schedule.events.len() as u64);
+    coverage.add("virtual seconds", virtual_s);
+    Run { broken, coverage, timeline }
+}
+
+/// A seed's run that broke an invariant, with the plainest schedule that does.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) shrunk: Schedule,
+    text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Plays one seed. What fails is shrunk and told.
+pub(crate) fn play(seed: u64, trap: Option<Trap>) -> Result<Coverage, Box<Failure>> {
+    let schedule = Schedule::of(seed);
+    let first = run(&schedule, false, trap);
+    let Some(broken) = first.broken else { return Ok(first.coverage) };
+    let shrunk = shrink::shrink(&schedule, &broken, trap);
+    let again = run(&shrunk, true, trap);
+    let why = again.broken.as_ref().unwrap_or(&broken);
+    let text = format!(
+        "{} does not hold, seed {seed}: {}\n\nas drawn ({} events): {} {}\n\nshrunk to {} events:\n{shrunk}\n{}\n\
+         {} does not hold, seed {seed}: {}\nreplay it: cargo run --example soak -- --seed {seed}\n",
+        why.name,
+        why.why,
+        schedule.events.len(),
+        broken.name,
+        broken.why,
+        shrunk.events.len(),
+        again.story(),
+        why.name,
+        why.why,
+    );
+    Err(Box::new(Failure { shrunk, text }))
+}
+
+/// Plays seeds on so many threads until one fails, the first by number that was found. `progress` hears how many are
+/// done, now and then.
+pub(crate) fn hunt(
+    seeds: Range<u64>,
+    threads: usize,
+    progress: impl Fn(u64) + Sync,
+) -> Result<Coverage, Box<Failure>> {
+    let next = AtomicU64::new(seeds.start);
+    let failed = Mutex::new(None::<Box<Failure>>);
+    let total = Mutex::new(Coverage::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut coverage = Coverage::default();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || failed.lock().unwrap().is_some() {
+                        break;
+                    }
+                    match play(seed, None) {
+                        Ok(one) => coverage.join(&one),
+                        Err(failure) => drop(failed.lock().unwrap().get_or_insert(failure)),
+                    }
+                    progress(seed - seeds.start + 1);
+                }
+                total.lock().unwrap().join(&coverage);
+            });
+        }
+    });
+    match failed.into_inner().unwrap() {
+        Some(failure) => Err(failure),
+        None => Ok(total.into_inner().unwrap()),
+    }
+}
