@@ -2,9 +2,10 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::{Report, WriteResult};
+use pointsman::core::{Generation, Plan, Report, WriteResult};
 use pointsman::model::{Alarm, InForce, Mode, OnDrift, Ttl};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
@@ -158,6 +159,17 @@ fn a_new_plan_does_not_make_one_list_that_forgot_the_set_count_twice() {
 }
 
 #[test]
+fn a_list_that_forgets_the_set_after_a_write_does_not_keep_it_from_being_found_in_force() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]).look(0, Fail).assert_published(&[1]);
+    world.weather = Weather::Forget;
+    world.pass(Duration::from_millis(500));
+    world.weather = Weather::Fair;
+    world.run(5, &[Fail, Pass]);
+    assert!(world.reports.iter().any(|report| matches!(report, Report::InForce { .. })));
+}
+
+#[test]
 fn a_set_that_is_missing_twice_is_made_when_that_is_allowed_and_alarmed_when_it_is_not() {
     for create in [true, false] {
         let mut service = service(2);
@@ -258,4 +270,10 @@ fn a_throttle_is_obeyed_whatever_the_plan() {
     world.pass(Duration::from_secs(1));
     world.weather = Weather::Fair;
     world.run(15, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+}
+
+/// The reconciler is given what its first plan wanted again, under a greater generation.
+fn newer_plan(world: &mut World, generation: u64) {
+    let plan = Plan { generation: Generation(generation), ..Plan::clone(&world.plans[0]) };
+    world.reconciler.handle_plan(world.now, Arc::new(plan));
 }

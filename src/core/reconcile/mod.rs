@@ -165,9 +165,7 @@ impl Reconciler {
         (self.record, self.rules, self.timing, self.dry_run) = (record, rules, timing, dry_run);
         self.history.writes.reconfigure(rules.budget);
         self.told = None;
-        if let Phase::Due { at } = &mut self.phase {
-            *at = (*at).min(now.max(self.throttled_until));
-        }
+        self.hasten(now);
     }
 
     /// When to ask for the next call; none while one is being made.
@@ -192,6 +190,11 @@ impl Reconciler {
         }
         self.plan = Some(plan);
         self.write_again_at = self.throttled_until;
+        self.hasten(now);
+    }
+
+    /// Reads as soon as that may be.
+    fn hasten(&mut self, now: Moment) {
         if let Phase::Due { at } = &mut self.phase {
             *at = (*at).min(now.max(self.throttled_until));
         }
@@ -267,7 +270,12 @@ impl Reconciler {
         // One list that lacks the set may have forgotten it; two that do, apart in time, are believed.
         self.missing_since = if answer.is_none() { self.missing_since.or(Some(now)) } else { None };
         if let Some(since) = self.missing_since.filter(|since| now.since(*since) < CONFIRM_AFTER) {
-            self.phase = Phase::Due { at: since + CONFIRM_AFTER };
+            let at = since + CONFIRM_AFTER;
+            // A write that is waited for is not forgotten over that.
+            self.phase = match written {
+                Some((write, polls)) => Phase::Settling { write, polls, at },
+                None => Phase::Due { at },
+            };
             return;
         }
         self.reports.push_back(Report::Seen { found: answer.clone() });
