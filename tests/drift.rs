@@ -210,7 +210,7 @@ fn with_on_drift_alarm_nothing_is_mended_and_nothing_fought() {
 #[test]
 fn a_restart_neither_ends_a_fight_nor_begins_one() {
     let mut world = fought_over(2);
-    world.restart(SECOND).save().restart(SECOND);
+    world.save().restart(SECOND).save().restart(SECOND);
     world.run(300, &[Pass, Pass]).assert_published(&[1]).assert_writes(2);
     assert!(world.alarms.contains_key(&FIGHT), "{:?}", world.alarms);
 

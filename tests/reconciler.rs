@@ -111,6 +111,21 @@ fn a_lost_write_that_lands_late_over_a_newer_one_is_corrected_within_seconds() {
 }
 
 #[test]
+fn a_read_from_before_a_write_that_was_answered_is_not_believed_for_long() {
+    for restarts in [false, true] {
+        let mut world = dying(Weather::Fair);
+        if restarts {
+            world.restart(Duration::from_secs(1));
+        }
+        let written = world.zone.values.clone();
+        world.zone.values.insert(address(0));
+        newer_plan(&mut world, 1_000);
+        world.pass(Duration::ZERO).zone.values = written;
+        world.pass(Duration::from_secs(3)).assert_published(&[0, 1]);
+    }
+}
+
+#[test]
 fn an_older_plan_never_takes_the_place_of_a_newer_one() {
     let mut world = dying(Weather::Fair);
     let stale = world.plans[0].clone();

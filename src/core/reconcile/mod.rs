@@ -29,7 +29,8 @@ use crate::model::{Alarm, Answer, Found, Moment, ProviderError, ProviderErrorKin
 /// twice as long, up to [`POLL_MOST`].
 const POLL_FIRST: Duration = Duration::from_millis(100);
 const POLL_MOST: Duration = Duration::from_secs(1);
-/// A read shortly after a write may still be answered from before it; so long that is not held against it.
+/// A read shortly after a write may still be answered from before it; so long that is not held against it, and the set is
+/// read every [`WARY_EVERY`].
 const READ_LAG: Duration = Duration::from_secs(5);
 /// A set that is missing is looked for once more after this before that is believed (BLIND-IS-NOT-DOWN).
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
@@ -144,9 +145,9 @@ impl Reconciler {
     pub fn restore(&mut self, now: Moment, gap: Duration, memory: &WritesMemory) {
         self.history = History::recall(self.rules.budget, memory, now - gap);
         self.remembered = self.history.clone();
-        if self.history.authorship.is_landing() {
-            self.wary_until = now + WARY_FOR;
-        }
+        // A read may still be answered from before the last write of the process that was.
+        let wary_for = if self.history.authorship.is_landing() { WARY_FOR } else { READ_LAG };
+        self.wary_until = now + wary_for;
     }
 
     /// Other settings for the same record set; one of another name, type or provider is another reconciler's. All that
@@ -309,6 +310,7 @@ impl Reconciler {
                 let result = if superseded { WriteResult::Superseded } else { WriteResult::Applied };
                 self.reports.push_back(told(result, String::new()));
                 self.writing.succeeded();
+                self.wary_until = self.wary_until.max(now + READ_LAG);
                 self.history.authorship.taken();
                 let owned =
                     |address: &&IpAddr| self.plan.as_ref().is_some_and(|plan| plan.owned.contains(address));
