@@ -1,9 +1,10 @@
 //! The switches of the simulated cloud over HTTP, for another process: under `/sim`, unsigned, JSON.
 //!
-//! `GET /sim` tells everything. `POST /sim/regions/{name}` takes `members_alive` (a number), `eip` (`bound`,
-//! `unbound` or an address) and `endpoint` (an [`EndpointState`]). `POST /sim/faults` switches a [`Fault`]
-//! on, `GET /sim/faults` lists them, `DELETE /sim/faults[/{id}]` clears. `POST /sim/record` with `by` and
-//! `values` writes as somebody else. `POST /sim/forget-tokens` makes metadata tokens worthless.
+//! `GET /sim` tells everything, times in milliseconds since the start. `POST /sim/regions/{name}` takes
+//! `members_alive` (a number), `eip` (`bound`, `unbound` or an address) and `endpoint` (an
+//! [`EndpointState`]). `POST /sim/faults` switches a [`Fault`] on, `GET /sim/faults` lists them,
+//! `DELETE /sim/faults[/{id}]` clears. `POST /sim/record` with `by` and `values` writes as somebody else.
+//! `POST /sim/forget-tokens` makes metadata tokens worthless.
 
 use std::net::Ipv4Addr;
 
@@ -15,6 +16,7 @@ use super::cloud::Cloud;
 use super::fault::{Fault, FaultId};
 use super::http::{Reply, Request};
 use super::region::EndpointState;
+use crate::clock;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +127,7 @@ pub(super) fn describe(cloud: &Cloud) -> Value {
     let set = state.records.find(&cloud.zone_id, &cloud.setup.record, "A");
     json!({
         "endpoint": format!("http://{}", cloud.api_address), "dns": cloud.dns_address,
+        "now_ms": clock::instant_now().duration_since(cloud.started).as_millis(),
         "zone": cloud.setup.zone, "zone_id": cloud.zone_id, "record": cloud.setup.record,
         "record_id": set.map(|set| &set.id), "record_status": set.map(|set| set.status),
         "zone_values": zone_values, "history": history, "regions": regions, "requests": state.requests,
