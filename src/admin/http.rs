@@ -19,10 +19,12 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use super::status::{NoAnswer, StatusHandle};
+use crate::clock::instant_now;
 use crate::model::{Liveness, Status};
 
 /// Connections open at once; the next waits in the kernel's queue until one ends. Bounds memory to
@@ -41,6 +43,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// Rest after a failed accept: out of file descriptors, it would fail again at once.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// A failed accept is logged this often at most: whoever waits to be let in must not fill the log.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The version of Prometheus' text format that is written.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -61,6 +66,7 @@ Read only: GET and HEAD.
 pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics, stop: CancellationToken) {
     let router = router(Site { status, metrics });
     let mut connections = JoinSet::new();
+    let mut told: Option<Instant> = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -74,7 +80,10 @@ pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics
                     connections.spawn(connection(stream, router.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the admin side could not accept a connection");
+                    if told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN_AFTER) {
+                        tracing::warn!(%error, "the admin side could not accept a connection");
+                        told = Some(instant_now());
+                    }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             },

@@ -39,6 +39,8 @@ pub(crate) async fn none_left(stage: &mut Stage, dice: &mut Dice) {
     let since = &log[before..];
     assert!(!since.contains("to=suspect") && !since.contains("to=down"), "a region fell:\n{since}");
     assert!(since.contains("refused to reload"), "nobody answers SIGHUP:\n{since}");
+    let told = since.matches("could not accept").count();
+    assert!(told <= 3, "it says {told} times that nobody can be let in:\n{since}");
 
     stage.turn(region, EndpointState::Status { status: 503 }).await;
     stage.limit("nofile", "1024");
