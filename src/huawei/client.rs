@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::DateTime;
@@ -11,6 +12,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Url};
 use tokio::time::{Instant, timeout_at};
+
+use super::resolver::Resolver;
 
 /// As many bytes of an answer as are read. A full page of ELB members is some 2 MB.
 const BODY_MAX: usize = 8 * 1024 * 1024;
@@ -26,12 +29,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 pub(super) fn build() -> Result<Client, reqwest::Error> {
     // Err: somebody has installed one already, which will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let resolver = Resolver::new();
     let builder = || {
         Client::builder()
             .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .no_proxy()
+            .dns_resolver(Arc::new(resolver.clone()))
             .redirect(Policy::none())
             .referer(false)
     };

@@ -20,6 +20,7 @@ mod keys;
 mod metadata;
 mod page;
 mod project;
+mod resolver;
 mod retry;
 pub mod sign;
 mod signed_request;

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 use crate::dice::Dice;
-use crate::stage::{Launch, MORTAL, REGIONS, Stage, Way, own_mounts};
+use crate::stage::{Footprint, Launch, MORTAL, REGIONS, Stage, Way, own_mounts};
 
 /// The API's name.
 const NAME: &str = "api.cloud.test";
@@ -86,6 +86,7 @@ impl Named {
         self.know(true).await;
         self.stage.settle().await;
 
+        let before = Footprint::of(&self.stage.process_id()).unwrap();
         self.know(false).await;
         self.stage.until("it is blind", blind).await;
         let region = dice.pick(&MORTAL);
@@ -96,6 +97,8 @@ impl Named {
         for (name, ..) in REGIONS.iter().filter(|(name, ..)| *name != region) {
             assert_eq!(sight.liveness(name), "up", "{sight:#?}");
         }
+        let now = Footprint::of(&self.stage.process_id()).unwrap();
+        assert!(now.threads < before.threads + 8, "questions pile up: {before:?}, {now:?}");
         self.know(true).await;
         self.stage.until_without(region).await;
         self.stage.settle().await;
