@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use admin_samples::status;
 use pointsman::admin::{
-    CONNECTION_WITHIN, CONNECTIONS_MAX, Metrics, Questions, StatusHandle, serve, status_channel,
+    CONNECTION_WITHIN, CONNECTIONS_MAX, LARGE_ANSWERS_MAX, Metrics, Questions, StatusHandle, serve,
+    status_channel,
 };
 use pointsman::model::Liveness;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -41,11 +42,58 @@ async fn every_page_answers_and_a_head_request_gets_no_body() {
 async fn nothing_but_get_and_head_gets_in_on_any_path() {
     let site = Site::serving(Liveness::Down).await;
     for path in PATHS.into_iter().chain(["/nowhere", "/api/v1/services/nobody"]) {
-        for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "INVENTED"] {
+        for method in [
+            "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PRI", "INVENTED", "get", "Head",
+        ] {
             let got = site.ask(method, path).await;
             assert_eq!(got.code, 405, "{method} {path}");
             assert!(got.head.contains("allow: GET, HEAD"), "{method} {path}: {}", got.head);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_request_behind_another_or_within_its_body_is_never_read() {
+    let site = Site::serving(Liveness::Down).await;
+    let second = "POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+    let length = second.len();
+    for (what, head) in [
+        ("pipelined", String::new()),
+        ("a body", format!("content-length: {length}\r\n")),
+        ("a chunked body", "transfer-encoding: chunked\r\n".to_owned()),
+        ("a body of two lengths", format!("content-length: 0\r\ncontent-length: {length}\r\n")),
+        ("a body of two kinds", "content-length: 0\r\ntransfer-encoding: chunked\r\n".to_owned()),
+        ("asking for more", "connection: keep-alive\r\n".to_owned()),
+        ("an upgrade", "connection: upgrade\r\nupgrade: h2c\r\n".to_owned()),
+    ] {
+        let mut stream = site.connect().await;
+        let both = format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{head}\r\n{second}");
+        stream.write_all(both.as_bytes()).await.unwrap();
+        let mut got = Vec::new();
+        // What was not read may reset the connection behind the answer.
+        timeout(PATIENCE, stream.read_to_end(&mut got)).await.expect("the connection ends").ok();
+        let got = String::from_utf8(got).unwrap();
+        assert_eq!(got.matches("HTTP/1.1 ").count(), 1, "{what}: {got}");
+        assert!(!got.contains(" 405 ") && !got.contains(" 101 "), "{what}: {got}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_something_else_than_a_path_is_no_way_past_the_door() {
+    let site = Site::serving(Liveness::Down).await;
+    for (line, code) in [
+        ("OPTIONS * HTTP/1.1", "405"),
+        ("CONNECT elsewhere.invalid:443 HTTP/1.1", "405"),
+        ("POST http://elsewhere.invalid/healthz HTTP/1.1", "405"),
+        ("DELETE //healthz HTTP/1.1", "405"),
+        ("PRI * HTTP/2.0", "400"),
+        ("GET /healthz\0 HTTP/1.1", "400"),
+        ("GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1", "404"),
+    ] {
+        let mut stream = site.connect().await;
+        stream.write_all(format!("{line}\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let got = Answer::read(stream).await;
+        assert_eq!(got.code.to_string(), code, "{line}: {}", got.head);
     }
 }
 
@@ -118,7 +166,7 @@ async fn the_status_has_the_shape_that_programs_rely_on() {
 #[tokio::test]
 async fn a_core_loop_that_does_not_answer_is_said_and_does_not_hang_the_page() {
     let (handle, _never_answered) = status_channel();
-    let site = Site::over(handle, JoinSet::new()).await;
+    let site = Site::over(handle, JoinSet::new());
     let mut asked = Vec::new();
     for path in PATHS {
         asked.push((path, site.send("GET", path).await));
@@ -133,7 +181,7 @@ async fn a_core_loop_that_does_not_answer_is_said_and_does_not_hang_the_page() {
 async fn a_core_loop_that_has_ended_is_said_too() {
     let (handle, questions) = status_channel();
     drop(questions);
-    let site = Site::over(handle, JoinSet::new()).await;
+    let site = Site::over(handle, JoinSet::new());
     assert_eq!(site.ask("GET", "/healthz").await.code, 503);
 }
 
@@ -186,8 +234,47 @@ async fn idle_connections_do_not_block_a_scrape_not_even_a_full_house() {
         idle.push(site.connect().await);
     }
     assert_eq!(site.ask("GET", "/metrics").await.code, 200);
-    let closed = idle.into_iter().any(|c| c.into_std().unwrap().read(&mut [0]).is_ok_and(|bytes| bytes == 0));
-    assert!(closed, "more connections than {CONNECTIONS_MAX} were served at once");
+    // It was not the end of their time that made room, for then most would be gone.
+    let is_closed = |c: TcpStream| c.into_std().unwrap().read(&mut [0]).is_ok_and(|bytes| bytes == 0);
+    let closed = idle.into_iter().map(is_closed).collect::<Vec<_>>();
+    assert!(closed[0], "more connections than {CONNECTIONS_MAX} were served at once");
+    assert!(!closed[CONNECTIONS_MAX - 1], "the oldest is not the one to go: {closed:?}");
+}
+
+#[tokio::test]
+async fn slow_readers_of_large_answers_hold_few_of_them_in_memory() {
+    let mut large = status(Liveness::Down);
+    let service = large.services[0].clone();
+    large.services.extend((0..1_000).map(|_| service.clone()));
+    let (handle, mut questions) = status_channel();
+    let mut core = JoinSet::new();
+    core.spawn(async move {
+        loop {
+            questions.asked().await.answer(large.clone());
+        }
+    });
+    let site = Site::over(handle, core);
+    let mut readers = Vec::new();
+    for _ in 0..=LARGE_ANSWERS_MAX {
+        let mut reader = site.send("GET", "/api/v1/status").await;
+        let mut first = [0; 1024];
+        let read = timeout(PATIENCE, reader.read(&mut first)).await.expect("an answer in time").unwrap();
+        readers.push((reader, String::from_utf8_lossy(&first[..read]).into_owned()));
+    }
+    let mut whole = Vec::new();
+    for (mut reader, first) in readers {
+        let (head, _) = first.split_once("\r\n\r\n").expect("a head");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let told = head.len() + 4 + length.parse::<usize>().unwrap();
+        let mut rest = Vec::new();
+        timeout(PATIENCE, reader.read_to_end(&mut rest)).await.expect("the connection ends").ok();
+        whole.push(first.len() + rest.len() == told);
+    }
+    assert!(
+        !whole[0] && whole[LARGE_ANSWERS_MAX],
+        "the oldest is not the one that was broken off: {whole:?}"
+    );
+    assert_eq!(site.ask("GET", "/healthz").await.code, 200);
 }
 
 #[tokio::test]
@@ -233,11 +320,16 @@ impl Site {
         let (handle, questions) = status_channel();
         let mut core = JoinSet::new();
         core.spawn(answering(questions, region2));
-        Self::over(handle, core).await
+        Self::over(handle, core)
     }
 
-    async fn over(handle: StatusHandle, core: JoinSet<()>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    fn over(handle: StatusHandle, core: JoinSet<()>) -> Self {
+        // The kernel keeps little of an answer, so that it is seen what the server keeps.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(16 * 1024).unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let mut server = JoinSet::new();
@@ -246,7 +338,9 @@ impl Site {
     }
 
     async fn connect(&self) -> TcpStream {
-        timeout(PATIENCE, TcpStream::connect(self.address)).await.expect("in time").expect("it listens")
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        timeout(PATIENCE, socket.connect(self.address)).await.expect("in time").expect("it listens")
     }
 
     async fn ask(&self, method: &str, path: &str) -> Answer {

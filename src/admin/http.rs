@@ -1,18 +1,20 @@
 //! The read-only side over TCP: what it answers, and how little one client can take.
 //!
 //! One request a connection, and one deadline for all of it, so that a client that sends slowly, reads
-//! slowly or does nothing is gone when it passes. GET and HEAD alone get past the door (READ-ONLY-OUTSIDE).
+//! slowly or does nothing is gone when it passes; sooner when others come, for the oldest gives way. GET and
+//! HEAD alone get past the door (READ-ONLY-OUTSIDE).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::HttpBody as _;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -23,11 +25,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
+use super::room::Room;
 use super::status::{NoAnswer, StatusHandle};
 use crate::clock::instant_now;
 use crate::model::{Liveness, Status};
 
-/// Connections open at once; the next waits in the kernel's queue until one ends. Bounds memory to
+/// Connections open at once; for one more the oldest is closed, so that idle ones keep nobody out. Bounds memory to
 /// `CONNECTIONS_MAX` × `HEAD_BYTES_MAX` = 4 MiB for reading, and leaves file descriptors for looks.
 pub const CONNECTIONS_MAX: usize = 256;
 
@@ -37,6 +40,13 @@ pub const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
 
 /// The longest request line and headers together. A browser sends about 1 KiB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// An answer beyond this, in bytes, is a large one. Smaller ones take up 16 MiB on all connections together.
+const LARGE: u64 = 64 * 1024;
+
+/// Large answers under way at once; for one more the oldest is broken off. The metrics of 10,000 checks are some 20 MB, and
+/// whoever reads them slowly, or not at all, would hold as many of them in memory as there are connections.
+pub const LARGE_ANSWERS_MAX: usize = 8;
 
 /// How long answers under way may take once the stop is asked for; the whole process has 5 s.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -64,7 +74,8 @@ Read only: GET and HEAD.
 
 /// Answers on `listener` until `stop` is cancelled, then ends within 1 s.
 pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics, stop: CancellationToken) {
-    let router = router(Site { status, metrics });
+    let router = router(Site { status, metrics, large: Arc::new(Room::of(LARGE_ANSWERS_MAX)) });
+    let room = Room::of(CONNECTIONS_MAX);
     let mut connections = JoinSet::new();
     let mut told: Option<Instant> = None;
     loop {
@@ -75,9 +86,11 @@ pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics
                     tracing::error!(%panic, "an answer of the admin side broke off");
                 }
             }
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone()));
+                    let seat = CancellationToken::new();
+                    room.enter(&seat);
+                    connections.spawn(connection(stream, router.clone(), seat));
                 }
                 Err(error) => {
                     if told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN_AFTER) {
@@ -94,19 +107,25 @@ pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics
     tokio::time::timeout(STOP_WITHIN, all_ended).await.ok();
 }
 
-/// One connection, from accept to close. What goes wrong on it is the client's matter and not logged.
-async fn connection(stream: TcpStream, router: Router) {
+/// One connection, from accept to close; `seat` is cancelled when it has to end. What goes wrong on it is the client's matter
+/// and not logged.
+async fn connection(stream: TcpStream, router: Router, seat: CancellationToken) {
+    let _leaves = seat.clone().drop_guard();
+    let seated = router.layer(Extension(seat.clone()));
     let exchange = http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    tokio::time::timeout(CONNECTION_WITHIN, exchange).await.ok();
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(seated));
+    let in_time = tokio::time::timeout(CONNECTION_WITHIN, exchange);
+    seat.run_until_cancelled(in_time).await;
 }
 
 #[derive(Clone)]
 struct Site {
     status: StatusHandle,
     metrics: Metrics,
+    /// For connections with a large answer.
+    large: Arc<Room>,
 }
 
 fn router(site: Site) -> Router {
@@ -118,18 +137,26 @@ fn router(site: Site) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/services/{name}", get(service))
         .fallback(unknown_path)
-        .layer(middleware::from_fn(door))
+        .layer(middleware::from_fn_with_state(site.clone(), door))
         .with_state(site)
 }
 
 /// Lets GET and HEAD in, whatever the path, and nothing else.
-async fn door(request: Request, next: Next) -> Response {
+async fn door(
+    State(site): State<Site>,
+    Extension(seat): Extension<CancellationToken>,
+    request: Request,
+    next: Next,
+) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allow = [(ALLOW, HeaderValue::from_static("GET, HEAD"))];
         let refusal = problem(StatusCode::METHOD_NOT_ALLOWED, "read only: GET and HEAD");
         return (allow, refusal).into_response();
     }
     let mut response = next.run(request).await;
+    if response.body().size_hint().lower() > LARGE {
+        site.large.enter(&seat);
+    }
     // All of it is true for a moment only.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

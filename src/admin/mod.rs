@@ -7,9 +7,10 @@
 mod http;
 mod metrics;
 mod moment;
+mod room;
 mod series;
 mod status;
 
-pub use http::{CONNECTION_WITHIN, CONNECTIONS_MAX, serve};
+pub use http::{CONNECTION_WITHIN, CONNECTIONS_MAX, LARGE_ANSWERS_MAX, serve};
 pub use metrics::{CloudCode, Metrics, Phase, Recorder};
 pub use status::{ANSWER_WITHIN, Asked, NoAnswer, Questions, StatusHandle, status_channel};

@@ -190,6 +190,11 @@ impl World {
         get(self.daemon().listens_at(), path).await
     }
 
+    /// Where the daemon's read-only side is.
+    pub(crate) fn listens_at(&self) -> SocketAddr {
+        self.daemon().listens_at()
+    }
+
     /// Whether every fault that was to strike so many times has done so.
     pub(crate) async fn faults_are_used_up(&self) -> bool {
         let api: SocketAddr = self.cloud.endpoint().trim_start_matches("http://").parse().unwrap();
