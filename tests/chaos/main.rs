@@ -6,6 +6,7 @@
 
 mod dice;
 mod judge;
+mod judged;
 mod scenes;
 mod stage;
 
@@ -114,7 +115,7 @@ async fn a_dead_resolver_makes_blind_and_takes_nobody_down() {
 async fn a_region_that_dies_while_the_api_is_silent_leaves_when_it_speaks_again() {
     let silent = async |way| {
         let (mut stage, mut dice) = (Stage::watched(&CLOUD).await, Dice::new());
-        silence::while_a_region_dies(&mut stage, &mut dice, way).await;
+        silence::while_a_region_dies(&mut stage, &mut dice, way, silence::SILENT_FOR).await;
         stage.judge().await;
     };
     join!(silent(Way::Silent), silent(Way::Swallowing), silent(Way::Shut));

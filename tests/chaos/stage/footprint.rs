@@ -1,5 +1,6 @@
 //! What the daemon's process holds, as the system tells.
 
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
@@ -14,6 +15,13 @@ pub(crate) struct Footprint {
 /// How much more a process may hold late in a run than early, from where it must be called a leak: allocators keep
 /// what they had, the runtime keeps threads for blocking calls for some seconds, and connections are kept for 45 s.
 const MORE: Footprint = Footprint { resident_kib: 6 * 1024, descriptors: 12, threads: 6 };
+
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resident_kib, descriptors, threads } = self;
+        write!(f, "{resident_kib} KiB, {descriptors} descriptors, {threads} threads")
+    }
+}
 
 impl Footprint {
     /// Of a running process; none once it has ended.

@@ -307,7 +307,8 @@ impl Stage {
         let found = judge::judge(&about.history, &self.cloud.keys.access_key, &self.life);
         assert!(found.is_empty(), "{found:#?}\n{:#?}\n{:#?}\nlog:\n{}", about.history, self.life, self.log());
         let ours = about.history.iter().filter(|it| it.written_by == self.cloud.keys.access_key).count();
-        println!("{} kills, {ours} writes of ours, {:?}", self.kills, self.footprints.last());
+        let held = self.footprints.last().map_or("never well".to_owned(), ToString::to_string);
+        println!("{} kills, {ours} writes of ours; {held}", self.kills);
     }
 }
 
