@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use pointsman::cli::{self, Cli};
+use rustix::process::{Resource, Rlimit};
 use tokio::runtime;
 
 /// How long threads may take that wait for the system (a name being resolved, a file) once the command is
@@ -12,6 +13,8 @@ use tokio::runtime;
 const THREADS_END_WITHIN: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
+    // Memory holds keys. The unit sees to this too, but not every start is systemd's.
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
     // Building a TLS client panics without one; it only fails to install when there is one already.
     rustls::crypto::ring::default_provider().install_default().ok();
     match cli::parse() {

@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::value::{FromToml, Wrong, keep, text, texts};
-use crate::model::Fqdn;
+use crate::model::{Fqdn, Secret};
 
 /// A request method in upper case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Pattern(pub(super) regex::bytes::Regex);
 
 /// Further headers, in the order written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Headers(pub(super) Vec<(String, String)>);
+pub(super) struct Headers(pub(super) Vec<(String, Secret)>);
 
 texts! {
     Method: "\"GET\"" like "^[A-Z]+$" => |text| {
@@ -98,7 +98,7 @@ impl FromToml for Headers {
         };
         let mut entries: Vec<_> = entries.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
-        let mut headers: Vec<(String, String)> = Vec::with_capacity(entries.len());
+        let mut headers: Vec<(String, Secret)> = Vec::with_capacity(entries.len());
         for (name, value) in entries {
             let at_name =
                 |what: &str, hint: &str| Wrong { span: Some(name.span()), ..Wrong::new(what, hint) };
@@ -122,7 +122,7 @@ impl FromToml for Headers {
                 {
                     wrong.push(at_value("has a value that is not fit for a header"));
                 }
-                Some(held) => headers.push((text.to_owned(), held.to_owned())),
+                Some(held) => headers.push((text.to_owned(), Secret::new(held))),
             }
         }
         wrong.is_empty().then_some(Self(headers))

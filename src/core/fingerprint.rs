@@ -81,7 +81,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{CheckName, Scheme, StatusSet, TcpCheck, Threshold, WhenUnknown};
+    use crate::model::{CheckName, Scheme, Secret, StatusSet, TcpCheck, Threshold, WhenUnknown};
 
     fn check(kind: CheckKind) -> Check {
         let three = Threshold::in_a_row(3).unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn web(edit: impl FnOnce(&mut HttpCheck)) -> String {
-        let headers = vec![("Authorization".to_owned(), "Bearer hunter2".to_owned())];
+        let headers = vec![("Authorization".to_owned(), Secret::new("Bearer hunter2"))];
         let mut http = HttpCheck { headers, ..HttpCheck::plain() };
         edit(&mut http);
         of_check(&check(CheckKind::Http(Arc::new(http))))
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_headers_value_cannot_be_guessed_from_it() {
-        let other = |http: &mut HttpCheck| "Bearer swordfish".clone_into(&mut http.headers[0].1);
+        let other = |http: &mut HttpCheck| http.headers[0].1 = Secret::new("Bearer swordfish");
         assert_eq!(web(other), web(|_| {}), "SECRETS-STAY");
     }
 }

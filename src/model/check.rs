@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CheckName, CloudName, Share, Threshold};
+use super::{CheckName, CloudName, Secret, Share, Threshold};
 
 /// A configured way of looking at one region, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,8 +128,9 @@ pub struct HttpCheck {
     pub path: String,
     /// Host header and default server name. Default: the service's domain without its final dot.
     pub host: String,
-    /// Further headers, in the order configured; none of them `Host`, `User-Agent`, `Connection` or `Content-Length`.
-    pub headers: Vec<(String, String)>,
+    /// Further headers, in the order configured; none of them `Host`, `User-Agent`, `Connection` or `Content-Length`. Any value
+    /// may be what the region trusts us by.
+    pub headers: Vec<(String, Secret)>,
     /// Says who looks. Default `pointsman/VERSION (SERVICE)`.
     pub user_agent: String,
     /// Statuses that pass. Default 200.

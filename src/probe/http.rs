@@ -22,9 +22,10 @@ use super::answer::{self, Head};
 use super::connect::{broken, connect};
 use super::endpoint::{Endpoint, Fault, look_at_each};
 use super::framing::Framing;
+use super::request::{self, Request};
 use super::tls::{self, Tls};
 use super::trace::{Stage, Trace};
-use super::{Addresses, Look, LookerError, request};
+use super::{Addresses, Look, LookerError};
 use crate::model::{Certificate, HttpCheck, Reason, Scheme};
 
 /// What the buffer starts with, in bytes: room for most answers to a look.
@@ -90,7 +91,7 @@ impl HttpLooker {
 #[derive(Debug)]
 struct Asker {
     check: Arc<HttpCheck>,
-    request: Box<[u8]>,
+    request: Request,
     tls: Option<Tls>,
     expect_body: Vec<Regex>,
     /// What came and is not done with: the head, then the body as far as it is needed.
@@ -187,7 +188,7 @@ impl Asker {
         self.buffer.clear();
 
         trace.enter(Stage::Request);
-        connection.stream.send(&self.request).await.map_err(|error| broken(&error, at))?;
+        connection.stream.send(self.request.bytes()).await.map_err(|error| broken(&error, at))?;
         trace.leave(format_args!("sent {} {}", self.check.method, self.check.path));
 
         trace.enter(Stage::Head);

@@ -1,10 +1,30 @@
 //! Builds a check's HTTP request once, and refuses what would break its syntax.
 
+use std::fmt;
+
+use zeroize::Zeroizing;
+
 use super::LookerError;
 use crate::model::HttpCheck;
 
-/// The request of a check, byte for byte as every look sends it.
-pub(super) fn build(check: &HttpCheck) -> Result<Box<[u8]>, LookerError> {
+/// The request of a check, byte for byte as every look sends it. Its headers may hold secrets (SECRETS-STAY).
+pub(super) struct Request(Zeroizing<Vec<u8>>);
+
+impl Request {
+    /// What is sent.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Request(…)")
+    }
+}
+
+/// Builds the request of a check.
+pub(super) fn build(check: &HttpCheck) -> Result<Request, LookerError> {
     let HttpCheck { method, path, host, user_agent, .. } = check;
     require("method", method, is_token, "write a method such as GET")?;
     require("path", path, is_target, "write an absolute path, anything but visible ASCII as %XX")?;
@@ -13,8 +33,12 @@ pub(super) fn build(check: &HttpCheck) -> Result<Box<[u8]>, LookerError> {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {user_agent}\r\n");
     for (name, value) in &check.headers {
         require("header name", name, is_token, "write letters, digits and '-'")?;
-        require("header value", value, is_header_value, "write one line of text")?;
-        request.extend([name, ": ", value, "\r\n"]);
+        if !is_header_value(value.expose()) {
+            // Whose value, but not which.
+            let (what, hint) = ("the value of header", "write one line of text");
+            return Err(LookerError::Request { what, value: name.clone(), hint });
+        }
+        request.extend([name, ": ", value.expose(), "\r\n"]);
     }
     // Methods that usually carry a body must say that this one has none (RFC 9110, 8.6).
     if matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
@@ -24,7 +48,7 @@ pub(super) fn build(check: &HttpCheck) -> Result<Box<[u8]>, LookerError> {
         request.push_str("Connection: close\r\n");
     }
     request.push_str("\r\n");
-    Ok(request.into_bytes().into_boxed_slice())
+    Ok(Request(Zeroizing::new(request.into_bytes())))
 }
 
 fn require(
@@ -53,9 +77,10 @@ fn is_header_value(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Secret;
 
     fn built(check: &HttpCheck) -> String {
-        String::from_utf8(build(check).unwrap().into_vec()).unwrap()
+        String::from_utf8(build(check).unwrap().bytes().to_vec()).unwrap()
     }
 
     #[test]
@@ -69,7 +94,7 @@ mod tests {
 
     #[test]
     fn configured_headers_keep_their_order_and_an_empty_post_says_so() {
-        let headers = vec![("X-B".to_owned(), "2 3".to_owned()), ("X-A".to_owned(), "ä".to_owned())];
+        let headers = vec![("X-B".to_owned(), Secret::new("2 3")), ("X-A".to_owned(), Secret::new("ä"))];
         let post = HttpCheck {
             method: "POST".to_owned(),
             path: "/p?q=%20".to_owned(),
@@ -92,14 +117,18 @@ mod tests {
             (HttpCheck { method: "GE T".to_owned(), ..HttpCheck::plain() }, "method"),
             (HttpCheck { host: smuggled.clone(), ..HttpCheck::plain() }, "host"),
             (HttpCheck { user_agent: smuggled.clone(), ..HttpCheck::plain() }, "user_agent"),
-            (HttpCheck { headers: vec![("A".to_owned(), smuggled)], ..HttpCheck::plain() }, "header value"),
             (
-                HttpCheck { headers: vec![("A:".to_owned(), String::new())], ..HttpCheck::plain() },
+                HttpCheck { headers: vec![("A".to_owned(), Secret::new(smuggled))], ..HttpCheck::plain() },
+                "the value of header",
+            ),
+            (
+                HttpCheck { headers: vec![("A:".to_owned(), Secret::new(""))], ..HttpCheck::plain() },
                 "header name",
             ),
         ] {
             let error = build(&bad).unwrap_err().to_string();
             assert!(error.starts_with(named), "{error}");
+            assert!(named != "the value of header" || !error.contains("X: y"), "{error}");
         }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::clock::instant_now;
-use pointsman::model::{HttpCheck, Reason, StatusSet};
+use pointsman::model::{HttpCheck, Reason, Secret, StatusSet};
 use pointsman::probe::{HttpLooker, Stage, Trace};
 use regex::bytes::Regex;
 
@@ -65,7 +65,7 @@ async fn a_redirect_is_a_status_and_not_followed() {
 #[tokio::test]
 async fn the_request_names_the_host_and_says_who_looks() {
     let server = Server::answering(ok("")).await;
-    let headers = vec![("X-Probe".to_owned(), "1".to_owned())];
+    let headers = vec![("X-Probe".to_owned(), Secret::new("1"))];
     assert_pass(&look(HttpCheck { path: "/live?x=1".to_owned(), headers, ..get(server.port()) }).await);
     assert_eq!(
         server.seen().requests,
