@@ -3,15 +3,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::Url;
 
 use super::agency::Agency;
 use super::budget::Budget;
 use super::cloud_clock::CloudClock;
-use super::credentials::{Credentials, Local};
+use super::credentials::{Credentials, Environment, Local};
 use super::keys::Keys;
+use super::outside::{self, Network, Outside};
 use super::project::Projects;
-use super::{Api, Finished, Observe, client};
+use super::{Api, Finished, Observe};
 use crate::config::{Cloud, CredentialsFrom, is_near};
 use crate::file_access::TooOpen;
 use crate::model::{Alarm, CloudName};
@@ -26,7 +27,7 @@ struct Shared {
     name: CloudName,
     settings: Cloud,
     observe: Observe,
-    http: Client,
+    network: Network,
     clock: Arc<CloudClock>,
     keys: Keys,
     budget: Budget,
@@ -58,16 +59,12 @@ pub enum AccountError {
     },
 }
 
-fn this_machine() -> Local {
-    Local::new(Box::new(|name: &str| std::env::var(name).ok()))
-}
-
 /// Whether the SDK's file of keys is closed to others, where an account's keys are to come from it and it is there.
 ///
 /// # Errors
 /// When it is not.
 pub fn judge_credentials_file(from: &CredentialsFrom) -> Result<(), TooOpen> {
-    this_machine().judge_file(from)
+    Local::new(outside::environment()).judge_file(from)
 }
 
 impl Account {
@@ -77,16 +74,42 @@ impl Account {
     /// # Errors
     /// When an endpoint is no URL or the HTTP client cannot be built.
     pub fn new(name: CloudName, settings: &Cloud, observe: Observe) -> Result<Self, AccountError> {
-        let http = client::build().map_err(|source| AccountError::Http { cloud: name.clone(), source })?;
-        let local = this_machine();
+        let network = Network::sockets();
+        let network = network.map_err(|source| AccountError::Http { cloud: name.clone(), source })?;
+        Self::with(name, settings, observe, network, outside::environment())
+    }
+
+    /// The same account in a world that is made up, in place of this machine's environment and network.
+    ///
+    /// # Errors
+    /// When an endpoint is no URL.
+    pub fn within(
+        name: CloudName,
+        settings: &Cloud,
+        observe: Observe,
+        world: Outside,
+    ) -> Result<Self, AccountError> {
+        let Outside { variables, script } = world;
+        let environment = Box::new(move |name: &str| variables(name));
+        Self::with(name, settings, observe, Network::Script(script), environment)
+    }
+
+    fn with(
+        name: CloudName,
+        settings: &Cloud,
+        observe: Observe,
+        network: Network,
+        environment: Environment,
+    ) -> Result<Self, AccountError> {
+        let local = Local::new(environment);
         let clock = Arc::new(CloudClock::new(name.clone()));
-        let agency = Agency::new(http.clone(), settings.endpoints.metadata.as_deref(), clock.clone());
+        let agency = Agency::new(network.clone(), settings.endpoints.metadata.as_deref(), clock.clone());
         let account = Self {
             shared: Arc::new(Shared {
                 name,
                 settings: settings.clone(),
                 observe,
-                http,
+                network,
                 clock,
                 keys: Keys::new(settings.credentials.clone(), local, agency),
                 budget: Budget::new(),
@@ -167,8 +190,8 @@ impl Account {
         &self.shared.settings
     }
 
-    pub(super) fn http(&self) -> &Client {
-        &self.shared.http
+    pub(super) fn network(&self) -> &Network {
+        &self.shared.network
     }
 
     pub(super) fn clock(&self) -> &CloudClock {

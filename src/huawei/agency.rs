@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::cloud_clock::CloudClock;
 use super::credentials::Credentials;
 use super::metadata::{Metadata, MetadataError};
+use super::outside::Network;
 use super::retry::{doubled, spread};
 use crate::clock::instant_now;
 
@@ -167,8 +167,8 @@ fn end_of(keys: &Credentials) -> Timestamp {
 
 impl Agency {
     /// No I/O here. `base` replaces the metadata service's own address.
-    pub(super) fn new(http: Client, base: Option<&str>, clock: Arc<CloudClock>) -> Self {
-        let metadata = Metadata::new(http, base, clock.clone());
+    pub(super) fn new(network: Network, base: Option<&str>, clock: Arc<CloudClock>) -> Self {
+        let metadata = Metadata::new(network, base, clock.clone());
         let shared = Shared { metadata, clock, state: watch::Sender::default() };
         Self { shared: Arc::new(shared), renewal: Mutex::default() }
     }

@@ -203,7 +203,7 @@ impl Account {
         let host = outgoing.url.authority().to_owned();
 
         let started = instant_now();
-        let outcome = exchange(self.http(), outgoing, deadline).await;
+        let outcome = exchange(self.network(), outgoing, deadline).await;
         let took = instant_now().saturating_duration_since(started);
         self.observed(&Finished {
             cloud: self.name().clone(),

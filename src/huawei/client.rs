@@ -13,6 +13,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Url};
 use tokio::time::{Instant, timeout_at};
 
+use super::outside::{self, Network};
 use super::resolver::Resolver;
 
 /// As many bytes of an answer as are read. A full page of ELB members is some 2 MB.
@@ -117,11 +118,21 @@ impl Failure {
 
 /// Sends a request and reads its answer.
 pub(super) async fn exchange(
-    client: &Client,
+    network: &Network,
     outgoing: Outgoing,
     deadline: Instant,
 ) -> Result<Incoming, Failure> {
-    timeout_at(deadline, send(client, outgoing)).await.unwrap_or(Err(Failure::Timeout))
+    match network {
+        Network::Sockets(client) => {
+            timeout_at(deadline, send(client, outgoing)).await.unwrap_or(Err(Failure::Timeout))
+        }
+        Network::Script(script) => outside::ask(script, outgoing)
+            .and_then(|answer| if answer.body.len() > BODY_MAX { Err(too_large()) } else { Ok(answer) }),
+    }
+}
+
+fn too_large() -> Failure {
+    Failure::TooLarge { limit: BODY_MAX }
 }
 
 async fn send(client: &Client, outgoing: Outgoing) -> Result<Incoming, Failure> {
@@ -138,7 +149,7 @@ async fn send(client: &Client, outgoing: Outgoing) -> Result<Incoming, Failure> 
     let mut body = Vec::with_capacity(told.unwrap_or_default().min(BODY_MAX));
     while let Some(chunk) = answer.chunk().await.map_err(failure)? {
         if body.len() + chunk.len() > BODY_MAX {
-            return Err(Failure::TooLarge { limit: BODY_MAX });
+            return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }

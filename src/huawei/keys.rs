@@ -195,7 +195,7 @@ mod tests {
     fn keys_of(from: CredentialsFrom, variables: &[(&str, &str)]) -> Keys {
         let pairs: BTreeMap<String, String> =
             variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let http = super::super::client::build().unwrap();
+        let http = super::super::outside::Network::sockets().unwrap();
         let clock = Arc::new(CloudClock::new(CloudName::parse("main").unwrap()));
         let local = Local::new(Box::new(move |name| pairs.get(name).cloned()));
         Keys::new(from, local, Agency::new(http, Some("http://127.0.0.1:0"), clock))

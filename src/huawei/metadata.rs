@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Client, Method, Url};
+use reqwest::{Method, Url};
 use serde::{Deserialize, Deserializer};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use super::client::{Failure, Incoming, Outgoing, exchange};
 use super::cloud_clock::CloudClock;
 use super::credentials::{Credentials, blot};
 use super::error_body::ErrorBody;
+use super::outside::Network;
 use crate::clock::instant_now;
 use crate::model::Secret;
 
@@ -71,7 +72,7 @@ enum Token {
 
 /// The service, and the token it gave last.
 pub(super) struct Metadata {
-    http: Client,
+    network: Network,
     base: String,
     clock: Arc<CloudClock>,
     token: Mutex<Token>,
@@ -99,9 +100,9 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
 
 impl Metadata {
     /// The service at `base`, or where every ECS finds it.
-    pub(super) fn new(http: Client, base: Option<&str>, clock: Arc<CloudClock>) -> Self {
+    pub(super) fn new(network: Network, base: Option<&str>, clock: Arc<CloudClock>) -> Self {
         let base = base.unwrap_or(BASE).trim_end_matches('/').to_owned();
-        Self { http, base, clock, token: Mutex::default() }
+        Self { network, base, clock, token: Mutex::default() }
     }
 
     /// Keys, as the service has them now. Takes four requests and 12 s at most.
@@ -160,7 +161,7 @@ impl Metadata {
         let host = url.authority().to_owned();
         let outgoing = Outgoing { method, url, headers, body: None };
         let started = instant_now();
-        let outcome = exchange(&self.http, outgoing, started + REQUEST_MAX).await;
+        let outcome = exchange(&self.network, outgoing, started + REQUEST_MAX).await;
         let answer = outcome.map_err(|failure| match failure {
             Failure::Connect { cause, .. } => MetadataError::Unreachable { host, cause },
             Failure::Timeout => MetadataError::Silent { host },

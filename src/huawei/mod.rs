@@ -18,6 +18,7 @@ mod error;
 mod error_body;
 mod keys;
 mod metadata;
+mod outside;
 mod page;
 mod project;
 mod resolver;
@@ -39,6 +40,7 @@ pub use elb::{
     StatusListener, StatusMember, StatusPool, StatusTree,
 };
 pub use error::{ApiError, ApiErrorKind};
+pub use outside::{Answer, Outside, Request, Script, Variables};
 
 use crate::model::CloudName;
 
