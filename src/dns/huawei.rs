@@ -20,7 +20,8 @@ use super::Provider;
 use crate::config::{HuaweiZone, ZoneType};
 use crate::huawei::{Account, ApiError, ApiErrorKind, DnsRecordSet, NewRecordSet, Zone};
 use crate::model::{
-    Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, Ttl, quoted,
+    Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, Ttl, first_in_words,
+    quoted,
 };
 
 /// More values than any record set has. A list beyond it would be written back, logged and journalled whole.
@@ -87,7 +88,7 @@ impl HuaweiProvider {
                         "{key} in {self} is {} record sets, by lines or weights, and pointsman keeps a name \
                          that has one: {}",
                         several.len(),
-                        ids.join(", ")
+                        first_in_words(ids)
                     ),
                 ))
             }
@@ -152,7 +153,7 @@ impl HuaweiProvider {
                 Err(refused(format_args!(
                     "{self} is ambiguous: {} zones of different VPCs bear the name: {}",
                     several.len(),
-                    ids.join(", ")
+                    first_in_words(ids)
                 )))
             }
         }

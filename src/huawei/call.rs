@@ -245,6 +245,10 @@ fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials)
     let request_id = answer.header("x-request-id").or_else(|| answer.header("x-iam-trace-id"));
     let request_id = request_id.map(|id| redact(id.to_owned()));
     if (200..300).contains(&answer.status) {
+        // No object of the cloud's holds them; whatever is taken from this one could be shown.
+        if keys.are_in(&answer.body) {
+            return Err(call.malformed("it repeats the keys that it was asked with"));
+        }
         return serde_json::from_slice(&answer.body).map_err(|error| {
             let message =
                 redact(format!("{} with a body that is not what it must be: {error}", answer.status));

@@ -40,8 +40,18 @@ impl Credentials {
     /// The text with every secret of these keys blotted out, and signatures made with them; for what a server
     /// said, which may be what it was sent.
     pub(super) fn redact(&self, text: String) -> String {
-        let secrets = [Some(&self.secret_key), self.security_token.as_ref()].into_iter().flatten();
-        blot_signatures(secrets.fold(text, blot))
+        blot_signatures(self.secrets().fold(text, blot))
+    }
+
+    /// Whether a secret of these keys stands in the bytes.
+    pub(super) fn are_in(&self, bytes: &[u8]) -> bool {
+        // JSON is UTF-8; what is not cannot be read as JSON anyway.
+        let secrets = || self.secrets().map(Secret::expose).filter(|secret| !secret.is_empty());
+        std::str::from_utf8(bytes).is_ok_and(|text| secrets().any(|secret| text.contains(secret)))
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        [Some(&self.secret_key), self.security_token.as_ref()].into_iter().flatten()
     }
 }
 

@@ -11,7 +11,7 @@ use super::account::Account;
 use super::call::Call;
 use super::{Api, ApiError, ApiErrorKind};
 use crate::clock::instant_now;
-use crate::model::CloudName;
+use crate::model::{CloudName, first_in_words};
 
 /// How long a refusal stands for all who ask. Long enough that a hundred looks of one interval do not ask
 /// IAM a hundred times, short enough that a permission just granted is soon seen.
@@ -124,6 +124,6 @@ fn ambiguous(projects: &[Project], region: &str, cloud: &CloudName) -> String {
     format!(
         "{} projects are named {region}: {}; set project_id in [cloud.{cloud}] to the one to use",
         list.len(),
-        list.join(", ")
+        first_in_words(list.iter().map(String::as_str))
     )
 }

@@ -26,7 +26,7 @@ pub use check::{
     Check, CheckKind, ClientCertificate, EipCheck, ElbCheck, ElbRef, HttpCheck, MinHealthy, Pace, Scheme,
     StatusSet, TcpCheck, TlsSettings, WhenUnknown,
 };
-pub use count::count_in_words;
+pub use count::{count_in_words, first_in_words};
 pub use expression::{Expression, Kleene};
 pub use name::{CheckKey, CheckName, CloudName, Fqdn, NameError, ProviderName, RegionName, ServiceName};
 pub use observation::{Certificate, Observation, Outcome, Reason};
