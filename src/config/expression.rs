@@ -9,7 +9,8 @@ use toml::de::DeValue;
 use super::value::{FromToml, Wrong, text, text_schema};
 use crate::model::{CheckName, Expression};
 
-/// How deep brackets and `!` may nest; far more than anybody can read, far less than a stack holds.
+/// How deep brackets and `!` may nest, also those that it is printed with; far more than anybody can read, far less than
+/// a stack holds.
 const DEPTH_MAX: usize = 32;
 
 /// What is wrong with an expression, and where in it, in bytes.
@@ -53,9 +54,22 @@ fn parse(text: &str) -> Result<Expression, Mistake> {
     let mut parser = Parser { text, at: 0, depth: 0 };
     let expression = parser.any()?;
     match parser.peek() {
+        None if depth(&expression) > DEPTH_MAX => {
+            let (what, hint) = ("nests too deeply".to_owned(), "write it with fewer brackets".to_owned());
+            Err(Mistake { at: 0..text.len(), what, hint })
+        }
         None => Ok(expression),
         Some(')') => Err(parser.mistake("closes a bracket that was not opened", "remove it")),
         Some(_) => Err(parser.unconnected()),
+    }
+}
+
+/// How deep it nests when it is printed: `&&` within `||` stands in brackets there.
+fn depth(expression: &Expression) -> usize {
+    match expression {
+        Expression::Check(_) => 1,
+        Expression::Not(inner) => 1 + depth(inner),
+        Expression::All(parts) | Expression::Any(parts) => 1 + parts.iter().map(depth).max().unwrap_or(0),
     }
 }
 
@@ -206,7 +220,8 @@ mod tests {
             ("a && b || c", "(a && b) || c"),
             ("a && (b || !c)", "a && (b || !c)"),
             ("!(a || b)", "!(a || b)"),
-            ("!!a", "!(!a)"),
+            ("!!a", "!!a"),
+            ("!!(a || !!b)", "!!(a || !!b)"),
         ] {
             assert_eq!(parse(written).unwrap().to_string(), printed, "{written}");
         }
@@ -226,6 +241,17 @@ mod tests {
         ] {
             let mistake = parse(written).unwrap_err();
             assert_eq!((mistake.at, mistake.what.as_str()), (at, what), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again_however_deep_it_is() {
+        for levels in 1..40 {
+            for (open, close) in [("!", ""), ("(", ")"), ("a && b || c && (", ")"), ("!(a || b && ", ")")] {
+                let written = format!("{}a{}", open.repeat(levels), close.repeat(levels));
+                let Ok(expression) = parse(&written) else { continue };
+                assert_eq!(parse(&expression.to_string()), Ok(expression), "{written}");
+            }
         }
     }
 

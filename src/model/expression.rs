@@ -120,7 +120,7 @@ impl fmt::Display for Expression {
         };
         match self {
             Self::Check(name) => write!(f, "{name}"),
-            Self::Not(inner) if matches!(**inner, Self::Check(_)) => write!(f, "!{inner}"),
+            Self::Not(inner) if matches!(**inner, Self::Check(_) | Self::Not(_)) => write!(f, "!{inner}"),
             Self::Not(inner) => write!(f, "!({inner})"),
             Self::All(parts) => list(f, parts, "&&"),
             Self::Any(parts) => list(f, parts, "||"),
