@@ -23,7 +23,7 @@ use rustls_platform_verifier::Verifier;
 use super::LookerError;
 use super::endpoint::Fault;
 use crate::clock;
-use crate::model::{Certificate, ClientCertificate, HttpCheck, Reason, TlsSettings};
+use crate::model::{Certificate, ClientCertificate, HttpCheck, Reason, TlsSettings, first_in_words};
 
 /// How one check does TLS: set up once, used by every look.
 #[derive(Clone, Debug)]
@@ -185,7 +185,7 @@ pub(super) fn fault(error: &rustls::Error, at: SocketAddr) -> Fault {
             CertificateError::NotValidForNameContext { expected, presented } => format!(
                 "the certificate of {at} is not for {}, but for {}",
                 expected.to_str(),
-                if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") },
+                if presented.is_empty() { "no name".to_owned() } else { names(presented) },
             ),
             CertificateError::UnknownIssuer => {
                 format!("the certificate of {at} is signed by an authority that is not trusted")
@@ -199,6 +199,14 @@ pub(super) fn fault(error: &rustls::Error, at: SocketAddr) -> Fault {
         other => format!("TLS with {at} failed: {other}"),
     };
     Fault::fail(Reason::Tls, saw)
+}
+
+/// The names as people write them; rustls tells `DnsName("www.example.com")`.
+fn names(presented: &[String]) -> String {
+    first_in_words(presented.iter().map(|name| match name.strip_prefix("DnsName(\"") {
+        Some(rest) => rest.strip_suffix("\")").unwrap_or(rest),
+        None => name,
+    }))
 }
 
 fn seconds(time: UnixTime) -> i64 {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use pointsman::clock::instant_now;
 use pointsman::model::{ClientCertificate, HttpCheck, Reason, Scheme, TlsSettings};
 use pointsman::probe::{HttpLooker, LookerError, Stage, Trace};
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
+};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -205,7 +207,20 @@ async fn a_certificate_for_another_name_fails_and_says_for_which() {
     let server = serve(authority.issue("other.example", |_| ()), None).await;
     let look = look(authority.check(server.port())).await;
     assert_fail(&look, Reason::Tls, "is not for demo.localdev.me, but for");
-    assert!(look.saw.contains("other.example"), "{}", look.saw);
+    assert!(look.saw.contains("but for other.example"), "{}", look.saw);
+}
+
+#[tokio::test]
+async fn of_a_certificate_for_a_hundred_other_names_the_first_few_are_told() {
+    let authority = Authority::new();
+    let names = |params: &mut CertificateParams| {
+        let name = |number| SanType::DnsName(format!("shop{number}.example").try_into().unwrap());
+        params.subject_alt_names = (0..100).map(name).collect();
+    };
+    let server = serve(authority.issue("other.example", names), None).await;
+    let look = look(authority.check(server.port())).await;
+    assert_fail(&look, Reason::Tls, "but for shop0.example, shop1.example, ");
+    assert!(look.saw.ends_with("shop4.example and 95 more"), "{}", look.saw);
 }
 
 #[tokio::test]
