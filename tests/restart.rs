@@ -440,3 +440,17 @@ fn only_what_changed_in_essence_is_to_be_remembered_again() {
     world.run(300, &[Fail, Pass]);
     assert_eq!(world.saved.0, saved, "failures among failures");
 }
+
+#[test]
+fn addresses_that_are_written_outrank_remembered_ones_that_contradict_them() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(60, &[Pass, Pass]).save();
+    let kept = serde_json::to_string(&world.saved.1).unwrap();
+    let changed = kept.replace(
+        &format!(r#""addresses":["{}"],"unbound":false"#, address(1)),
+        r#""addresses":["192.0.2.77"],"unbound":true"#,
+    );
+    assert_ne!(changed, kept);
+    world.saved.1 = serde_json::from_str(&changed).unwrap();
+    world.restart(SECOND).run(60, &[Pass, Pass]).assert_published(&[0, 1]).assert_writes(0);
+}

@@ -203,8 +203,9 @@ impl RegionState {
                 memory.flaps,
             ),
             first_failure: memory.first_failure.map(|age| age.before(saved)),
-            addresses: if memory.addresses.is_empty() { new.addresses } else { memory.addresses.clone() },
-            unbound: memory.unbound,
+            // What is written outranks what is remembered, which nobody would ever correct.
+            unbound: new.addresses.is_empty() && memory.unbound,
+            addresses: if new.addresses.is_empty() { memory.addresses.clone() } else { new.addresses },
             may_return: memory.may_return,
             ..new
         }
