@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -128,14 +129,18 @@ impl Endpoint for Asker {
     ) -> Result<Cow<'static, str>, Fault> {
         if let Some(place) = self.kept.iter().position(|kept| kept.at == at) {
             trace.enter(Stage::Connect);
-            let connection = self.kept.swap_remove(place);
-            trace.leave(format_args!("the connection to {at} was kept from the last look"));
-            match self.ask(connection, trace, certificate).await {
-                // The server may close an idle connection at any time: that says nothing of its health.
-                Err(fault) if fault.is(Reason::Closed) && self.buffer.is_empty() => {
-                    trace.leave(format_args!("{}, as it may; once more on a fresh one", fault.saw));
+            let mut connection = self.kept.swap_remove(place);
+            if connection.is_quiet() {
+                trace.leave(format_args!("the connection to {at} was kept from the last look"));
+                match self.ask(connection, trace, certificate).await {
+                    // The server may close an idle connection at any time: that says nothing of its health.
+                    Err(fault) if fault.is(Reason::Closed) && self.buffer.is_empty() => {
+                        trace.leave(format_args!("{}, as it may; once more on a fresh one", fault.saw));
+                    }
+                    found => return found,
                 }
-                found => return found,
+            } else {
+                trace.leave(format_args!("{at} closed the kept connection or sent what was not asked for"));
             }
         }
         let connection = self.open(at, trace, certificate).await?;
@@ -311,6 +316,17 @@ impl fmt::Display for Body {
 }
 
 impl Connection {
+    /// Whether nothing has come since the last answer, not even the end. What comes unasked would be taken for the
+    /// next answer.
+    fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let read = match &mut self.stream {
+            Stream::Plain(plain) => plain.read(&mut byte).now_or_never(),
+            Stream::Tls(tls) => tls.read(&mut byte).now_or_never(),
+        };
+        read.is_none()
+    }
+
     /// Appends what comes next; 0 at the end. A server that leaves out TLS' farewell ended, too: whether the
     /// answer was whole, its own framing tells.
     async fn read_more(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Fault> {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use pointsman::clock::instant_now;
 use pointsman::model::{HttpCheck, Reason};
 use pointsman::probe::{Addresses, HttpLooker, Trace};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::server::Server;
 use super::*;
 
+const DOWN: &[u8] = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 fn keeping(port: u16) -> HttpCheck {
@@ -90,6 +91,34 @@ async fn a_fresh_connection_that_the_server_closes_is_not_tried_again() {
     assert_fail(&second, Reason::Closed, "");
     assert_fail(&third, Reason::Closed, "");
     assert_eq!(server.seen().peers.len(), 3, "one more a look: none was retried but the kept one");
+}
+
+#[tokio::test]
+async fn what_comes_unasked_on_a_kept_connection_is_not_taken_for_the_next_answer() {
+    let (go, went) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (goes, sent) = (Arc::clone(&go), Arc::clone(&went));
+    let server = Server::doing(move |mut peer| {
+        let (goes, sent) = (Arc::clone(&goes), Arc::clone(&sent));
+        async move {
+            peer.request().await;
+            peer.send(if peer.number == 0 { OK } else { DOWN }).await;
+            if peer.number == 0 {
+                goes.notified().await;
+                peer.send(OK).await;
+                sent.notify_one();
+                peer.wait_for_close().await;
+            }
+        }
+    })
+    .await;
+    let mut looker = looker(keeping(server.port()));
+    assert_pass(&looker.look(instant_now() + PATIENCE, &mut Trace::off()).await);
+    go.notify_one();
+    went.notified().await;
+    // By the time that others have been answered, what was sent before has come.
+    assert_fail(&look(get(server.port())).await, Reason::Status, "503");
+    let look = looker.look(instant_now() + PATIENCE, &mut Trace::off()).await;
+    assert_fail(&look, Reason::Status, "503");
 }
 
 #[tokio::test]
