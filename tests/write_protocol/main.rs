@@ -1,22 +1,29 @@
 //! The write protocol, searched through: every schedule of plans, reads, writes, lost answers, late landings, crashes, edits
 //! and changes of leader within stated bounds, for NEVER-EMPTY, NEWEST-PLAN-WINS and ONE-WRITER.
 //!
-//! `protocol` is the protocol as a model, with each of its protections to be taken away. Counts and counterexamples are
-//! printed; the large bounds take minutes:
+//! `protocol` is the protocol as a model, to the end of every schedule, with each of its protections to be taken away.
+//! `machine` is a world around the real reconciler, to so many steps, with some habits of its driver to be taken away.
+//! Counts and counterexamples are printed; the large bounds take some minutes:
 //!
 //! ```sh
 //! cargo test --test write_protocol -- --nocapture
-//! POINTSMAN_MODEL=deep cargo test --release --test write_protocol -- --nocapture
+//! POINTSMAN_MODEL=deep cargo test --test write_protocol -- --nocapture
 //! ```
 
 #![cfg(test)] // makes clippy take the helpers below for tests too
 
+mod driven;
+mod machine;
 mod protections;
 mod protocol;
 mod search;
 mod state;
 mod values;
 
+use std::time::Duration;
+
+use driven::Habits;
+use machine::{Faults, Machine};
 use protections::Protections;
 use protocol::Protocol;
 use state::Bounds;
@@ -60,18 +67,18 @@ fn re_elected() -> Protocol {
 
 #[test]
 fn alone_the_newest_plan_wins_and_no_write_empties_the_set() {
-    search::holds("alone", &alone());
+    search::holds("alone", &alone(), search::TO_THE_END);
 }
 
 #[test]
 fn what_somebody_else_changes_is_mended_by_the_newest_plan() {
-    search::holds("edited", &edited());
+    search::holds("edited", &edited(), search::TO_THE_END);
 }
 
 #[test]
 fn of_several_instances_one_writes_and_the_newest_plan_wins() {
-    search::holds("cluster", &cluster());
-    search::holds("re-elected", &re_elected());
+    search::holds("cluster", &cluster(), search::TO_THE_END);
+    search::holds("re-elected", &re_elected(), search::TO_THE_END);
 }
 
 #[test]
@@ -109,6 +116,49 @@ fn without_any_one_of_its_protections_the_protocol_breaks() {
     ];
     for (name, mut model, invariant, remove) in removals {
         remove(&mut model.protections);
+        let (path, states) = search::shortest(&model, invariant)
+            .unwrap_or_else(|| panic!("without {name}, {invariant} is not broken"));
+        println!("without {name}, {invariant} is broken, found among {states} states:\n{path}");
+    }
+}
+
+/// The real reconciler. What it does itself must come out right long before a resync.
+fn machine() -> Machine {
+    let faults = Faults { plans: 2, crashes: 1, answers: 2, edits: 0 };
+    Machine { habits: Habits::ALL, faults, resync: Duration::from_secs(3_600) }
+}
+
+/// The real reconciler, and somebody else who changes the set.
+fn edited_machine() -> Machine {
+    let faults = Faults { plans: 1, crashes: 0, answers: 1, edits: 2 };
+    Machine { faults, resync: Duration::from_secs(60), ..machine() }
+}
+
+#[test]
+fn the_real_reconciler_brings_the_newest_plan_about_whatever_it_is_answered() {
+    let steps = if search::is_deep() { 12 } else { 8 };
+    search::holds("the reconciler", &machine(), steps);
+}
+
+#[test]
+fn the_real_reconciler_mends_what_somebody_else_changes() {
+    let steps = if search::is_deep() { 12 } else { 9 };
+    search::holds("the reconciler, edited", &edited_machine(), steps);
+}
+
+#[test]
+fn without_any_one_of_these_habits_of_its_driver_the_reconciler_breaks_a_promise() {
+    type Removal = fn(&mut Habits);
+    let removals: [(&str, &str, Removal); 4] = [
+        ("withdraws", "NEWEST-PLAN-WINS", |habits| habits.withdraws = false),
+        ("restores", "NEWEST-PLAN-WINS in the end", |habits| habits.restores = false),
+        ("keeps_before", "NEWEST-PLAN-WINS in the end", |habits| habits.keeps_before = false),
+        ("tells_of_losses", "NEWEST-PLAN-WINS in the end", |habits| habits.tells_of_losses = false),
+    ];
+    for (name, invariant, remove) in removals {
+        let faults = Faults { plans: 2, crashes: 1, answers: 1, edits: 0 };
+        let mut model = Machine { faults, ..machine() };
+        remove(&mut model.habits);
         let (path, states) = search::shortest(&model, invariant)
             .unwrap_or_else(|| panic!("without {name}, {invariant} is not broken"));
         println!("without {name}, {invariant} is broken, found among {states} states:\n{path}");

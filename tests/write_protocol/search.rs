@@ -1,33 +1,40 @@
 //! Searches a model, and tells how far it went.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Debug;
 use std::hash::Hash;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
-/// More steps than any schedule has.
-const DEPTH_MOST: usize = 100;
+/// More steps than any schedule has that ends.
+pub(crate) const TO_THE_END: usize = 100;
 
 /// Whether the large bounds were asked for.
 pub(crate) fn is_deep() -> bool {
     std::env::var("POINTSMAN_MODEL").is_ok_and(|how| how == "deep")
 }
 
-/// Searches every schedule, prints the counts, and fails with the shortest counterexample there is.
+/// Searches every schedule up to so many steps, prints the counts, and fails with the shortest counterexample there is.
 #[track_caller]
-pub(crate) fn holds<M>(name: &str, model: &M)
+pub(crate) fn holds<M>(name: &str, model: &M, steps: usize)
 where
     M: Model + Clone + Send + Sync + 'static,
-    M::State: Clone + Debug + PartialEq + Hash + Send + Sync + 'static,
+    M::State: Clone + Debug + Eq + Hash + Send + Sync + 'static,
     M::Action: Clone + Debug + PartialEq,
 {
-    let found = model.clone().checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let found = model
+        .clone()
+        .checker()
+        .finish_when(HasDiscoveries::AnyFailures)
+        // Counts states, and stops before the one that it names.
+        .target_max_depth(steps + 2)
+        .spawn_bfs()
+        .join();
     println!(
         "{name}: {} states, {} of them distinct, schedules of up to {} steps",
         found.state_count(),
         found.unique_state_count(),
-        found.max_depth().saturating_sub(1)
+        found.max_depth().saturating_sub(1).min(steps)
     );
     for property in model.properties() {
         let is_found = found.discovery(property.name).is_some();
@@ -40,28 +47,39 @@ where
     }
 }
 
-/// The shortest schedule that breaks a property, in lines, and how many distinct states were searched for it.
+/// The shortest schedule that breaks a property, in lines, and how many distinct states were searched for it. The checker
+/// above finds one, not the shortest.
 pub(crate) fn shortest<M>(model: &M, property: &'static str) -> Option<(String, usize)>
 where
-    M: Model + Clone + Send + Sync + 'static,
-    M::State: Clone + Debug + PartialEq + Hash + Send + Sync + 'static,
-    M::Action: Clone + Debug + PartialEq,
+    M: Model,
+    M::State: Clone + Debug + Eq + Hash,
+    M::Action: Clone + Debug,
 {
-    // A breadth-first search may go on past its first find and keep a longer one; a bound on the depth does not.
-    let mut last = 0;
-    for depth in 1..DEPTH_MOST {
-        let only = HasDiscoveries::AnyOf(BTreeSet::from([property]));
-        let found = model.clone().checker().finish_when(only).target_max_depth(depth).spawn_bfs().join();
-        let states = found.unique_state_count();
-        if let Some(path) = found.discovery(property) {
-            let steps = path.into_actions();
-            let lines: Vec<String> = steps.iter().map(|step| format!("    {step:?}")).collect();
-            return Some((lines.join("\n"), states));
+    let holds = model.property(property).condition;
+    let mut known: HashSet<M::State> = model.init_states().into_iter().collect();
+    let mut left: VecDeque<(M::State, Option<usize>)> =
+        model.init_states().into_iter().map(|state| (state, None)).collect();
+    // Every step taken, and the place here of the one before it.
+    let mut steps: Vec<(M::Action, Option<usize>)> = Vec::new();
+    while let Some((state, mut last)) = left.pop_front() {
+        if !holds(model, &state) {
+            let mut lines = Vec::new();
+            while let Some((step, before)) = last.map(|last| &steps[last]) {
+                lines.push(format!("    {step:?}"));
+                last = *before;
+            }
+            lines.reverse();
+            return Some((lines.join("\n"), known.len()));
         }
-        if states == last {
-            return None;
+        let mut actions = Vec::new();
+        model.actions(&state, &mut actions);
+        for action in actions {
+            let Some(next) = model.next_state(&state, action.clone()) else { continue };
+            if known.insert(next.clone()) {
+                left.push_back((next, Some(steps.len())));
+                steps.push((action, last));
+            }
         }
-        last = states;
     }
     None
 }
