@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn every_page_answers_and_a_head_request_gets_no_body() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     for path in PATHS {
         let got = site.ask("GET", path).await;
         assert_eq!(got.code, 200, "{path}: {}", got.body);
@@ -40,7 +40,7 @@ async fn every_page_answers_and_a_head_request_gets_no_body() {
 
 #[tokio::test]
 async fn nothing_but_get_and_head_gets_in_on_any_path() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     for path in PATHS.into_iter().chain(["/nowhere", "/api/v1/services/nobody"]) {
         for method in [
             "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PRI", "INVENTED", "get", "Head",
@@ -54,7 +54,7 @@ async fn nothing_but_get_and_head_gets_in_on_any_path() {
 
 #[tokio::test]
 async fn a_request_behind_another_or_within_its_body_is_never_read() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     let second = "POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
     let length = second.len();
     for (what, head) in [
@@ -80,7 +80,7 @@ async fn a_request_behind_another_or_within_its_body_is_never_read() {
 
 #[tokio::test]
 async fn a_request_for_something_else_than_a_path_is_no_way_past_the_door() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     for (line, code) in [
         ("OPTIONS * HTTP/1.1", "405"),
         ("CONNECT elsewhere.invalid:443 HTTP/1.1", "405"),
@@ -99,7 +99,7 @@ async fn a_request_for_something_else_than_a_path_is_no_way_past_the_door() {
 
 #[tokio::test]
 async fn what_does_not_exist_is_said_in_json() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     for path in ["/nowhere", "/api/v1/services/nobody", "/api/v1/services/", "/api/v2/status"] {
         let got = site.ask("GET", path).await;
         assert_eq!(got.code, 404, "{path}");
@@ -109,19 +109,19 @@ async fn what_does_not_exist_is_said_in_json() {
 
 #[tokio::test]
 async fn it_is_not_ready_until_every_region_has_a_verdict() {
-    let site = Site::serving(Liveness::Unknown).await;
+    let site = Site::serving(Liveness::Unknown);
     let got = site.ask("GET", "/readyz").await;
     assert_eq!(got.code, 503);
     assert_eq!(got.json(), json!({ "ready": false, "without_verdict": ["demo/region2"] }));
 
-    let site = Site::serving(Liveness::Suspect).await;
+    let site = Site::serving(Liveness::Suspect);
     let got = site.ask("GET", "/readyz").await;
     assert_eq!((got.code, got.json()), (200, json!({ "ready": true, "without_verdict": [] })));
 }
 
 #[tokio::test]
 async fn the_status_has_the_shape_that_programs_rely_on() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     let service = json!({
         "name": "demo", "domain": "demo.localdev.me.", "type": "A", "mode": "advise",
         "record_set": {
@@ -187,7 +187,7 @@ async fn a_core_loop_that_has_ended_is_said_too() {
 
 #[tokio::test]
 async fn a_client_that_sends_a_byte_at_a_time_is_cut_off() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     let (mut reading, mut writing) = site.connect().await.into_split();
     let mut dripping = JoinSet::new();
     dripping.spawn(async move {
@@ -204,7 +204,7 @@ async fn a_client_that_sends_a_byte_at_a_time_is_cut_off() {
 
 #[tokio::test]
 async fn a_request_that_is_too_large_is_refused_and_the_next_one_served() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     let mut stream = site.connect().await;
     let huge = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
     stream.write_all(huge.as_bytes()).await.ok();
@@ -216,7 +216,7 @@ async fn a_request_that_is_too_large_is_refused_and_the_next_one_served() {
 
 #[tokio::test]
 async fn a_body_that_never_comes_does_not_hold_the_answer_back() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     let mut stream = site.connect().await;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
     assert_eq!(Answer::read(stream).await.code, 200);
@@ -224,7 +224,7 @@ async fn a_body_that_never_comes_does_not_hold_the_answer_back() {
 
 #[tokio::test]
 async fn idle_connections_do_not_block_a_scrape_not_even_a_full_house() {
-    let site = Site::serving(Liveness::Down).await;
+    let site = Site::serving(Liveness::Down);
     let mut idle = Vec::new();
     for _ in 0..200 {
         idle.push(site.connect().await);
@@ -279,7 +279,7 @@ async fn slow_readers_of_large_answers_hold_few_of_them_in_memory() {
 
 #[tokio::test]
 async fn it_stops_within_its_bound_whatever_clients_do() {
-    let mut site = Site::serving(Liveness::Down).await;
+    let mut site = Site::serving(Liveness::Down);
     let _idle = site.connect().await;
     let mut half_way = site.connect().await;
     half_way.write_all(b"GET /metrics HT").await.unwrap();
@@ -316,7 +316,7 @@ struct Site {
 }
 
 impl Site {
-    async fn serving(region2: Liveness) -> Self {
+    fn serving(region2: Liveness) -> Self {
         let (handle, questions) = status_channel();
         let mut core = JoinSet::new();
         core.spawn(answering(questions, region2));

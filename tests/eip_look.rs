@@ -238,6 +238,31 @@ async fn what_is_known_of_addresses_stays_while_the_cloud_tells_nothing() {
 }
 
 #[tokio::test]
+async fn an_address_that_no_client_can_be_sent_to_is_unknown_and_followed_nowhere() {
+    for bogus in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "169.254.169.254", "::", "::ffff:198.51.100.1"] {
+        let (cloud, view, mut looker, mut other) = watched().await;
+        let (mut follower, looks, mut tellings) = following(&view);
+        follow(&mut follower).await;
+        assert!(tellings.try_recv().is_ok());
+        cloud.plays_as(TWO, |body| {
+            body["loadbalancers"][0]["eips"] =
+                json!([{ "eip_address": "198.51.100.10" }, { "eip_address": bogus }]);
+        });
+        follow(&mut follower).await;
+        assert_eq!(*looks.borrow(), Addresses::Known(["198.51.100.10".parse().unwrap()].into()), "{bogus}");
+        assert!(tellings.try_recv().is_err(), "{bogus} was told of");
+        let seen = look(&mut looker).await;
+        assert_eq!(seen.outcome, Outcome::Unknown(Reason::Api), "{}", seen.saw);
+        assert!(seen.saw.contains("which no client can be sent to"), "{}", seen.saw);
+        assert_eq!(
+            look(&mut other).await.outcome,
+            Outcome::Fail(Reason::Unbound),
+            "another's list is its own"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_load_balancer_that_is_gone_has_no_address() {
     let (cloud, view, _looker, _other) = watched().await;
     let (mut follower, looks, _tellings) = following(&view);

@@ -153,6 +153,35 @@ async fn values_that_are_no_addresses_of_the_type_are_unclear() {
 }
 
 #[tokio::test]
+async fn more_values_than_a_set_can_have_are_unclear_and_none_is_repeated() {
+    let values = |count: usize| (0..count).map(|n| format!("10.0.{}.{}", n / 250, n % 250));
+    for (count, is_too_many) in [(1_000, false), (1_001, true)] {
+        let (cloud, provider) = zone().await;
+        let records: Vec<String> = values(count).collect();
+        cloud.plays_as(SETS, |body| body["recordsets"][0]["records"] = json!(records));
+        if is_too_many {
+            let (kind, said) = refusal(&provider).await;
+            assert_eq!(kind, ProviderErrorKind::Unclear);
+            assert!(said.contains("has 1001 values, and none has more than 1000"), "{said}");
+        } else {
+            assert_eq!(read_set(&provider).await.unwrap().unwrap().values.len(), 1_000);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_set_is_short_and_on_one_line_whatever_stands_in_it() {
+    let (cloud, provider) = zone().await;
+    let long = "\u{1b}[2J\nline".repeat(10_000);
+    cloud.plays_as(SETS, |body| {
+        body["recordsets"][0]["id"] = json!(long);
+        body["recordsets"][0]["records"] = json!([long]);
+    });
+    let (_, said) = refusal(&provider).await;
+    assert!(said.chars().count() < 1_300 && !said.contains(char::is_control), "{said:?}");
+}
+
+#[tokio::test]
 async fn every_status_says_whether_the_values_are_served() {
     let (cloud, provider) = zone().await;
     for (status, in_force) in [

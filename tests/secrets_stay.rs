@@ -192,7 +192,7 @@ fn parrot(request: &Received, before: usize) -> Reply {
     let heard: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let heard = heard.join(" ");
     let percent = percent_encoding::utf8_percent_encode(TOKEN, percent_encoding::NON_ALPHANUMERIC);
-    let hex: String = TOKEN.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = TOKEN.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     // As if it knew it; and so that a cut after so many characters goes through it.
     let long = format!("{}{SECRET_KEY}", "x".repeat(395));
     match before % 7 {
