@@ -152,6 +152,42 @@ fn every_kind_of_entry_in_the_journal_is_told_of() {
     );
 }
 
+#[test]
+fn every_promise_of_security_names_a_test_that_there_is() {
+    let test = Regex::new(r"(?m)^\s*#\[(?:tokio::)?test\b[^\n]*\n(?:\s*#\[[^\n]*\n)*\s*(?:async )?fn (\w+)")
+        .unwrap();
+    // Within proptest! the attribute may stand in the same way.
+    let mut tests = BTreeSet::new();
+    let mut folders = vec![PathBuf::from("src"), PathBuf::from("tests")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let text = fs::read_to_string(path).unwrap();
+                tests.extend(test.captures_iter(&text).map(|found| found[1].to_owned()));
+            }
+        }
+    }
+    let page = Page::read("docs/security.md");
+    let named = Regex::new("`([a-z0-9]+(?:_[a-z0-9]+){3,})`").unwrap();
+    let mut promises = 0;
+    for (number, line) in page.lines().filter(|(_, line)| line.starts_with("| ")) {
+        let shown_by = line.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        if shown_by == "shown by" || shown_by.starts_with("---") {
+            continue;
+        }
+        let names: Vec<&str> =
+            named.captures_iter(shown_by).map(|found| found.get(1).unwrap().as_str()).collect();
+        assert!(!names.is_empty(), "{number}: no test shows it: {line}");
+        for name in names {
+            assert!(tests.contains(name), "{number}: there is no test {name}");
+        }
+        promises += 1;
+    }
+    assert!(promises > 30, "only {promises} were found");
+}
+
 /// A document.
 struct Page {
     path: PathBuf,

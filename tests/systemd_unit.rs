@@ -111,6 +111,22 @@ fn its_user_and_directories_are_those_that_are_set_up_and_those_that_the_program
 }
 
 #[test]
+fn what_is_its_own_is_shown_to_nobody_else() {
+    let unit = Unit::read("pointsman.service");
+    for (key, value) in [
+        ("LimitCORE", "0"),
+        ("UMask", "0077"),
+        ("StateDirectoryMode", "0700"),
+        ("RuntimeDirectoryMode", "0750"),
+        ("CapabilityBoundingSet", ""),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectProc", "invisible"),
+    ] {
+        assert_eq!(unit.one(key), value, "{key}");
+    }
+}
+
+#[test]
 fn it_is_given_the_time_to_stop_and_never_given_up() {
     let unit = Unit::read("pointsman.service");
     let stop = Duration::from_secs(unit.one("TimeoutStopSec").parse().unwrap());
