@@ -1,23 +1,37 @@
-//! Makes addresses of the names of the cloud's endpoints: asks the system's resolver, once at a time for each name.
+//! Makes addresses of the names of the cloud's endpoints: by the system's resolver, asked seldom for the same name.
 //!
 //! The system's call holds a thread and a descriptor for as long as it pleases, 10 s and more while no name server
-//! answers, also when nobody waits any longer. Whoever needs a name that is being asked for waits for that answer, so a
-//! dead name server holds as much for each name and not for each call (KEEP-WATCHING).
+//! answers, also when nobody waits any longer. Whoever needs a name that has just been asked for waits for that answer,
+//! so a dead name server holds a few for each name and not one for each call (KEEP-WATCHING).
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::clock::instant_now;
+
+/// After this without an answer the same is asked once more: the question may have been lost, or the name server may
+/// be back, and the system would not notice for 5 s.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks for addresses; clones share what is under way.
 #[derive(Clone)]
 pub(super) struct Resolver {
     lookup: Arc<Lookup>,
-    under_way: Arc<Mutex<BTreeMap<String, watch::Receiver<Option<Answer>>>>>,
+    under_way: Arc<Mutex<BTreeMap<String, UnderWay>>>,
+}
+
+/// The latest question for a name.
+struct UnderWay {
+    since: Instant,
+    answer: watch::Receiver<Option<Answer>>,
 }
 
 /// Blocks until it knows.
@@ -56,22 +70,28 @@ impl Resolver {
 
     fn ask(&self, name: String) -> watch::Receiver<Option<Answer>> {
         let mut under_way = self.under_way();
+        let is_young = |latest: &&UnderWay| latest.since.elapsed() < PATIENCE;
         // One whose thread has panicked never answers.
-        if let Some(answer) = under_way.get(&name).filter(|answer| answer.has_changed().is_ok()) {
-            return answer.clone();
+        let is_asked = |latest: &&UnderWay| latest.answer.has_changed().is_ok();
+        if let Some(latest) = under_way.get(&name).filter(is_young).filter(is_asked) {
+            return latest.answer.clone();
         }
         let (tell, answer) = watch::channel(None);
-        under_way.insert(name.clone(), answer.clone());
-        let this = self.clone();
+        under_way.insert(name.clone(), UnderWay { since: instant_now(), answer: answer.clone() });
+        let (this, own) = (self.clone(), answer.clone());
         tokio::task::spawn_blocking(move || {
             let found = (this.lookup)(&name).map_err(|error| Unresolved::System(Arc::new(error)));
-            this.under_way().remove(&name);
+            let mut under_way = this.under_way();
+            if under_way.get(&name).is_some_and(|latest| latest.answer.same_channel(&own)) {
+                under_way.remove(&name);
+            }
+            drop(under_way);
             tell.send_replace(Some(found));
         });
         answer
     }
 
-    fn under_way(&self) -> MutexGuard<'_, BTreeMap<String, watch::Receiver<Option<Answer>>>> {
+    fn under_way(&self) -> MutexGuard<'_, BTreeMap<String, UnderWay>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,9 +113,8 @@ impl Resolve for Resolver {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
-    use std::time::Duration;
 
-    use futures_util::future::join_all;
+    use futures_util::future::{FutureExt as _, join_all};
     use tokio::time::timeout;
 
     use super::*;
@@ -128,6 +147,28 @@ mod tests {
         release.send(()).unwrap();
         assert_eq!(timeout(DEADLINE, ask()).await.unwrap().unwrap(), [there]);
         assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_without_an_answer_keeps_a_name_from_being_asked_for_no_longer_than_patience() {
+        let (release, held) = mpsc::channel::<()>();
+        let (held, asked) = (Mutex::new(held), AtomicUsize::new(0));
+        let (tell_begun, begun) = mpsc::channel();
+        let resolver = Resolver::with(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => {
+                tell_begun.send(()).unwrap();
+                held.lock().unwrap().recv().map(|()| Vec::new()).map_err(io::Error::other)
+            }
+            _ => Ok(Vec::new()),
+        });
+        let ask = || resolver.clone().addresses("api".to_owned());
+        assert!(ask().now_or_never().is_none(), "it cannot know yet");
+        begun.recv_timeout(DEADLINE).unwrap();
+        tokio::time::advance(PATIENCE / 2).await;
+        assert!(ask().now_or_never().is_none(), "it is the same question");
+        tokio::time::advance(PATIENCE / 2).await;
+        assert!(ask().await.is_ok(), "the name server is back");
+        release.send(()).unwrap();
     }
 
     #[tokio::test]
