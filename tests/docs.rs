@@ -134,7 +134,7 @@ fn permissions(text: &str) -> BTreeSet<String> {
 fn for_every_alarm_and_rule_there_is_something_to_do() {
     let page = Page::read("docs/troubleshooting.md");
     let names = Alarm::ALL.iter().map(|alarm| alarm.as_str());
-    for name in names.chain(["never_empty", "bounded_blast", "bounded_writes", "operator_rules"]) {
+    for name in names.chain(["never_empty", "bounded_blast", "bounded_writes"]) {
         assert!(page.text.contains(&format!("\n| `{name}` | ")), "{name}");
     }
 }
@@ -154,9 +154,8 @@ fn every_kind_of_entry_in_the_journal_is_told_of() {
 
 #[test]
 fn every_promise_of_security_names_a_test_that_there_is() {
-    let test = Regex::new(r"(?m)^\s*#\[(?:tokio::)?test\b[^\n]*\n(?:\s*#\[[^\n]*\n)*\s*(?:async )?fn (\w+)")
+    let head = Regex::new(r"(?m)^\s*#\[(?:tokio::)?test\b[^\n]*\n(?:\s*#\[[^\n]*\n)*\s*(?:async )?fn (\w+)")
         .unwrap();
-    // Within proptest! the attribute may stand in the same way.
     let mut tests = BTreeSet::new();
     let mut folders = vec![PathBuf::from("src"), PathBuf::from("tests")];
     while let Some(folder) = folders.pop() {
@@ -165,12 +164,12 @@ fn every_promise_of_security_names_a_test_that_there_is() {
                 folders.push(path);
             } else if path.extension().is_some_and(|it| it == "rs") {
                 let text = fs::read_to_string(path).unwrap();
-                tests.extend(test.captures_iter(&text).map(|found| found[1].to_owned()));
+                tests.extend(head.captures_iter(&text).map(|found| found[1].to_owned()));
             }
         }
     }
     let page = Page::read("docs/security.md");
-    let named = Regex::new("`([a-z0-9]+(?:_[a-z0-9]+){3,})`").unwrap();
+    let test_name = Regex::new("`([a-z0-9]+(?:_[a-z0-9]+){3,})`").unwrap();
     let mut promises = 0;
     for (number, line) in page.lines().filter(|(_, line)| line.starts_with("| ")) {
         let shown_by = line.trim_end_matches(" |").rsplit(" | ").next().unwrap();
@@ -178,7 +177,7 @@ fn every_promise_of_security_names_a_test_that_there_is() {
             continue;
         }
         let names: Vec<&str> =
-            named.captures_iter(shown_by).map(|found| found.get(1).unwrap().as_str()).collect();
+            test_name.captures_iter(shown_by).map(|found| found.get(1).unwrap().as_str()).collect();
         assert!(!names.is_empty(), "{number}: no test shows it: {line}");
         for name in names {
             assert!(tests.contains(name), "{number}: there is no test {name}");
