@@ -134,7 +134,7 @@ fn permissions(text: &str) -> BTreeSet<String> {
 fn for_every_alarm_and_rule_there_is_something_to_do() {
     let page = Page::read("docs/troubleshooting.md");
     let names = Alarm::ALL.iter().map(|alarm| alarm.as_str());
-    for name in names.chain(["never_empty", "bounded_blast", "bounded_writes"]) {
+    for name in names.chain(["never_empty", "bounded_blast", "bounded_writes", "operator_rules"]) {
         assert!(page.text.contains(&format!("\n| `{name}` | ")), "{name}");
     }
 }
