@@ -13,6 +13,9 @@ use crate::model::{CheckName, Expression};
 /// a stack holds.
 const DEPTH_MAX: usize = 32;
 
+/// How long one may be, in bytes: a hundred names.
+const LENGTH_MAX: usize = 4_096;
+
 /// What is wrong with an expression, and where in it, in bytes.
 #[derive(Debug, PartialEq, Eq)]
 struct Mistake {
@@ -51,6 +54,11 @@ impl FromToml for Expression {
 }
 
 fn parse(text: &str) -> Result<Expression, Mistake> {
+    if text.len() > LENGTH_MAX {
+        let (what, hint) =
+            (format!("is longer than {LENGTH_MAX} characters"), "name fewer checks".to_owned());
+        return Err(Mistake { at: 0..text.len(), what, hint });
+    }
     let mut parser = Parser { text, at: 0, depth: 0 };
     let expression = parser.any()?;
     match parser.peek() {
@@ -257,7 +265,8 @@ mod tests {
 
     #[test]
     fn nesting_without_end_is_refused_and_not_followed() {
-        assert_eq!(parse(&"(".repeat(100_000)).unwrap_err().what, "nests too deeply");
-        assert_eq!(parse(&"!".repeat(100_000)).unwrap_err().what, "nests too deeply");
+        assert_eq!(parse(&"(".repeat(4_000)).unwrap_err().what, "nests too deeply");
+        assert_eq!(parse(&"!".repeat(4_000)).unwrap_err().what, "nests too deeply");
+        assert_eq!(parse(&"a||".repeat(100_000)).unwrap_err().what, "is longer than 4096 characters");
     }
 }

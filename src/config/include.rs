@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,21 @@ use crate::file_access::TooOpen;
 
 /// As many services as one instance is built for, each in a file of its own.
 const FILES_MAX: usize = 1_000;
+
+/// How long a file may be, in bytes: as many services as one instance is built for, all in one, with much to say of each.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// What stands in a file, unless it is too long to be a configuration.
+pub(super) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let length = File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(length).is_ok_and(|length| length <= FILE_BYTES_MAX) {
+        Ok(bytes)
+    } else {
+        let message = format!("it is longer than {FILE_BYTES_MAX} bytes, which no configuration is");
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
+    }
+}
 
 /// A file that was taken in.
 #[derive(Debug)]
@@ -139,7 +155,7 @@ fn read(path: &Path) -> Result<String, Refusal> {
     if let Err(TooOpen { message, hint }) = is_trusted(path).map_err(|error| cannot_read(path, &error))? {
         return Err(Refusal(message, hint.into()));
     }
-    let bytes = std::fs::read(path).map_err(|error| cannot_read(path, &error))?;
+    let bytes = read_whole(path).map_err(|error| cannot_read(path, &error))?;
     String::from_utf8(bytes).map_err(|error| {
         let line = not_text_at(error.as_bytes(), &error.utf8_error());
         Refusal(format!("{}:{line} is not UTF-8 text", path.display()), "save it as UTF-8".into())

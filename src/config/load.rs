@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 use super::account::{Named, clouds, providers};
 use super::daemon::daemon;
-use super::include::{Included, included, not_text_at};
+use super::include::{Included, included, not_text_at, read_whole};
 use super::problem::{Problem, Problems, Severity};
 use super::raw::{IDLE_ROOT_KEYS, RootKeys, TimingKeys};
 use super::report::{Place, Rank, Report};
@@ -68,7 +68,7 @@ pub enum LoadError {
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let cannot = |source| LoadError::Read { path: path.to_owned(), source };
     is_trusted(path).map_err(cannot)?.map_err(LoadError::Open)?;
-    let bytes = std::fs::read(path).map_err(cannot)?;
+    let bytes = read_whole(path).map_err(cannot)?;
     match std::str::from_utf8(&bytes) {
         Ok(source) => Ok(read(source, path, SecretFiles::Judged)?),
         Err(error) => Err(LoadError::NotText { path: path.to_owned(), line: not_text_at(&bytes, &error) }),

@@ -1,6 +1,6 @@
 //! Collects what is wrong with a configuration's files and draws it as [`Problem`]s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,10 @@ use std::sync::Arc;
 
 use super::problem::{Problem, Severity};
 use super::source::{Source, moved, printable};
+
+/// How many errors are told, and how many warnings: far more than anybody mends before looking again, and no more than
+/// can be drawn in a moment.
+const TOLD_MAX: usize = 500;
 
 /// The part of a configuration that something was written in.
 #[derive(Clone, Debug)]
@@ -256,16 +260,19 @@ impl<'s> Report<'s> {
         self.sources.get(after.checked_sub(1)?)
     }
 
-    /// All problems in the order of the files, each once.
+    /// All problems in the order of the files, each once; of very many errors and warnings the first ones.
     pub(super) fn draw(mut self) -> Vec<Problem> {
         self.found.sort_by_key(|found| (found.span.start, found.severity));
-        let mut drawn: Vec<(bool, Problem)> = Vec::with_capacity(self.found.len());
+        let mut drawn: Vec<(bool, Problem)> = Vec::new();
+        let mut told = BTreeMap::from([(Severity::Error, 0), (Severity::Warning, 0)]);
         for found in &self.found {
+            let Some(told) = told.get_mut(&found.severity).filter(|told| **told < TOLD_MAX) else { continue };
             let Some(problem) = self.draw_one(found) else { continue };
             // What is inherited is judged once for each region that inherits it.
             let same_line = |other: &Problem| (other.line, &other.file) == (problem.line, &problem.file);
             if !drawn.iter().rev().take_while(|(_, p)| same_line(p)).any(|(_, p)| *p == problem) {
                 drawn.push((found.syntax, problem));
+                *told += 1;
             }
         }
         // What stands on a line that was not understood may not have been meant.

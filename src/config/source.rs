@@ -56,11 +56,17 @@ impl<'s> Source<'s> {
         self.masks().iter().any(|mask| mask.start < span.end && span.start < mask.end)
     }
 
-    /// The line that the span starts on without what must not be shown, and where in it the span is, in characters.
+    /// The line that the span starts on without what must not be shown, and where in it the span is, in characters. Of
+    /// a long line the part around the span's start.
     pub(super) fn draw(&self, span: Range<usize>) -> (String, (usize, usize)) {
         let start = self.lines.get(self.line(span.start) - 1).copied().unwrap_or(self.base);
         let rest = self.text.get(start - self.base..).unwrap_or_default();
-        draw_line(rest.lines().next().unwrap_or_default(), start, span, self.masks())
+        let line = rest.lines().next().unwrap_or_default();
+        let part = around(line, span.start - start);
+        let (from, to) = (start + part.start, start + part.end);
+        let hidden: Vec<_> =
+            self.masks().iter().filter(|mask| mask.start < to && from < mask.end).cloned().collect();
+        draw_line(line.get(part).unwrap_or_default(), from, span, &hidden)
     }
 
     fn masks(&self) -> &[Range<usize>] {
@@ -101,6 +107,20 @@ fn spanned<T>(part: Spanned<T>, base: usize) -> Spanned<T> {
 /// A span within a file as one over all files.
 pub(super) fn moved(span: &Range<usize>, base: usize) -> Range<usize> {
     span.start + base..span.end + base
+}
+
+/// The part of a line that is drawn for what stands at `place` in it: all of a line that a person would write.
+fn around(line: &str, place: usize) -> Range<usize> {
+    const BEFORE: usize = 500;
+    const BEHIND: usize = 1_500;
+    let boundary = |mut at: usize| {
+        while !line.is_char_boundary(at) {
+            at -= 1; // 0 is one
+        }
+        at
+    };
+    let place = place.min(line.len());
+    boundary(place.saturating_sub(BEFORE))..boundary((place + BEHIND).min(line.len()))
 }
 
 /// A line without what must not be shown, and where in it the span is, in characters.

@@ -5,7 +5,8 @@
 //! asked when is for `keys`, temporary keys are for `agency`. Start at [`Local`].
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,6 +86,9 @@ fn blot_signatures(text: String) -> String {
 /// What a signature stands behind in the header that carries it.
 const SIGNATURE: &str = "Signature=";
 
+/// How long a file of keys may be, in bytes: many times the longest token.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
 /// Why there are no keys in a source of this machine.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CredentialsError {
@@ -100,6 +104,8 @@ pub(super) enum CredentialsError {
     NotInFile { path: PathBuf },
     #[error("the {what} file is refused: {open}")]
     Open { what: &'static str, open: TooOpen },
+    #[error("the {what} file {} is longer than {FILE_BYTES_MAX} bytes, which no secret is", path.display())]
+    TooLong { what: &'static str, path: PathBuf },
     #[error("the {what} file {} is empty", path.display())]
     Empty { what: &'static str, path: PathBuf },
 }
@@ -223,7 +229,14 @@ fn read(what: &'static str, path: &Path) -> Result<Zeroizing<String>, Credential
     let cannot = |source| CredentialsError::Read { what, path: path.to_owned(), source };
     let access = FileAccess::of(path).map_err(cannot)?;
     access.is_secret().map_err(|open| CredentialsError::Open { what, open })?;
-    std::fs::read_to_string(path).map(Zeroizing::new).map_err(cannot)
+    let mut text = Zeroizing::new(String::new());
+    let file = File::open(path).map_err(cannot)?;
+    let length = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
+    if u64::try_from(length).is_ok_and(|length| length <= FILE_BYTES_MAX) {
+        Ok(text)
+    } else {
+        Err(CredentialsError::TooLong { what, path: path.to_owned() })
+    }
 }
 
 /// Values by key. They are parts of the text, which is wiped when it is dropped.
@@ -363,5 +376,15 @@ mod tests {
         let shown = "SDK-HMAC-SHA256 Access=FILEAK, SignedHeaders=host, Signature=…; and so on";
         assert_eq!(keys.redact(echoed.to_owned()), shown);
         assert!(!format!("{keys:?}").contains("file=secret"));
+    }
+
+    #[test]
+    fn a_file_of_keys_has_bounds() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a".repeat(64 * 1024 + 1)).unwrap();
+        let error = secret_file("secret key", file.path()).unwrap_err();
+        assert!(matches!(error, CredentialsError::TooLong { .. }), "{error}");
+        std::fs::write(file.path(), "a".repeat(64 * 1024)).unwrap();
+        assert_eq!(secret_file("secret key", file.path()).unwrap().expose().len(), 64 * 1024);
     }
 }
