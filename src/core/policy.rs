@@ -61,7 +61,11 @@ fn hold_returns(regions: &[Standing], choices: &mut [Choice]) {
 
 fn prefer_the_best_tier(regions: &[Standing], choices: &mut [Choice]) {
     let known = |region: &Standing| region.liveness != Liveness::Unknown;
-    let serving = regions.iter().zip(&*choices).filter(|(region, fit)| fit.wanted && known(region));
+    // One that is down and stays for want of fresh failures, or is frozen while it is out, serves nobody, and drives
+    // nobody out.
+    let stays_out = |region: &Standing| region.is_frozen() && !region.published;
+    let serves = |region: &Standing| known(region) && !region.is_down() && !stays_out(region);
+    let serving = regions.iter().zip(&*choices).filter(|(region, fit)| fit.wanted && serves(region));
     let Some(best) = serving.map(|(region, _)| region.tier).min() else { return };
     for (region, choice) in regions.iter().zip(choices) {
         if choice.wanted && known(region) && region.tier > best {
