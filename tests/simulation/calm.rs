@@ -30,6 +30,9 @@ impl Simulation<'_> {
         let (mut well_since, mut writes) = (None, 0);
         loop {
             self.run_until(self.now + LOOKED_EVERY_MS)?;
+            if self.judge.is_ruled() {
+                self.release_all();
+            }
             let trouble = self.trouble(dead);
             let sent = self.judge.writes_sent();
             if trouble.is_some() || sent != writes {

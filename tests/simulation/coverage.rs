@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use pointsman::core::{Effect, Report, WriteResult};
-use pointsman::model::{InForce, Liveness, Outcome};
+use pointsman::model::{InForce, Liveness, Outcome, WaitsFor};
 
 use super::cloud::{ReadFault, WriteFault};
-use super::event::{Act, Binding, Change, Edit, JournalFault};
+use super::event::{Act, Binding, Change, Edit, JournalFault, Rule, Said};
 use super::regions::{Health, Network};
 
 /// Counts by name.
@@ -58,10 +58,22 @@ impl Coverage {
                             pointsman::core::Rule::NeverEmpty => "plans held by NEVER-EMPTY",
                             pointsman::core::Rule::BoundedBlast => "plans held by BOUNDED-BLAST",
                             pointsman::core::Rule::BoundedWrites => "plans held by BOUNDED-WRITES",
+                            pointsman::core::Rule::OperatorRules => "plans held by OPERATOR-RULES",
                         });
                     }
                 }
                 Effect::Alarm(raised) if raised.raised => self.count(raised.alarm.as_str()),
+                Effect::Said { heeded: true, .. } => self.count("words heeded"),
+                Effect::Said { heeded: false, .. } => self.count("words without effect"),
+                Effect::Ended { .. } => self.count("overrides that ended"),
+                Effect::Waiting { waiting, .. } => {
+                    for waiting in waiting {
+                        self.count(match waiting.waits_for {
+                            WaitsFor::Approve => "changes that wait for approval",
+                            WaitsFor::Failback => "returns that wait for failback",
+                        });
+                    }
+                }
                 Effect::Alarm(_) | Effect::Pace { .. } => {}
             }
         }
@@ -84,6 +96,7 @@ impl Coverage {
                 pointsman::core::Rule::NeverEmpty => "writes held by NEVER-EMPTY",
                 pointsman::core::Rule::BoundedBlast => "writes held by BOUNDED-BLAST",
                 pointsman::core::Rule::BoundedWrites => "writes held by BOUNDED-WRITES",
+                pointsman::core::Rule::OperatorRules => "writes held by OPERATOR-RULES",
             }),
             Report::InSync | Report::Alarmed { .. } | Report::Remember(_) => {}
         }
@@ -174,7 +187,8 @@ impl Coverage {
                 Change::RecoverAfter(_) => "reload: recover_after",
                 Change::OnDrift(_) => "reload: on_drift",
                 Change::Create(_) => "reload: create",
-                Change::DryRun(_) => "reload: mode",
+                Change::Mode(_) => "reload: mode",
+                Change::Failback(_) => "reload: failback",
                 Change::LooksAt(..) => "reload: a check looks at something else",
             },
             Act::Kill { .. } => "a process is to be killed",
@@ -186,6 +200,17 @@ impl Coverage {
             Act::Journal(JournalFault::Lost) => "the journal is lost",
             Act::Lag(_) => "messages take their time",
             Act::DriverDies => "the driver panics",
+            Act::Quarrel { .. } => "another program changes our addresses again and again",
+            Act::Says(said) => match said {
+                Said::Rule(Rule::Drain, ..) => "somebody drains",
+                Said::Rule(Rule::Pin, ..) => "somebody pins",
+                Said::Rule(Rule::Freeze, ..) => "somebody freezes",
+                Said::Mute(..) => "somebody mutes a check",
+                Said::Release(_) => "somebody releases",
+                Said::Unmute(_) => "somebody unmutes a check",
+                Said::Approve(_) => "somebody approves",
+                Said::Failback(_) => "somebody lets return",
+            },
         });
     }
 }
@@ -305,6 +330,22 @@ const EVERYTHING: &[&str] = &[
     "an intent that was not on disk in time",
     "messages take their time",
     "the driver panics",
+    "another program changes our addresses again and again",
+    "reload: failback",
+    "somebody drains",
+    "somebody pins",
+    "somebody freezes",
+    "somebody mutes a check",
+    "somebody releases",
+    "somebody unmutes a check",
+    "somebody approves",
+    "somebody lets return",
+    "words heeded",
+    "words without effect",
+    "overrides that ended",
+    "changes that wait for approval",
+    "returns that wait for failback",
+    "plans held by OPERATOR-RULES",
     "all_down",
     "held",
     "provider_away",

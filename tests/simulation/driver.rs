@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pointsman::core::{Call, Plan, Reconciler, Report, Timing, WriteRules, WritesMemory};
-use pointsman::model::{Answer, Moment, ProviderError, WriteBudget};
+use pointsman::model::{Answer, Mode, Moment, ProviderError, WriteBudget};
 
 use super::event::Stage;
 use super::journal::Kept;
@@ -28,6 +28,7 @@ pub(crate) struct Driver {
     orders: u64,
     settings: Settings,
     starts_again_ms: i64,
+    rests_until: i64,
 }
 
 enum At {
@@ -59,7 +60,7 @@ impl Driver {
             service.record.clone(),
             rules(settings),
             timing(settings),
-            settings.dry_run,
+            is_dry(settings),
             moment,
         );
         if let Some((at, memory)) = writes {
@@ -74,6 +75,7 @@ impl Driver {
             orders: 0,
             settings: settings.clone(),
             starts_again_ms: 100,
+            rests_until: now,
         }
     }
 }
@@ -81,6 +83,10 @@ impl Driver {
 fn rules(settings: &Settings) -> WriteRules {
     let budget = WriteBudget { writes: settings.writes, window: Duration::from_secs(settings.window_s) };
     WriteRules { min_published: settings.min_published, budget }
+}
+
+fn is_dry(settings: &Settings) -> bool {
+    settings.mode == Mode::Observe
 }
 
 fn timing(settings: &Settings) -> Timing {
@@ -105,7 +111,8 @@ impl Simulation<'_> {
     pub(crate) fn wake_driver(&mut self) {
         if self.process.as_ref().is_some_and(|process| matches!(process.driver.at, At::Resting)) {
             let lag = i64::try_from(self.drawn(7) % (self.lag_ms + 1)).unwrap_or(0);
-            self.drive_in(lag);
+            let due = self.process.as_ref().map_or(0, |process| process.driver.rests_until - self.now);
+            self.drive_in(lag.min(due).max(0));
         }
     }
 
@@ -196,7 +203,12 @@ impl Simulation<'_> {
                 let due = driver.reconciler.next_wake().map(|due| process.ms(due));
                 match due {
                     _ if is_news => self.drive_soon(),
-                    Some(due) => self.drive_in((due - self.now).max(0)),
+                    Some(due) => {
+                        if let Some(process) = &mut self.process {
+                            process.driver.rests_until = due;
+                        }
+                        self.drive_in((due - self.now).max(0));
+                    }
                     None => {
                         let why = "the driver has nothing to wait for".to_owned();
                         return Err(Broken { name: "liveness", why });
@@ -282,9 +294,10 @@ impl Simulation<'_> {
             return;
         }
         let (rules, timing, record) = (rules(settings), timing(settings), settings.service().record.clone());
+        let dry = is_dry(settings);
         process.driver.orders = *version;
         process.driver.settings.clone_from(settings);
-        process.driver.reconciler.reconfigure(moment, record, rules, timing, settings.dry_run);
+        process.driver.reconciler.reconfigure(moment, record, rules, timing, dry);
     }
 
     fn take_plan(&mut self) {

@@ -1,11 +1,11 @@
 //! What happens to the simulated world, as a list that comes from the seed and can be made shorter.
 
-use pointsman::model::InForce;
+use pointsman::model::{InForce, Mode, Moment, Override, Ruling, Scope, Word};
 
 use super::cloud::{ReadFault, WriteFault};
 use super::dice::Dice;
 use super::regions::{Health, Network};
-use super::settings::{AllDown, Count, Settings};
+use super::settings::{AllDown, Count, Settings, check_name, region_name};
 
 /// One thing that happens, and when.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,54 @@ pub(crate) enum Act {
     Lag(u64),
     /// The driver's task panics and is started again.
     DriverDies,
+    Says(Said),
+    /// Another program takes the region out of the set, again and again: so many times, so many seconds apart.
+    Quarrel {
+        place: usize,
+        times: u32,
+        every_s: u64,
+    },
+}
+
+/// What an operator says: of a region or of the whole service, for so many seconds or until it is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Rule(Rule, Option<usize>, Option<u64>),
+    Mute(usize, Option<u64>),
+    Release(Option<usize>),
+    Unmute(usize),
+    Approve(Option<usize>),
+    Failback(Option<usize>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Drain,
+    Pin,
+    Freeze,
+}
+
+impl Said {
+    /// As the core is told, by the clock of its process.
+    pub(crate) fn word(self, after_s: impl Fn(u64) -> Moment) -> Word {
+        let scope =
+            |whose: Option<usize>| whose.map_or(Scope::Service, |place| Scope::Region(region_name(place)));
+        let author = "ann".to_owned();
+        let given = |ruling, seconds: Option<u64>| {
+            let (author, reason) = ("ann".to_owned(), "a test".to_owned());
+            Word::Override(Override { ruling, author, reason, until: seconds.map(&after_s) })
+        };
+        match self {
+            Self::Rule(Rule::Drain, whose, seconds) => given(Ruling::Drain(scope(whose)), seconds),
+            Self::Rule(Rule::Pin, whose, seconds) => given(Ruling::Pin(scope(whose)), seconds),
+            Self::Rule(Rule::Freeze, whose, seconds) => given(Ruling::Freeze(scope(whose)), seconds),
+            Self::Mute(check, seconds) => given(Ruling::Mute(check_name(check)), seconds),
+            Self::Release(whose) => Word::Release { scope: scope(whose), author },
+            Self::Unmute(check) => Word::Unmute { check: check_name(check), author },
+            Self::Approve(whose) => Word::Approve { scope: scope(whose), author },
+            Self::Failback(whose) => Word::Failback { scope: scope(whose), author },
+        }
+    }
 }
 
 /// What is bound to a region's load balancer.
@@ -92,7 +140,8 @@ pub(crate) enum Change {
     RecoverAfter(u64),
     OnDrift(bool),
     Create(bool),
-    DryRun(bool),
+    Mode(Mode),
+    Failback(bool),
     LooksAt(usize, u16),
 }
 
@@ -138,10 +187,14 @@ impl Event {
         match self.act {
             Act::Region(place, _)
             | Act::Blind { place, .. }
+            | Act::Quarrel { place, .. }
             | Act::Edit(Edit::Add(place) | Edit::Drop(place))
             | Act::Reload(Change::Region(place) | Change::Fixed(place, _) | Change::Tier(place, _)) => {
                 place == region
             }
+            Act::Says(
+                Said::Rule(_, whose, _) | Said::Release(whose) | Said::Approve(whose) | Said::Failback(whose),
+            ) => whose == Some(region),
             Act::Bind(place, Binding::Of(other)) => place == region || other == region,
             Act::Bind(place, _) => place == region,
             _ => false,
@@ -151,7 +204,7 @@ impl Event {
 
 /// Draws what happens: some kinds of faults in each schedule, so that a few can go deep.
 pub(crate) fn draw(dice: &mut Dice, settings: &Settings) -> Vec<Event> {
-    let weights: Vec<u64> = [10, 2, 2, 3, 4, 5, 4, 4, 4, 1, 2, 1, 1]
+    let weights: Vec<u64> = [10, 2, 2, 3, 4, 5, 4, 4, 4, 1, 2, 1, 1, 5, 1]
         .into_iter()
         .map(|weight| if dice.percent(55) { weight * dice.between(1_u64, 3) } else { 0 })
         .collect();
@@ -203,7 +256,26 @@ fn act(dice: &mut Dice, settings: &Settings, weights: &[u64]) -> Act {
             _ => JournalFault::Well,
         }),
         11 => Act::Lag(dice.pick(&[5, 5, 500, 2_500])),
-        _ => Act::DriverDies,
+        12 => Act::DriverDies,
+        13 => Act::Says(said(dice, settings, place, check)),
+        _ => Act::Quarrel { place, times: dice.between(2_u32, 6), every_s: dice.between(5_u64, 70) },
+    }
+}
+
+fn said(dice: &mut Dice, settings: &Settings, place: usize, check: usize) -> Said {
+    let whose = if dice.percent(75) { Some(place) } else { None };
+    let seconds = if dice.percent(70) { Some(dice.between(1_u64, 120)) } else { None };
+    let waits = settings.mode == Mode::Advise || settings.manual_failback;
+    match dice.place(if waits { 14 } else { 10 }) {
+        0..=2 => Said::Rule(Rule::Drain, whose, seconds),
+        3 | 4 => Said::Rule(Rule::Pin, whose, seconds),
+        5 => Said::Rule(Rule::Freeze, whose, seconds),
+        6 => Said::Mute(check, seconds),
+        7 => Said::Release(whose),
+        8 => Said::Unmute(check),
+        9 | 10 => Said::Approve(whose),
+        11 => Said::Approve(None),
+        _ => Said::Failback(whose),
     }
 }
 
@@ -267,7 +339,7 @@ fn change(dice: &mut Dice, settings: &Settings, place: usize, check: usize) -> C
         let count = dice.between(1_u32, 4);
         (count, count + dice.pick(&[0, 0, 1, 3]))
     };
-    match dice.place(20) {
+    match dice.place(21) {
         0 => Change::Nothing,
         1 => Change::Fall(count(dice)),
         2 => Change::Rise(count(dice)),
@@ -284,7 +356,8 @@ fn change(dice: &mut Dice, settings: &Settings, place: usize, check: usize) -> C
         15 => Change::RecoverAfter(dice.between(0_u64, 40)),
         16 => Change::OnDrift(dice.percent(50)),
         17 => Change::Create(dice.percent(50)),
-        18 => Change::DryRun(dice.percent(40)),
+        18 => Change::Mode(dice.pick(&[Mode::Act, Mode::Advise, Mode::Observe])),
+        19 => Change::Failback(dice.percent(60)),
         _ => Change::LooksAt(check, dice.pick(&[80, 81])),
     }
 }
@@ -329,7 +402,8 @@ impl Settings {
             Change::RecoverAfter(seconds) => self.recover_after_s = seconds,
             Change::OnDrift(alarm) => self.alarm_on_drift = alarm,
             Change::Create(create) => self.create = create,
-            Change::DryRun(dry_run) => self.dry_run = dry_run,
+            Change::Mode(mode) => self.mode = mode,
+            Change::Failback(manual) => self.manual_failback = manual,
             Change::LooksAt(check, what) => self.checks[check].looks_at = what,
         }
     }

@@ -1,6 +1,6 @@
 //! What looks, and nothing else, say of a region: counted here in the plainest way, beside the code that is judged.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use pointsman::model::Outcome;
 
@@ -77,15 +77,21 @@ impl Seen {
 }
 
 /// Whether the region is up by the latest look of each check; none when it cannot be told.
-pub(crate) fn by_latest(seen: &[Seen], settings: &Settings) -> Option<bool> {
-    let read = |check: usize, _: bool| says(&settings.checks[check], seen[check].latest());
+pub(crate) fn by_latest(seen: &[Seen], settings: &Settings, muted: &BTreeSet<usize>) -> Option<bool> {
+    let read = |check: usize, _: bool| match muted.contains(&check) {
+        true => Says::LeftOut,
+        false => says(&settings.checks[check], seen[check].latest()),
+    };
     evaluate(&settings.up_when, false, &read).known()
 }
 
 /// The same by all that it takes: a check counts as failing, or as passing behind a `!`, only after as many looks as
 /// `fall` or `rise` ask for.
-pub(crate) fn by_all(seen: &[Seen], settings: &Settings) -> Option<bool> {
+pub(crate) fn by_all(seen: &[Seen], settings: &Settings, muted: &BTreeSet<usize>) -> Option<bool> {
     let read = |check: usize, is_negated: bool| {
+        if muted.contains(&check) {
+            return Says::LeftOut;
+        }
         let seen = &seen[check];
         let unearned = is_negated && seen.settled == Some(true) && !seen.is_earned;
         says(&settings.checks[check], if unearned { None } else { seen.settled })

@@ -2,10 +2,11 @@
 //! upholds them. It is told what the outside can see: looks, what the core asks for, what the driver tells and calls,
 //! what the zone holds; it never looks into the core.
 //!
-//! `plans` judges what the core asks for, `writes` what is called and what the zone becomes. Not judged here, since it
+//! `plans` judges what the core asks for, `words` what operators have said, `writes` what is called and what the zone becomes. Not judged here, since it
 //! has no place in this world: RELOAD-OR-KEEP, READ-ONLY-OUTSIDE, SECRETS-STAY and KEEP-WATCHING.
 
 mod plans;
+mod words;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,8 @@ pub(crate) struct View {
     current: BTreeSet<IpAddr>,
     /// Every address that it is or was told to be at.
     had: BTreeSet<IpAddr>,
+    /// Whether it fell and has not returned since, nor did anybody say that it may.
+    has_to_ask: bool,
 }
 
 impl View {
@@ -69,6 +72,7 @@ impl View {
             told_at: now,
             returned: None,
             flaps: 0,
+            has_to_ask: false,
         }
     }
 
@@ -88,6 +92,7 @@ pub(crate) struct Remembered {
     views: BTreeMap<usize, View>,
     generation: u64,
     remembers_heard: u64,
+    words: words::Words,
 }
 
 /// A write that counts against the budget.
@@ -108,6 +113,9 @@ struct Planned {
     owned: BTreeSet<IpAddr>,
     /// What was ours then, by the judge's own account.
     ours: BTreeSet<IpAddr>,
+    may_write: bool,
+    /// How many words of operators it heeds.
+    words: u64,
 }
 
 #[derive(Debug)]
@@ -122,6 +130,7 @@ pub(crate) struct Judge {
     generation: u64,
     plans: BTreeMap<u64, Planned>,
     writes: writes::Writes,
+    words: words::Words,
     pub(crate) calm: bool,
     /// A rule that is wrong on purpose, to see what a failure looks like.
     pub(crate) trap: Option<Trap>,
@@ -146,6 +155,7 @@ impl Judge {
             generation: 0,
             plans: BTreeMap::new(),
             writes: writes::Writes::default(),
+            words: words::Words::default(),
             calm: false,
             trap: None,
         }
@@ -157,6 +167,7 @@ impl Judge {
             views: self.views.clone(),
             generation: self.generation,
             remembers_heard: self.writes.remembers_heard,
+            words: self.words.clone(),
         }
     }
 
@@ -168,7 +179,8 @@ impl Judge {
         saved: Option<(&Saved, (i64, i64))>,
         effects: &[Effect],
     ) -> Judged {
-        let acts = effects.iter().find(|effect| !matches!(effect, Effect::Pace { .. }));
+        let acts =
+            effects.iter().find(|effect| !matches!(effect, Effect::Pace { .. } | Effect::Ended { .. }));
         holds!(acts.is_none(), "NO-JUMP-ON-START", "the start itself did {acts:?}");
         self.settings = settings.clone();
         (self.seen, self.held, self.looked) = (None, Vec::new(), None);
@@ -176,8 +188,10 @@ impl Judge {
         self.plans.clear();
         self.views = settings.places().map(|place| (place, View::new(settings, place, now))).collect();
         self.generation = 0;
+        self.words = words::Words::default();
         if let Some((saved, (gap, _))) = saved {
             self.recall(now, gap, saved);
+            self.leave_words_behind();
         }
         self.writes.started(now, saved.map(|(saved, (_, writes_gap))| (saved.at, writes_gap, &saved.judge)));
         Ok(())
@@ -186,6 +200,7 @@ impl Judge {
     fn recall(&mut self, now: i64, gap: i64, saved: &Saved) {
         let then = &saved.judge;
         self.generation = then.generation;
+        self.words = then.words.later(|until| now - gap + (until - saved.at));
         let settings = &self.settings;
         for (place, view) in &mut self.views {
             let Some(kept) = then.views.get(place) else { continue };
@@ -212,6 +227,15 @@ impl Judge {
         }
     }
 
+    /// What was ruled of a region that is gone is over.
+    fn leave_words_behind(&mut self) {
+        let views = &self.views;
+        self.words.leave_behind(|subject| match subject {
+            words::Subject::Region(place) => views.contains_key(&place),
+            words::Subject::Service | words::Subject::Check(_) => true,
+        });
+    }
+
     pub(crate) fn reloaded(&mut self, now: i64, settings: &Settings) {
         let before = std::mem::replace(&mut self.settings, settings.clone());
         let mut views = std::mem::take(&mut self.views);
@@ -231,13 +255,14 @@ impl Judge {
             self.views.insert(place, view);
         }
         // What is gone leaves its addresses behind as somebody else's.
+        self.leave_words_behind();
     }
 
     pub(crate) fn looked(&mut self, now: i64, place: usize, check: usize, outcome: Outcome) {
         let settings = &self.settings;
         let Some(view) = self.views.get_mut(&place) else { return };
         view.checks[check].look(outcome, &settings.checks[check]);
-        match by_latest(&view.checks, settings) {
+        match by_latest(&view.checks, settings, &self.words.muted()) {
             Some(true) => drop(view.passing_since.get_or_insert(now)),
             Some(false) => view.passing_since = None,
             None => {}
@@ -280,12 +305,16 @@ impl Judge {
     }
 
     fn is_all_down(&self) -> bool {
-        self.views.values().all(|view| view.told == Liveness::Down)
+        let mut taking_part =
+            self.views.iter().filter(|(place, _)| !self.words.is_drained(**place)).peekable();
+        let is_down =
+            |(place, view): (&usize, &View)| view.told == Liveness::Down && !self.words.is_pinned(*place);
+        taking_part.peek().is_some() && taking_part.all(is_down)
     }
 
     /// Whether its looks say that it does not serve, after as many as it takes.
     fn has_failed(&self, view: &View) -> bool {
-        by_all(&view.checks, &self.settings) == Some(false)
+        by_all(&view.checks, &self.settings, &self.words.muted()) == Some(false)
     }
 }
 
@@ -293,6 +322,11 @@ impl Judge {
 impl Judge {
     pub(crate) fn writes_sent(&self) -> usize {
         self.writes.sent_count()
+    }
+
+    /// Whether anything that operators ruled holds.
+    pub(crate) fn is_ruled(&self) -> bool {
+        !self.words.are_none()
     }
 
     pub(crate) fn told(&self, place: usize) -> Option<Liveness> {

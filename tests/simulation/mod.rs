@@ -57,6 +57,10 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    pub(crate) fn calm_at(&self) -> i64 {
+        self.calm_at_ms
+    }
+
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let settings = Settings::draw(&mut dice);

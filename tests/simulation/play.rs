@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use pointsman::core::Call;
-use pointsman::model::{Answer, ProviderError};
+use pointsman::model::{Answer, Mode, ProviderError};
 
 use super::cloud::{Cloud, READ_DEADLINE_MS, ReadFault, WriteFault, found};
 use super::coverage::Coverage;
 use super::dice::drawn_for;
-use super::event::{Act, Binding, Change, Death, Edit, JournalFault, Stage};
+use super::event::{Act, Binding, Change, Death, Edit, JournalFault, Said, Stage};
 use super::journal::Disk;
 use super::judge::{Judge, Judged};
 use super::process::{Message, Process, Sight};
@@ -20,19 +20,55 @@ use super::{Schedule, TimelineLine};
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Act(usize),
+    /// Another program takes a region out of the set.
+    Drops(usize),
     Start,
-    Look { process: u64, place: usize, check: usize, token: u64 },
-    Looked { process: u64, token: u64, seen: Sight },
-    Follow { process: u64, place: usize, token: u64 },
-    Hears { process: u64, message: Box<Message> },
-    Tick { process: u64 },
-    House { process: u64 },
-    Drive { process: u64, token: u64 },
-    DriverStarts { process: u64 },
-    KeptOrNot { process: u64, ticket: u64 },
-    Committed { process: u64 },
-    Arrives { call: u64 },
-    Answers { call: u64 },
+    Look {
+        process: u64,
+        place: usize,
+        check: usize,
+        token: u64,
+    },
+    Looked {
+        process: u64,
+        token: u64,
+        seen: Sight,
+    },
+    Follow {
+        process: u64,
+        place: usize,
+        token: u64,
+    },
+    Hears {
+        process: u64,
+        message: Box<Message>,
+    },
+    Tick {
+        process: u64,
+    },
+    House {
+        process: u64,
+    },
+    Drive {
+        process: u64,
+        token: u64,
+    },
+    DriverStarts {
+        process: u64,
+    },
+    KeptOrNot {
+        process: u64,
+        ticket: u64,
+    },
+    Committed {
+        process: u64,
+    },
+    Arrives {
+        call: u64,
+    },
+    Answers {
+        call: u64,
+    },
 }
 
 /// A call on its way.
@@ -170,6 +206,12 @@ impl<'s> Simulation<'s> {
                 self.act(*place);
                 return Ok(());
             }
+            Step::Drops(place) => {
+                if self.now < self.schedule.calm_at() {
+                    self.edit(Edit::Drop(*place));
+                }
+                return Ok(());
+            }
             Step::Start => {
                 if self.process.is_none() {
                     self.start()?;
@@ -264,6 +306,13 @@ impl<'s> Simulation<'s> {
             }
             Act::Lag(ms) => self.lag_ms = ms,
             Act::DriverDies => self.driver_dies(),
+            Act::Says(said) => self.send(2, Message::Said(said)),
+            Act::Quarrel { place, times, every_s } => {
+                for nth in 0..i64::from(times) {
+                    let after = nth * i64::try_from(every_s * 1000).unwrap_or(0);
+                    self.push(self.now + after, Step::Drops(place));
+                }
+            }
         }
     }
 
@@ -318,6 +367,7 @@ impl<'s> Simulation<'s> {
                 Edit::MakeAnew => {}
             }
         });
+        self.judge.edited();
         self.tell(|it| format!("  somebody left the zone at {}", it.zone_in_words()));
     }
 
@@ -446,7 +496,8 @@ impl<'s> Simulation<'s> {
         self.disk.fault = JournalFault::Well;
         self.lag_ms = 5;
         self.settings.alarm_on_drift = false;
-        self.settings.dry_run = false;
+        self.settings.mode = Mode::Act;
+        self.settings.manual_failback = false;
         let (now, create) = (self.now, self.settings.create);
         self.cloud.change(now, |cloud| match &mut cloud.held {
             Some(held) => {
@@ -459,5 +510,14 @@ impl<'s> Simulation<'s> {
         self.write_journal();
         let settings = Box::new(self.settings.clone());
         self.send(2, Message::Reload(settings));
+    }
+
+    /// The operator takes back whatever was ruled.
+    pub(crate) fn release_all(&mut self) {
+        let scopes = (0..self.settings.regions.len()).map(Some).chain([None]).map(Said::Release);
+        let mutes = (0..self.settings.checks.len()).map(Said::Unmute);
+        for said in scopes.chain(mutes) {
+            self.send(2, Message::Said(said));
+        }
     }
 }

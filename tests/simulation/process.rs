@@ -11,7 +11,7 @@ use pointsman::core::{Core, Effect, Input, Plan, Report, ServiceMemory, WritesMe
 use pointsman::model::{CheckKey, Moment, Observation, Outcome, Pace};
 
 use super::driver::Driver;
-use super::event::Stage;
+use super::event::{Said, Stage};
 use super::journal::Outbox;
 use super::judge::Judged;
 use super::play::{Simulation, Step};
@@ -35,6 +35,7 @@ pub(crate) enum Message {
     Bound(usize, BTreeSet<IpAddr>),
     Reported { report: Report, ticket: Option<u64> },
     Reload(Box<Settings>),
+    Said(Said),
 }
 
 /// What one look found.
@@ -221,7 +222,7 @@ impl Simulation<'_> {
             Step::DriverStarts { .. } => self.driver_starts(),
             Step::KeptOrNot { ticket, .. } => self.kept(ticket, super::journal::Kept::NotInTime),
             Step::Committed { .. } => self.committed(),
-            Step::Act(_) | Step::Start | Step::Arrives { .. } | Step::Answers { .. } => {}
+            Step::Act(_) | Step::Drops(_) | Step::Start | Step::Arrives { .. } | Step::Answers { .. } => {}
         }
         Ok(())
     }
@@ -339,6 +340,12 @@ impl Simulation<'_> {
                 }
                 Ok(())
             }
+            Message::Said(said) => {
+                self.judge.said(now, said);
+                let Some(process) = &self.process else { return Ok(()) };
+                let word = said.word(|seconds| process.moment(now) + Duration::from_secs(seconds));
+                self.step(&Input::Said { service, word })
+            }
             Message::Reload(settings) => self.reconfigure(*settings),
         }
     }
@@ -404,6 +411,18 @@ impl Simulation<'_> {
                     self.tell(|_| {
                         format!("  {}: {} to {}", transition.region, transition.from, transition.to)
                     });
+                    self.keep_entry(None);
+                }
+                Effect::Said { word, heeded, .. } => {
+                    self.tell(|_| format!("  heeded {heeded}: {word:?}"));
+                    self.keep_entry(None);
+                }
+                Effect::Ended { ended, because, .. } => {
+                    self.tell(|_| format!("  {ended} ended: {because}"));
+                    self.keep_entry(None);
+                }
+                Effect::Waiting { waiting, .. } => {
+                    self.tell(|_| format!("  waits for a person: {waiting:?}"));
                     self.keep_entry(None);
                 }
                 Effect::Held { held, .. } => {

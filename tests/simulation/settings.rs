@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::model::{
-    Check, CheckKind, CheckName, CloudName, EipCheck, ElbCheck, ElbRef, Expression, Flap, Fqdn, MinHealthy,
-    OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Region, RegionName, Service,
-    ServiceName, Share, TcpCheck, Threshold, Ttl, WhenAllDown, WhenUnknown, WriteBudget,
+    Check, CheckKind, CheckName, CloudName, EipCheck, ElbCheck, ElbRef, Expression, Failback, Flap, Fqdn,
+    MinHealthy, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Region, RegionName,
+    Service, ServiceName, Share, TcpCheck, Threshold, Ttl, WhenAllDown, WhenUnknown, WriteBudget,
 };
 
 use super::dice::Dice;
@@ -31,7 +31,8 @@ pub(crate) struct Settings {
     pub(crate) ttl: Option<u32>,
     pub(crate) create: bool,
     pub(crate) alarm_on_drift: bool,
-    pub(crate) dry_run: bool,
+    pub(crate) mode: Mode,
+    pub(crate) manual_failback: bool,
     pub(crate) recover_after_s: u64,
     pub(crate) flap: (u64, f64, u64),
     pub(crate) resync_s: u64,
@@ -151,7 +152,8 @@ impl Settings {
             ttl: dice.pick(&[None, None, Some(30), Some(600)]),
             create: dice.percent(50),
             alarm_on_drift: dice.percent(20),
-            dry_run: dice.percent(3),
+            mode: dice.pick(&[Mode::Act, Mode::Act, Mode::Act, Mode::Act, Mode::Act, Mode::Advise]),
+            manual_failback: dice.percent(15),
             recover_after_s: dice.between(0_u64, 40),
             flap: (dice.pick(&[60, 180, 300]), dice.pick(&[1.0, 2.0, 3.0]), dice.between(10_u64, 100)),
             resync_s: dice.between(10_u64, 60),
@@ -208,7 +210,8 @@ impl Settings {
             max_removed: self.max_removed,
             panic_threshold: Share::from_percent(self.panic_percent).unwrap(),
             write_budget: WriteBudget { writes: self.writes, window: Duration::from_secs(self.window_s) },
-            dry_run: self.dry_run,
+            mode: self.mode,
+            failback: if self.manual_failback { Failback::Manual } else { Failback::Auto },
         })
     }
 

@@ -1,12 +1,13 @@
 //! Makes a failing schedule as short and as plain as it gets: it still breaks the same invariant.
 
-use super::event::Event;
+use pointsman::model::Mode;
+
 use super::judge::{Broken, Trap};
 use super::settings::{AllDown, Settings, When};
 use super::{Schedule, run};
 
 /// So many runs at most; a schedule is small by then.
-const RUNS_MAX: u32 = 3_000;
+const RUNS_MAX: u32 = 1_000;
 
 /// The plainest schedule found that breaks what `broken` names.
 pub(crate) fn shrink(schedule: &Schedule, broken: &Broken, trap: Option<Trap>) -> Schedule {
@@ -79,7 +80,7 @@ impl Shrinker {
             |s| (s.writes, s.window_s) = (6, 600),
             |s| s.ttl = None,
             |s| s.create = false,
-            |s| (s.alarm_on_drift, s.dry_run) = (false, false),
+            |s| (s.alarm_on_drift, s.mode, s.manual_failback) = (false, Mode::Act, false),
             |s| s.recover_after_s = 0,
             |s| s.regions.iter_mut().for_each(|region| region.fixed = 1),
             |s| s.regions.iter_mut().for_each(|region| region.tier = 1),
@@ -111,14 +112,15 @@ impl Shrinker {
         sooner.calm_at_ms = sooner.calm_at_ms.min(ends);
         self.try_it(sooner);
         for place in 0..self.best.events.len() {
-            let before = if place == 0 { 0 } else { self.best.events[place - 1].at_ms };
-            let gap = self.best.events[place].at_ms - before;
-            for shorter in [gap - 1_000, gap / 2] {
+            for shorten in [|gap: i64| (gap - 1_000).max(0), |gap: i64| gap / 2] {
                 let mut candidate = self.best.clone();
+                let before = if place == 0 { 0 } else { candidate.events[place - 1].at_ms };
+                let gap = candidate.events[place].at_ms - before;
+                let sooner_ms = gap - shorten(gap);
                 for event in &mut candidate.events[place..] {
-                    *event = Event { at_ms: event.at_ms - (gap - shorter.max(0)), ..event.clone() };
+                    event.at_ms -= sooner_ms;
                 }
-                candidate.calm_at_ms -= gap - shorter.max(0);
+                candidate.calm_at_ms -= sooner_ms;
                 self.try_it(candidate);
             }
         }

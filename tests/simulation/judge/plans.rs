@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::core::{Effect, Plan, Transition};
-use pointsman::model::Liveness;
+use pointsman::model::{Liveness, Mode};
 
-use super::{Judge, Judged, Planned, Trap, holds};
+use super::{Judge, Judged, Planned, Trap, View, holds};
 use crate::simulation::evidence::{by_all, by_latest};
 use crate::simulation::settings::{AllDown, FAST_S, TIMEOUT_S, place_of};
 
@@ -29,9 +29,13 @@ impl Judge {
                         self.alarms.insert(key, raised.message.clone());
                     }
                 }
+                Effect::Said { .. } | Effect::Ended { .. } | Effect::Waiting { .. } => {
+                    self.told_of_words(now, effect)?;
+                }
                 Effect::Pace { .. } => {}
             }
         }
+        self.after_words(now)?;
         match self.looked.take() {
             Some(place) => self.after_a_look(place),
             None => Ok(()),
@@ -41,19 +45,21 @@ impl Judge {
     /// What the looks say is what was told, no less.
     fn after_a_look(&self, place: usize) -> Judged {
         let Some(view) = self.views.get(&place) else { return Ok(()) };
-        let fits: &[Liveness] = match (by_latest(&view.checks, &self.settings), self.has_failed(view)) {
-            (Some(false), true) => &[Liveness::Down],
-            (Some(false), false) => &[Liveness::Suspect, Liveness::Down],
-            (Some(true), _) => &[Liveness::Up, Liveness::Recovering],
-            (None, _) => &Liveness::ALL,
-        };
+        let fits: &[Liveness] =
+            match (by_latest(&view.checks, &self.settings, &self.words.muted()), self.has_failed(view)) {
+                (Some(false), true) => &[Liveness::Down],
+                (Some(false), false) => &[Liveness::Suspect, Liveness::Down],
+                (Some(true), _) => &[Liveness::Up, Liveness::Recovering],
+                (None, _) => &Liveness::ALL,
+            };
         holds!(
             fits.contains(&view.told),
             "EXPLAINED",
             "the looks at r{place} make it {fits:?}, told was {}",
             view.told
         );
-        let failed = view.told == Liveness::Down && self.has_failed(view);
+        let ruled = !self.words.are_none() || self.settings.mode == Mode::Advise;
+        let failed = view.told == Liveness::Down && self.has_failed(view) && !ruled;
         let stays = |set: &BTreeSet<IpAddr>| self.is_surely_in(place, set);
         let wanted = self.plans.last_key_value().is_some_and(|(_, plan)| stays(&plan.wanted));
         if failed && self.seen.as_ref().is_some_and(stays) && wanted && !self.is_all_down() {
@@ -79,7 +85,7 @@ impl Judge {
             "r{place} was told to be {}, now it comes from {from}",
             view.told
         );
-        let latest = by_latest(&view.checks, &settings);
+        let latest = by_latest(&view.checks, &settings, &self.words.muted());
         match (from, to) {
             (Liveness::Suspect, Liveness::Down) => {
                 holds!(
@@ -100,7 +106,7 @@ impl Judge {
                 let healthy = view.passing_since.map_or(0, |since| now - since);
                 let waits = view.waits_ms(&settings);
                 holds!(
-                    by_all(&view.checks, &settings) != Some(false),
+                    by_all(&view.checks, &settings, &self.words.muted()) != Some(false),
                     "BOUNDED-WRITES",
                     "r{place} is up before it rose"
                 );
@@ -122,6 +128,7 @@ impl Judge {
                     let (window, _, _) = settings.flap;
                     let window = i64::try_from(window * 1000).unwrap_or(i64::MAX);
                     let flapped = view.returned.is_some_and(|returned| now - returned <= window);
+                    view.has_to_ask = true;
                     view.flaps = if flapped { view.flaps + 1 } else { 0 };
                 }
                 (Liveness::Recovering, Liveness::Up) => view.returned = Some(now),
@@ -147,12 +154,26 @@ impl Judge {
         let ours = self.ours();
         holds!(plan.owned.is_subset(&ours), "ONLY-OURS", "not ours: {:?}", plan.owned.difference(&ours));
         holds!(plan.wanted.is_subset(&ours), "ONLY-OURS", "not ours: {:?}", plan.wanted.difference(&ours));
-        if self.is_all_down() {
-            self.plan_when_all_down(plan, &seen)?;
-        } else {
+        self.plan_heeds_words(plan, &seen)?;
+        let ruled = !self.words.are_none() || self.settings.mode == Mode::Advise;
+        if !self.is_all_down() {
             self.plan_by_checks(now, plan, &seen)?;
+        } else if !ruled {
+            self.plan_when_all_down(plan, &seen)?;
         }
-        let planned = Planned { wanted: plan.wanted.clone(), owned: plan.owned.clone(), ours };
+        for view in self.views.values_mut() {
+            if view.told == Liveness::Up && !view.had.is_disjoint(&seen) {
+                view.has_to_ask = false;
+            }
+        }
+        let planned = Planned {
+            wanted: plan.wanted.clone(),
+            owned: plan.owned.clone(),
+            ours,
+            may_write: plan.may_write && !self.words.is_all_frozen(),
+            words: self.words.count,
+        };
+        self.writes.planned(&planned.wanted);
         self.plans.insert(generation, planned);
         Ok(())
     }
@@ -198,13 +219,18 @@ impl Judge {
         holds!(self.trap != Some(Trap::NobodyLeaves) || leaving.is_empty(), "TRAP", "{leaving:?} leave");
         let best = places()
             .filter(|(place, view)| {
-                self.is_in(**place, &plan.wanted) && !matches!(view.told, Liveness::Unknown | Liveness::Down)
+                self.is_in(**place, &plan.wanted)
+                    && (self.words.is_pinned(**place)
+                        || !matches!(view.told, Liveness::Unknown | Liveness::Down))
             })
             .map(|(place, _)| self.settings.tier(*place))
             .min();
         let mut by_checks = Vec::new();
         for place in &leaving {
             let view = &self.views[place];
+            if self.words.is_drained(*place) {
+                continue;
+            }
             let outranked = self.settings.tiers && best.is_some_and(|best| best < self.settings.tier(*place));
             if view.told == Liveness::Down && self.has_failed(view) {
                 by_checks.push(*place);
@@ -221,6 +247,14 @@ impl Judge {
             if self.is_in(*place, seen) || !self.is_surely_in(*place, &plan.wanted) {
                 continue;
             }
+            if self.words.is_pinned(*place) {
+                continue;
+            }
+            holds!(
+                self.may_return(*place, seen),
+                "OPERATOR-RULES",
+                "r{place} returns, and nobody said so: {plan}"
+            );
             let healthy = view.passing_since.map_or(0, |since| now - since);
             let waits = view.waits_ms(&self.settings);
             holds!(
@@ -233,8 +267,12 @@ impl Judge {
         if leaving.is_empty() {
             return Ok(());
         }
+        let drains = leaving.iter().any(|place| self.words.is_drained(*place));
         let left = plan.wanted.iter().filter(|address| {
-            self.views.values().any(|view| view.had.contains(*address) && !is_failed(view.told))
+            let may_serve = |(place, view): (&usize, &View)| {
+                drains || self.words.is_pinned(*place) || !is_failed(view.told)
+            };
+            self.views.iter().any(|it| it.1.had.contains(*address) && may_serve(it))
         });
         let (left, least) = (left.count(), self.settings.min_published.max(1) as usize);
         holds!(
@@ -245,14 +283,22 @@ impl Judge {
         if by_checks.is_empty() {
             return Ok(());
         }
+        // What an operator has taken out says nothing about the others.
+        let takes_part = |place: usize| !self.words.is_drained(place);
         let out = places()
-            .filter(|(place, view)| is_failed(view.told) && !self.is_in(**place, &plan.wanted))
+            .filter(|(place, view)| {
+                takes_part(**place) && is_failed(view.told) && !self.is_in(**place, &plan.wanted)
+            })
             .filter(|(place, _)| !self.settings.tiers || by_checks.contains(place))
             .count();
         let most = self.settings.max_removed as usize;
         holds!(out <= most, "BOUNDED-BLAST", "{by_checks:?} leave, and {out} are out because of checks");
-        let count = |of: &[Liveness]| places().filter(|(_, view)| of.contains(&view.told)).count() * 100;
-        let most = usize::from(self.settings.panic_percent) * self.views.len();
+        let counted = || places().filter(|(place, _)| takes_part(**place));
+        let count = |of: &[Liveness]| {
+            let pinned = |place: usize| self.words.is_pinned(place);
+            counted().filter(|(place, view)| of.contains(&view.told) && !pinned(**place)).count() * 100
+        };
+        let most = usize::from(self.settings.panic_percent) * counted().count();
         let down = count(&[Liveness::Down]);
         holds!(down <= most, "BOUNDED-BLAST", "{by_checks:?} leave past panic_threshold");
         if down + count(&[Liveness::Suspect]) > most {

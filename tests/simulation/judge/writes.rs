@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::core::{Call, Report, WriteResult};
-use pointsman::model::{Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordSet};
+use pointsman::model::{Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
 
 use super::{Counted, Judge, Judged, Remembered, holds};
 use crate::simulation::settings::Settings;
@@ -20,6 +20,14 @@ struct Intent {
     from: BTreeSet<IpAddr>,
     set: RecordSet,
 }
+
+/// The driver's tasks take their turns: so late may something be told.
+const TURNS_MS: i64 = 10;
+/// While a lost write may still land the set is read so often.
+const WARY_FOR_MS: i64 = 60_000;
+const WARY_EVERY_MS: i64 = 2_000;
+/// So many changes against us within a window are not fought over any more.
+const A_FIGHT: usize = 3;
 
 /// What is known of the calls.
 #[derive(Debug, Default)]
@@ -45,6 +53,20 @@ pub(crate) struct Writes {
     /// What the last write was answered, until that is told.
     answered: Option<Result<(), ProviderErrorKind>>,
     withdrawn: bool,
+    /// How many words of operators were followed before the last write.
+    followed_before: u64,
+    /// Until when a write whose answer was lost may land, and when the last read went well with nothing called since.
+    wary_until: i64,
+    quiet_since: Option<i64>,
+    /// What was wanted of ours when the set last held just that, and whether somebody changed it since.
+    synced: Option<BTreeSet<IpAddr>>,
+    is_changed: bool,
+    /// When a read first showed that.
+    drift_at: Option<i64>,
+    /// What the last write was for.
+    called: BTreeSet<IpAddr>,
+    /// When what somebody else did was undone, and what was wanted.
+    mends: Vec<(i64, BTreeSet<IpAddr>)>,
     /// All that was ever sent, each with the description that was read before it.
     sent: Vec<(RecordSet, Option<String>)>,
 }
@@ -54,10 +76,18 @@ impl Writes {
         self.sent.len()
     }
 
+    /// What somebody did against another plan is no matter any more.
+    pub(super) fn planned(&mut self, wanted: &BTreeSet<IpAddr>) {
+        self.synced.take_if(|synced| synced != wanted);
+    }
+
     fn forget_calls(&mut self) {
         (self.in_flight, self.intent, self.is_kept, self.withdrawn) = (false, None, false, false);
         (self.read, self.missing_since, self.answered) = (None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
+        (self.wary_until, self.quiet_since) = (0, None);
+        (self.synced, self.is_changed) = (None, false);
+        self.mends.clear();
     }
 
     pub(super) fn killed(&mut self) {
@@ -135,8 +165,11 @@ impl Judge {
             Report::Drifted { before, now: after } => {
                 holds!(before != after, "EXPLAINED", "a drift that changes nothing at {now}");
             }
+            Report::InSync => {
+                writes.synced = self.plans.last_key_value().map(|(_, plan)| plan.wanted.clone());
+                writes.is_changed = false;
+            }
             Report::Seen { .. }
-            | Report::InSync
             | Report::InForce { .. }
             | Report::DryRun { .. }
             | Report::Held(_)
@@ -151,7 +184,10 @@ impl Judge {
             Report::Seen { found } => {
                 self.seen = Some(found.as_ref().map(|found| found.values.clone()).unwrap_or_default());
             }
-            Report::Remember(_) => self.writes.remembers_heard += 1,
+            Report::Remember(_) => {
+                self.writes.remembers_heard += 1;
+                self.words.followed_heard = self.words.followed;
+            }
             Report::InSync
             | Report::Sent { .. }
             | Report::Written { .. }
@@ -195,12 +231,26 @@ impl Judge {
         writes.in_flight = true;
         holds!(now >= writes.throttled_until, "throttles are obeyed", "called at {now}: {call:?}");
         let (found, set) = match call {
-            Call::Read => return Ok(()),
+            Call::Read => {
+                let quiet_ms = writes.quiet_since.take().map_or(0, |since| now - since);
+                let is_wary = now < writes.wary_until;
+                holds!(
+                    !is_wary || quiet_ms <= WARY_EVERY_MS + 5 * TURNS_MS,
+                    "NEWEST-PLAN-WINS",
+                    "a write was lost and may land, and the set was not read for {quiet_ms} ms"
+                );
+                return Ok(());
+            }
             Call::Replace { found, set } => (Some(found), set),
             Call::Create { set } => (None, set),
         };
+        writes.quiet_since = None;
         holds!(now >= writes.write_throttled_until, "throttles are obeyed", "called at {now}: {call:?}");
-        holds!(!settings.dry_run, "a dry run writes nothing", "{call:?}");
+        holds!(
+            settings.mode != Mode::Observe,
+            "OPERATOR-RULES",
+            "written though only to be observed: {call:?}"
+        );
         let before = found.map(|found| found.values.clone()).unwrap_or_default();
         let intent = writes.intent.take();
         holds!(
@@ -241,7 +291,7 @@ impl Judge {
         }
         let plan = self.plans.get(&generation);
         holds!(plan.is_some(), "EXPLAINED", "plan {generation} was never told");
-        let Some(plan) = plan else { return Ok(()) };
+        let Some(plan) = plan.cloned() else { return Ok(()) };
         let expected: BTreeSet<IpAddr> =
             before.difference(&plan.owned).chain(&plan.wanted).copied().collect();
         holds!(
@@ -265,18 +315,31 @@ impl Judge {
             "{call:?} leaves {} of ours",
             own(set.values())
         );
+        holds!(plan.may_write, "OPERATOR-RULES", "plan {generation} is not to be written: {call:?}");
+        self.write_is_approved(&before, set.values())?;
+        let words = plan.words;
+        // A plan that wants something else may be written, whatever was fought over before.
+        self.writes.mends.retain(|(_, then)| *then == plan.wanted);
+        let undoes = self.writes.synced.as_ref() == Some(&plan.wanted) && self.writes.is_changed;
+        if undoes && own(&before) != own(set.values()) {
+            self.undoes(now, plan.wanted.clone(), settings)?;
+        }
         let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
         let writes = &mut self.writes;
-        // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for.
-        let within = writes.counted.iter().filter(|write| intended - write.at < window).count();
+        (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
+        // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for. It is told a
+        // few milliseconds after it was meant.
+        let within = writes.counted.iter().filter(|write| intended - write.at + TURNS_MS < window).count();
         holds!(
-            within < settings.writes as usize,
+            // A person's word is worth a write beyond the budget.
+            within < settings.writes as usize || words > self.words.followed,
             "BOUNDED-WRITES",
             "a write after {within} within {window} ms: {:?}",
             writes.counted
         );
         let (is_kept, remembers) = (std::mem::take(&mut writes.is_kept), writes.remembers);
         writes.counted.push(Counted { at: intended, generation, is_kept, remembers });
+        writes.followed_before = std::mem::replace(&mut self.words.followed, words);
         writes.sent.push((set.clone(), found.and_then(|found| found.description.clone())));
         let ttl = self.settings.ttl;
         let stays = found.is_none_or(|found| found.ttl == set.ttl());
@@ -288,9 +351,40 @@ impl Judge {
         Ok(())
     }
 
+    /// What somebody else did to our addresses is undone.
+    fn undoes(&mut self, now: i64, wanted: BTreeSet<IpAddr>, settings: &Settings) -> Judged {
+        holds!(
+            !settings.alarm_on_drift,
+            "on_drift = alarm leaves it",
+            "{wanted:?} is written against somebody"
+        );
+        let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
+        let mends = &mut self.writes.mends;
+        mends.retain(|(at, _)| now - at < window - 1_000);
+        mends.push((self.writes.drift_at.take().unwrap_or(now), wanted.clone()));
+        let times = mends.len();
+        holds!(
+            times < A_FIGHT,
+            "BOUNDED-WRITES",
+            "{wanted:?} is fought over, {times} times within {window} ms"
+        );
+        Ok(())
+    }
+
+    /// Somebody changed the set by hand.
+    pub(crate) fn edited(&mut self) {
+        self.writes.is_changed = true;
+    }
+
     pub(crate) fn read_answered(&mut self, now: i64, answer: &Answer) {
+        let ours = self.ours();
         let writes = &mut self.writes;
         writes.in_flight = false;
+        if let (Ok(found), Some(synced)) = (answer, &writes.synced) {
+            let values = found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+            let is_drift = writes.is_changed && values.intersection(&ours).ne(synced);
+            writes.drift_at = if is_drift { writes.drift_at.or(Some(now)) } else { None };
+        }
         match answer {
             Ok(found) => {
                 writes.missing_since = match found {
@@ -298,6 +392,7 @@ impl Judge {
                     None => writes.missing_since.or(Some(now)),
                 };
                 writes.read = Some((now, found.clone()));
+                writes.quiet_since = Some(now);
             }
             Err(error) => writes.throttled_until = throttled_until(now, error.kind),
         }
@@ -308,10 +403,14 @@ impl Judge {
         self.writes.in_flight = false;
         self.writes.answered = Some(kind);
         match kind {
-            Ok(()) | Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear) => {}
+            Ok(()) => self.writes.synced = Some(self.writes.called.clone()),
+            Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear) => {
+                self.writes.wary_until = now + WARY_FOR_MS;
+            }
             Err(kind) => {
                 // Nothing was changed, so it does not count.
                 self.writes.counted.pop();
+                self.words.followed = self.writes.followed_before;
                 self.writes.write_throttled_until = throttled_until(now, kind);
             }
         }
