@@ -78,9 +78,11 @@ fn assert_bounded(loaded: &Loaded) {
                 assert!(check.fall.count() >= 1 && check.fall.window() <= 64 && check.rise.window() <= 64);
                 if let CheckKind::Http(http) = &check.kind {
                     assert!(http.path.bytes().all(|b| b.is_ascii_graphic()), "{check:?}");
-                    let lines = http.headers.iter().flat_map(|(name, value)| [name, value]);
+                    let lines = http.headers.iter().flat_map(|(name, value)| [name.as_str(), value.expose()]);
                     assert!(
-                        !lines.chain([&http.user_agent, &http.host]).any(|line| line.contains(['\r', '\n']))
+                        !lines
+                            .chain([http.user_agent.as_str(), http.host.as_str()])
+                            .any(|line| line.contains(['\r', '\n']))
                     );
                 }
             }
