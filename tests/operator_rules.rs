@@ -48,6 +48,19 @@ fn a_drained_region_leaves_whatever_its_checks_say_and_returns_when_released() {
 }
 
 #[test]
+fn a_better_region_that_is_frozen_while_it_is_out_drives_nobody_out() {
+    let mut tiers = service(3);
+    tiers.policy = PolicyKind::Priority;
+    for (place, tier) in [(0, 1), (1, 2), (2, 2)] {
+        tiers.regions[place] = Region { tier, ..region(place) }.into();
+    }
+    let mut world = World::new(tiers, &[1, 2]);
+    rule(&mut world, Ruling::Freeze(of(0)), None);
+    world.run(60, &[Pass, Pass, Pass]).assert_published(&[1, 2]).assert_writes(0);
+    world.say(release(of(0))).assert_published(&[0]);
+}
+
+#[test]
 fn an_override_ends_by_itself_when_its_time_is_over() {
     let mut world = calm(2);
     rule(&mut world, Ruling::Drain(of(0)), Some(MINUTE));

@@ -78,9 +78,12 @@ impl Seen {
 
 /// Whether the region is up by the latest look of each check; none when it cannot be told.
 pub(crate) fn by_latest(seen: &[Seen], settings: &Settings, muted: &BTreeSet<usize>) -> Option<bool> {
-    let read = |check: usize, _: bool| match muted.contains(&check) {
-        true => Says::LeftOut,
-        false => says(&settings.checks[check], seen[check].latest()),
+    let read = |check: usize, _: bool| {
+        if muted.contains(&check) {
+            Says::LeftOut
+        } else {
+            says(&settings.checks[check], seen[check].latest())
+        }
     };
     evaluate(&settings.up_when, false, &read).known()
 }

@@ -322,7 +322,7 @@ impl Judge {
         self.writes.mends.retain(|(_, then)| *then == plan.wanted);
         let undoes = self.writes.synced.as_ref() == Some(&plan.wanted) && self.writes.is_changed;
         if undoes && own(&before) != own(set.values()) {
-            self.undoes(now, plan.wanted.clone(), settings)?;
+            self.undoes(now, &plan.wanted, settings)?;
         }
         let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
         let writes = &mut self.writes;
@@ -352,7 +352,7 @@ impl Judge {
     }
 
     /// What somebody else did to our addresses is undone.
-    fn undoes(&mut self, now: i64, wanted: BTreeSet<IpAddr>, settings: &Settings) -> Judged {
+    fn undoes(&mut self, now: i64, wanted: &BTreeSet<IpAddr>, settings: &Settings) -> Judged {
         holds!(
             !settings.alarm_on_drift,
             "on_drift = alarm leaves it",
