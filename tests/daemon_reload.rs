@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use daemon_world::{DEADLINE, EIP1, EIP2, FOREIGN, Now, Reloaded, Scene, World};
 use pointsman::clock::instant_now;
+use pointsman::journal;
 use serde_json::{Value, json};
 
 /// A service whose one region nobody serves, over an address of its own.
@@ -65,7 +66,7 @@ async fn a_reload_that_adds_a_service_keeps_the_counts_of_all_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_configuration_that_is_no_good_is_refused_with_its_line_and_the_running_one_goes_on() {
-    let world = World::watched(Scene::with_a_foreign_value()).await;
+    let mut world = World::watched(Scene::with_a_foreign_value()).await;
     world.edit_config("fall = 3", "fal = 3");
     assert_eq!(world.reload().await, Reloaded::Refused);
     let log = world.log();
@@ -81,6 +82,11 @@ async fn a_configuration_that_is_no_good_is_refused_with_its_line_and_the_runnin
     assert_eq!(world.reload().await, Reloaded::Taken);
     assert!(is(&world.metrics().await, 1));
     assert_eq!(world.now().await.liveness("region1"), "down", "a reload forgets no verdict");
+
+    world.stop("TERM").await;
+    let rows = journal::read(&world.state_dir(), Duration::ZERO, 1_000).unwrap();
+    let refused = rows.iter().find(|row| row.kind == "reload_refused").expect("it is journalled");
+    assert!(refused.message.contains("fal"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use pointsman::model::{
-    Alarm, CheckName, Expression, Liveness, Pace, PolicyKind, Share, WhenAllDown, WhenUnknown,
+    Alarm, CheckName, Expression, Liveness, Pace, PolicyKind, Service, Share, WhenAllDown, WhenUnknown,
 };
 use world::Look::{Blind, Fail, Pass};
 use world::{RECOVER_AFTER, World, address, check, foreign, region_name, service};
@@ -77,6 +77,17 @@ fn no_more_than_max_removed_regions_are_out_at_once() {
     world.run(5, &[Pass; 5]).run(60, &[Fail, Fail, Pass, Pass, Pass]).assert_published(&[1, 2, 3, 4]);
     assert!(world.alarms.contains_key(&(Alarm::Held, None)));
     world.run(RECOVER_AFTER.as_secs() + 2, &[Pass, Fail, Pass, Pass, Pass]).assert_published(&[0, 2, 3, 4]);
+}
+
+#[test]
+fn no_more_than_max_removed_regions_leave_in_one_step() {
+    let mut careful = service(5);
+    careful.panic_threshold = Share::from_percent(20).unwrap();
+    let bold = Service { panic_threshold: Share::from_percent(50).unwrap(), ..careful.clone() };
+    let mut world = World::new(careful, &[0, 1, 2, 3, 4]);
+    world.run(5, &[Pass; 5]).run(10, &[Fail, Fail, Pass, Pass, Pass]).assert_published(&[0, 1, 2, 3, 4]);
+    world.reconfigure(bold);
+    world.assert_published(&[1, 2, 3, 4]);
 }
 
 #[test]

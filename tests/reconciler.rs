@@ -119,10 +119,20 @@ fn a_read_from_before_a_write_that_was_answered_is_not_believed_for_long() {
         }
         let written = world.zone.values.clone();
         world.zone.values.insert(address(0));
-        newer_plan(&mut world, 1_000);
+        world.reconciler.handle_plan(world.now, newer(&world.plans[0], 1_000));
         world.pass(Duration::ZERO).zone.values = written;
         world.pass(Duration::from_secs(3)).assert_published(&[0, 1]);
     }
+}
+
+#[test]
+fn a_read_that_lags_behind_a_write_does_not_cause_a_second_one() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]).look(0, Fail).assert_published(&[1]);
+    let written = world.zone.values.clone();
+    world.zone.values.insert(address(0));
+    world.pass(Duration::from_millis(500)).zone.values = written;
+    world.run(10, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
 }
 
 #[test]
@@ -131,6 +141,18 @@ fn an_older_plan_never_takes_the_place_of_a_newer_one() {
     let stale = world.plans[0].clone();
     world.reconciler.handle_plan(world.now, stale);
     world.run(70, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+}
+
+#[test]
+fn no_write_leaves_fewer_than_min_published_whatever_the_plan_says() {
+    let mut two = service(3);
+    two.min_published = 2;
+    let mut world = World::new(two, &[0, 1, 2]);
+    world.run(5, &[Pass, Pass, Pass]);
+    let lone = Plan { wanted: [address(0)].into(), ..Plan::clone(&world.plans[0]) };
+    world.reconciler.handle_plan(world.now, newer(&lone, 1_000));
+    world.pass(Duration::from_secs(5)).assert_published(&[0, 1, 2]).assert_writes(0);
+    assert!(world.reports.iter().any(|report| matches!(report, Report::Held(_))));
 }
 
 #[test]
@@ -287,8 +309,7 @@ fn a_throttle_is_obeyed_whatever_the_plan() {
     world.run(15, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
 }
 
-/// The reconciler is given what its first plan wanted again, under a greater generation.
-fn newer_plan(world: &mut World, generation: u64) {
-    let plan = Plan { generation: Generation(generation), ..Plan::clone(&world.plans[0]) };
-    world.reconciler.handle_plan(world.now, Arc::new(plan));
+/// The same plan under a greater generation.
+fn newer(plan: &Plan, generation: u64) -> Arc<Plan> {
+    Arc::new(Plan { generation: Generation(generation), ..plan.clone() })
 }

@@ -208,3 +208,20 @@ impl Outbox {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_there_is_no_room_the_oldest_entries_give_way_and_are_counted() {
+        let outbox = Outbox::new("the disk is full".to_owned());
+        for at in 0..ENTRIES_MAX + 2 {
+            let at = Duration::from_secs(u64::try_from(at).unwrap());
+            outbox.push(Queued { at, entry: Entry::Stopped, tell: None });
+        }
+        assert_eq!(outbox.health().lost, 2);
+        let entries = outbox.take().entries;
+        assert_eq!((entries.len(), entries[0].at), (ENTRIES_MAX, Duration::from_secs(2)));
+    }
+}

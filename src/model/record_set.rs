@@ -197,3 +197,13 @@ pub enum ProviderErrorKind {
     /// The answer could not be understood, so what is there is unknown.
     Unclear,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_without_a_value_cannot_be_built() {
+        assert_eq!(RecordSet::new(BTreeSet::new(), Ttl::DEFAULT), Err(EmptyRecordSet));
+    }
+}
