@@ -23,11 +23,30 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use list::Mutant;
 use pointsman::clock::instant_now;
+use serde::Deserialize;
 
 /// A test that has not ended by then hangs, which no test does on the code as it is.
 const TEST_WITHIN: Duration = Duration::from_secs(180);
 /// Between two looks at whether it has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What cargo says of one thing that it has built.
+#[derive(Deserialize)]
+struct Built {
+    target: BuiltTarget,
+    profile: BuiltProfile,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct BuiltTarget {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct BuiltProfile {
+    test: bool,
+}
 
 /// What became of a mutant.
 enum Verdict {
@@ -53,15 +72,13 @@ fn main() -> anyhow::Result<ExitCode> {
     let tests: BTreeSet<(&str, &str)> =
         mutants.iter().map(|m| (m.test.as_str(), m.filter.as_str())).collect();
     for (test, filter) in tests {
-        let passes = match yard.build(test)? {
-            Ok(binary) => matches!(yard.run(&binary, filter)?, Verdict::Survived),
-            Err(_) => false,
+        let binary = match yard.build(test)? {
+            Ok(binary) => binary,
+            Err(errors) => bail!("{test} does not build on the code as it is: {errors}"),
         };
-        if !passes {
-            bail!(
-                "{test} {filter} fails on the code as it is: repair that first; what it said is in {}",
-                yard.said().display()
-            );
+        if !matches!(yard.run(&binary, filter)?, Verdict::Survived) {
+            let said = yard.said();
+            bail!("{test} {filter} fails on the code as it is; what it said is in {}", said.display());
         }
     }
     let mut bad = 0;
@@ -170,13 +187,10 @@ impl Yard {
                 .join("; ")));
         }
         let messages = String::from_utf8_lossy(&built.stdout);
-        let is_it = |message: &serde_json::Value| {
-            let name = if test == "lib" { "pointsman" } else { test };
-            message["profile"]["test"] == true && message["target"]["name"] == name
-        };
-        let messages = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let message: Option<serde_json::Value> = messages.filter(is_it).last();
-        let binary = message.and_then(|message| message["executable"].as_str().map(PathBuf::from));
+        let messages = messages.lines().filter_map(|line| serde_json::from_str::<Built>(line).ok());
+        let name = if test == "lib" { "pointsman" } else { test };
+        let is_it = |built: &Built| built.profile.test && built.target.name == name;
+        let binary = messages.filter(is_it).find_map(|built| built.executable);
         Ok(Ok(binary.context("cargo named no binary of the test")?))
     }
 
