@@ -39,6 +39,7 @@ fn unknown_for_an_hour_removes_nothing() {
     let mut world = World::new(service(2), &[0, 1]);
     world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]).run(3_600, &[Blind, Pass]);
     world.assert_published(&[0, 1]).assert_writes(0);
+    assert_eq!(world.liveness(0), Liveness::Suspect, "blindness moves nothing");
     assert!(world.alarms.contains_key(&(Alarm::Blind, Some(region_name(0)))), "{:?}", world.alarms);
 }
 
