@@ -142,11 +142,13 @@ impl Account {
         self.base(api, region, keys.iam_endpoint.as_deref())
     }
 
-    /// Whether `api` is asked on this very machine: what answers is a simulated cloud.
+    /// Whether `api` is asked on this very machine: what answers is a simulated cloud. By what is configured, not by how a
+    /// name resolves, which others may have a say in; names under `localhost` are nobody else's (RFC 6761, section 6.3).
     pub(super) fn is_on_this_machine(&self, api: Api, region: &str) -> bool {
-        let base = self.base(api, region, None);
-        let host = base.ok().and_then(|base| host_of(&base).parse::<IpAddr>().ok());
-        host.is_some_and(|host| host.is_loopback())
+        self.base(api, region, None).is_ok_and(|base| {
+            let host = host_of(&base);
+            host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
+        })
     }
 
     fn base(&self, api: Api, region: &str, iam_of_keys: Option<&str>) -> Result<Url, AccountError> {
@@ -236,17 +238,36 @@ mod tests {
     use super::*;
     use crate::config::Endpoints;
 
-    #[test]
-    fn an_endpoint_that_came_with_the_keys_is_held_to_the_same_rule_as_a_configured_one() {
+    fn account(endpoints: Endpoints) -> Account {
         let settings = Cloud {
             credentials: CredentialsFrom::Environment,
             region: "cn-north-4".to_owned(),
             project_id: None,
             domain_id: None,
-            endpoints: Endpoints::default(),
+            endpoints,
         };
         let name = CloudName::parse("main").unwrap();
-        let account = Account::new(name, &settings, Arc::new(|_: &Finished| {})).unwrap();
+        Account::new(name, &settings, Arc::new(|_: &Finished| {})).unwrap()
+    }
+
+    #[test]
+    fn a_cloud_on_this_machine_is_told_by_what_is_configured() {
+        let is_here = |url: &str| {
+            let elb = Some(url.to_owned());
+            account(Endpoints { elb, ..Endpoints::default() }).is_on_this_machine(Api::Elb, "cn-north-4")
+        };
+        for here in ["http://127.0.0.1:1", "https://[::1]:1", "https://api.cloud.localhost:1"] {
+            assert!(is_here(here), "{here}");
+        }
+        for elsewhere in ["https://elb.example.com", "http://169.254.1.1", "https://notlocalhost.example.com"]
+        {
+            assert!(!is_here(elsewhere), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_came_with_the_keys_is_held_to_the_same_rule_as_a_configured_one() {
+        let account = account(Endpoints::default());
         let asked = |url| account.base(Api::Iam, "cn-north-4", Some(url)).map_err(|error| error.to_string());
         for good in ["https://iam.example.com", "http://127.0.0.1:1", "http://[::1]:1", "http://169.254.1.1"]
         {

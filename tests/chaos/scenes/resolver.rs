@@ -20,10 +20,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::dice::Dice;
 use crate::stage::{Footprint, Launch, MORTAL, REGIONS, Stage, Way, own_mounts};
 
-/// The API's name.
-const NAME: &str = "api.cloud.test";
+/// The API's name, under one that loopback addresses of load balancers are believed from.
+const NAME: &str = "api.cloud.localhost";
 /// Longer than a label can be, so that it is refused before anybody is asked.
-const NO_NAME: &str = "a-label-that-is-longer-than-the-sixty-three-bytes-that-a-label-may-have.test";
+const NO_NAME: &str = "a-label-that-is-longer-than-the-sixty-three-bytes-that-a-label-may-have.localhost";
 /// Where the resolver is that swallows questions. A loopback address of its own, since its port is everybody's.
 const SWALLOWS: &str = "127.53.53.53";
 /// So long the name is unknown, which is some times longer than all deadlines.
@@ -55,7 +55,12 @@ impl Named {
         let trusted = ("SSL_CERT_FILE".to_owned(), file("authority.pem", &authority));
         let hosts = file("hosts", "");
         let resolver = file("resolv.conf", &format!("nameserver {SWALLOWS}\n"));
-        let first = format!("mount --bind {hosts} /etc/hosts && mount --bind {resolver} /etc/resolv.conf");
+        // Some machines have a resolver of their own for such names.
+        let order = file("nsswitch.conf", "hosts: files dns\n");
+        let first = format!(
+            "mount --bind {hosts} /etc/hosts && mount --bind {resolver} /etc/resolv.conf && \
+             mount --bind {order} /etc/nsswitch.conf"
+        );
         let (knows, within) = (mounts.is_some(), mounts.unwrap_or_default());
         stage.launch = Launch { first: knows.then_some(first), within, environment: vec![trusted] };
         Self { stage, _resolver: UdpSocket::bind((SWALLOWS, 53)).ok(), knows }
