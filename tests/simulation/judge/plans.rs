@@ -106,7 +106,7 @@ impl Judge {
                 let healthy = view.passing_since.map_or(0, |since| now - since);
                 let waits = view.waits_ms(&settings);
                 holds!(
-                    by_all(&view.checks, &settings, &self.words.muted()) != Some(false),
+                    by_all(&view.checks, &settings, &self.words.muted()) == Some(true),
                     "BOUNDED-WRITES",
                     "r{place} is up before it rose"
                 );
