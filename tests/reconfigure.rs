@@ -8,7 +8,7 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::{Core, Effect, Input, Report};
+use pointsman::core::{Call, Core, Effect, Input, Reconciler, Report, Timing, WriteRules};
 use pointsman::model::{
     Alarm, Certificate, Check, CheckKind, CheckName, Expression, Found, InForce, Liveness, Mode, Moment,
     Pace, PolicyKind, ProviderName, Region, Service, ServiceName, TcpCheck, Threshold, Ttl, WhenUnknown,
@@ -180,6 +180,32 @@ fn a_smaller_write_budget_holds_at_once_and_a_larger_one_lets_go_at_once() {
     assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
     world.reconfigure(budget(6));
     world.assert_published(&[1]).assert_writes(3);
+}
+
+#[test]
+fn a_set_that_was_found_missing_is_not_made_once_that_is_not_allowed_any_more() {
+    let may_create = |create| {
+        let mut edited = service(2);
+        edited.record.create = create;
+        edited
+    };
+    let mut world = World::new(may_create(true), &[0, 1]);
+    let now = world.now;
+    let plan = world.plans[0].clone();
+    let Service { record, .. } = may_create(true);
+    let rules = WriteRules { min_published: 1, budget: world.service.write_budget };
+    let timing = Timing { resync: Duration::from_secs(60) };
+    let mut reconciler = Reconciler::new(record, rules, timing, false, now);
+    reconciler.handle_plan(now, plan);
+    assert_eq!(reconciler.poll_call(now), Some(Call::Read));
+    reconciler.handle_read(now, Ok(None));
+    let confirmed = now + Duration::from_secs(1);
+    assert_eq!(reconciler.poll_call(confirmed), Some(Call::Read));
+    reconciler.handle_read(confirmed, Ok(None));
+    reconciler.reconfigure(confirmed, may_create(false).record, rules, timing, false);
+    assert_eq!(reconciler.poll_call(confirmed), Some(Call::Read), "it is judged anew");
+    reconciler.handle_read(confirmed, Ok(None));
+    assert_eq!(reconciler.poll_call(confirmed), None);
 }
 
 #[test]

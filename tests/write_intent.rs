@@ -68,7 +68,7 @@ struct Driven {
     service: Arc<Service>,
     plans: watch::Sender<Option<Arc<Plan>>>,
     reports: mpsc::Receiver<Reported>,
-    _orders: watch::Sender<Orders>,
+    orders: watch::Sender<Orders>,
     _tasks: JoinSet<()>,
 }
 
@@ -98,7 +98,7 @@ impl Driven {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(driver.run(CancellationToken::new()));
-        Self { zone, service, plans, reports, _orders: orders, _tasks: tasks }
+        Self { zone, service, plans, reports, orders, _tasks: tasks }
     }
 
     fn plan(&self, generation: u64, wanted: &[u8]) {
@@ -183,6 +183,21 @@ async fn a_plan_that_was_superseded_while_its_intent_was_kept_is_not_sent_and_co
     let sets: Vec<BTreeSet<IpAddr>> = driven.written().into_iter().map(|(_, set)| set).collect();
     assert_eq!(sets, [addresses(&[1, 3])], "the older plan was written");
     assert!(since.elapsed() < Duration::from_secs(1), "the budget of one write was taken for used up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_other_settings_forbid_is_not_sent_although_its_intent_is_kept() {
+    let mut driven = Driven::start();
+    driven.plan(1, &[2, 3]);
+    let (_, wants_to_know) = driven.intent().await;
+    driven.orders.send_modify(|orders| orders.dry_run = true);
+    drop(wants_to_know);
+    assert_eq!(driven.until_written().await, (Generation(1), WriteResult::Superseded));
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(driven.written(), []);
+    driven.orders.send_modify(|orders| orders.dry_run = false);
+    drop(driven.intent().await);
+    assert_eq!(driven.until_written().await, (Generation(1), WriteResult::Applied));
 }
 
 fn addresses(last: &[u8]) -> BTreeSet<IpAddr> {

@@ -143,10 +143,12 @@ impl Driver {
 
     /// Makes one call and hands the answer over; false when the daemon stopped meanwhile.
     async fn make(&mut self, call: Call, stop: &CancellationToken) -> bool {
+        // The journal may have taken its time: what is written must still be the newest plan (NEWEST-PLAN-WINS), and what
+        // the configuration allows.
+        self.take_orders();
+        self.take_plan();
         let Orders { record, provider, .. } = self.orders.borrow().clone();
         let key = record.key;
-        // The journal may have taken its time: what is written must still be the newest plan (NEWEST-PLAN-WINS).
-        self.take_plan();
         if self.reconciler.withdraw_superseded(self.clock.now()) {
             return self.tell().await.is_ok();
         }

@@ -220,6 +220,7 @@ impl Simulation<'_> {
     }
 
     fn make(&mut self, call: &Call) -> Judged {
+        self.take_orders();
         self.take_plan();
         let now = self.now;
         let Some(process) = &mut self.process else { return Ok(()) };

@@ -112,6 +112,8 @@ struct Write {
     set: RecordSet,
     before: BTreeSet<IpAddr>,
     sent: Moment,
+    /// Whether the settings have changed since it was called for.
+    outdated: bool,
 }
 
 impl Reconciler {
@@ -166,6 +168,12 @@ impl Reconciler {
         (self.record, self.rules, self.timing, self.dry_run) = (record, rules, timing, dry_run);
         self.history.writes.reconfigure(rules.budget);
         self.told = None;
+        match &mut self.phase {
+            // What was found has been judged by the old settings.
+            Phase::Ready { .. } => self.phase = Phase::Due { at: now },
+            Phase::Writing { write } => write.outdated = true,
+            Phase::Due { .. } | Phase::Reading | Phase::Settling { .. } | Phase::SettleReading { .. } => {}
+        }
         self.hasten(now);
     }
 
@@ -222,15 +230,18 @@ impl Reconciler {
         }
     }
 
-    /// Takes the write that was just called for back, if a newer plan has come before it was sent (NEWEST-PLAN-WINS). Says
-    /// whether it did; the call must not be made then.
+    /// Takes the write that was just called for back, if a newer plan (NEWEST-PLAN-WINS) or other settings have come before it
+    /// was sent. Says whether it did; the call must not be made then.
     pub fn withdraw_superseded(&mut self, now: Moment) -> bool {
         let Phase::Writing { write } = &self.phase else { return false };
         let generation = write.generation;
-        if self.plan.as_ref().is_none_or(|plan| plan.generation <= generation) {
+        let message = if self.plan.as_ref().is_some_and(|plan| plan.generation > generation) {
+            "a newer plan came before it was sent".to_owned()
+        } else if write.outdated {
+            "other settings came before it was sent".to_owned()
+        } else {
             return false;
-        }
-        let message = "a newer plan came before it was sent".to_owned();
+        };
         self.reports.push_back(Report::Written { generation, result: WriteResult::Superseded, message });
         self.history.writes.refused();
         self.history.authorship.refused();

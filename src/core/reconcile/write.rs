@@ -54,7 +54,9 @@ impl Reconciler {
         self.remember(now);
         let generation = plan.generation;
         self.reports.push_back(Report::Sent { generation, from: before.clone(), set: set.clone() });
-        self.phase = Phase::Writing { write: Write { generation, set: set.clone(), before, sent: now } };
+        self.phase = Phase::Writing {
+            write: Write { generation, set: set.clone(), before, sent: now, outdated: false },
+        };
         Some(match answer {
             Some(found) => Call::Replace { found, set },
             None => Call::Create { set },
