@@ -1,5 +1,6 @@
 //! The targets of `tests/fuzz`, for the programs here.
 
+#[expect(dead_code, reason = "how many inputs a bounded run makes is not for here")]
 #[path = "../../tests/fuzz/targets/mod.rs"]
 mod targets;
 
