@@ -123,6 +123,7 @@ fn failover(service: &str, generation: u64, out: bool) -> anyhow::Result<Vec<Ent
         owned: both.clone(),
         ttl: Some(ttl),
         may_write: true,
+        only_from: None,
         words: 0,
         regions: vec![region("region1", Liveness::Down, !out)?, region("region2", Liveness::Up, true)?],
         held: vec![],

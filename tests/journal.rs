@@ -470,6 +470,7 @@ fn plan() -> Plan {
         owned: [address(1), address(2)].into(),
         ttl: None,
         may_write: true,
+        only_from: None,
         words: 0,
         regions: vec![region],
         held: vec![],

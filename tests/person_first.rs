@@ -81,6 +81,17 @@ fn somebody_elses_change_is_not_mended_without_a_yes() {
 }
 
 #[test]
+fn a_yes_to_one_change_does_not_undo_what_somebody_else_does_meanwhile() {
+    let mut world = World::new(advised(service(3)), &[0, 1]);
+    world.run(40, &[Pass, Pass, Pass]);
+    world.zone.values.remove(&address(1));
+    world.run(70, &[Pass, Pass, Pass]).assert_published(&[0]);
+    world.zone.values.insert(address(2));
+    world.say(approve(of(1))).run(10, &[Pass, Pass, Pass]).assert_published(&[0, 1, 2]);
+    assert_eq!(waits(&world), []);
+}
+
+#[test]
 fn of_two_changes_the_one_that_alone_would_empty_the_set_is_held() {
     let mut tiers = advised(service(2));
     tiers.policy = PolicyKind::Priority;

@@ -189,7 +189,7 @@ fn a_set_that_was_found_missing_is_not_made_once_that_is_not_allowed_any_more() 
         edited.record.create = create;
         edited
     };
-    let mut world = World::new(may_create(true), &[0, 1]);
+    let world = World::new(may_create(true), &[0, 1]);
     let now = world.now;
     let plan = world.plans[0].clone();
     let Service { record, .. } = may_create(true);

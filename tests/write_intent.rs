@@ -110,6 +110,7 @@ impl Driven {
             owned: addresses(&[1, 2, 3]),
             ttl: None,
             may_write: true,
+            only_from: None,
             words: 0,
             regions: Vec::new(),
             held: Vec::new(),

@@ -19,6 +19,8 @@ struct Decision {
     waiting: Vec<Waiting>,
     /// Whether it may be written.
     may_write: bool,
+    /// Which of our addresses the set must hold for that.
+    only_from: Option<BTreeSet<IpAddr>>,
 }
 
 impl ServiceState {
@@ -28,13 +30,14 @@ impl ServiceState {
             let present = seen.found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
             let standings = self.standings(&present);
             let choices = policy::choose(&self.service, &standings, now);
-            let decision = self.judge(now, &standings, &choices, &present);
+            let Decision { shares, held, waiting, may_write, only_from } =
+                self.judge(now, &standings, &choices, &present);
             for (region, standing) in self.regions.iter_mut().zip(&standings) {
                 if standing.published && standing.liveness == Liveness::Up {
                     region.has_returned();
                 }
             }
-            let regions = standings.into_iter().zip(&decision.shares.regions).zip(choices);
+            let regions = standings.into_iter().zip(&shares.regions).zip(choices);
             let regions = regions.map(|((region, share), choice)| RegionPlan {
                 wanted: !share.is_empty(),
                 region: region.name,
@@ -44,9 +47,9 @@ impl ServiceState {
                 because: choice.because,
             });
             let regions = regions.collect();
-            self.hold(decision.held, effects);
-            self.wait(decision.waiting, effects);
-            self.plan(decision.shares.all(), decision.may_write, regions, effects);
+            self.hold(held, effects);
+            self.wait(waiting, effects);
+            self.plan(shares.all(), (may_write, only_from), regions, effects);
         }
         self.raise_alarms(effects);
     }
@@ -70,18 +73,19 @@ impl ServiceState {
             if shares != found {
                 held.push(frozen(freeze, &shares));
             }
-            return Decision { shares: found, held, waiting: Vec::new(), may_write: false };
+            return Decision { shares: found, held, waiting: Vec::new(), may_write: false, only_from: None };
         }
         let mut waiting = returns_that_wait(standings, choices);
-        let mut may_write = true;
+        let (mut may_write, mut only_from) = (true, None);
         if self.service.mode == Mode::Advise {
             let names: Vec<_> = standings.iter().map(|region| region.name.clone()).collect();
             waiting.extend(self.consent.hold_back(&names, &found, &mut shares));
             may_write = shares != found;
+            only_from = may_write.then(|| found.all());
         } else {
             self.consent.clear();
         }
-        Decision { shares, held, waiting, may_write }
+        Decision { shares, held, waiting, may_write, only_from }
     }
 
     fn standings(&self, present: &BTreeSet<IpAddr>) -> Vec<Standing> {
@@ -101,7 +105,7 @@ impl ServiceState {
     fn plan(
         &mut self,
         wanted: BTreeSet<IpAddr>,
-        may_write: bool,
+        (may_write, only_from): (bool, Option<BTreeSet<IpAddr>>),
         regions: Vec<RegionPlan>,
         effects: &mut Vec<Effect>,
     ) {
@@ -117,7 +121,7 @@ impl ServiceState {
             plan.wanted == wanted
                 && plan.owned == owned
                 && plan.ttl == ttl
-                && plan.may_write == may_write
+                && (plan.may_write, &plan.only_from) == (may_write, &only_from)
                 && plan.words == words
         };
         if let Some(plan) = self.plan.as_mut().filter(|plan| same(plan)) {
@@ -137,6 +141,7 @@ impl ServiceState {
             owned,
             ttl,
             may_write,
+            only_from,
             words,
             regions,
             held: self.held.clone(),

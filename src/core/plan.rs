@@ -35,6 +35,9 @@ pub struct Plan {
     /// Whether it may be written: not while the service is frozen, nor while what is planned waits for approval
     /// (OPERATOR-RULES). It is followed all the same.
     pub may_write: bool,
+    /// Which of our addresses the set must hold for it to be written; none: whichever. What a person approved is the change
+    /// from what they saw, and not the undoing of what somebody else has done since (OPERATOR-RULES).
+    pub only_from: Option<BTreeSet<IpAddr>>,
     /// How many words of operators it heeds. One that is new to the record set earns a write beyond the budget: a person
     /// outranks the checks that have used it up.
     pub words: u64,

@@ -391,6 +391,7 @@ mod tests {
                 owned: all.clone(),
                 ttl: None,
                 may_write: true,
+                only_from: None,
                 words: 0,
                 regions: Vec::new(),
                 held: Vec::new(),

@@ -205,6 +205,7 @@ impl Wanted {
             owned: Values::A.and(Values::B).addresses(),
             ttl: None,
             may_write: true,
+            only_from: None,
             words: 0,
             regions: Vec::new(),
             held: Vec::new(),

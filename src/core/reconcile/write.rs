@@ -25,6 +25,11 @@ impl Reconciler {
         if !plan.may_write {
             return None;
         }
+        // Somebody has changed it since it was approved: the core hears of it, and asks anew.
+        let differs = |from: &BTreeSet<IpAddr>| !before.intersection(&plan.owned).eq(from);
+        if plan.only_from.as_ref().is_some_and(differs) {
+            return None;
+        }
         if let Some(held) = self.never_empty(&plan, &before, &values) {
             self.reports.push_back(Report::Held(held));
             return None;

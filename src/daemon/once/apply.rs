@@ -286,6 +286,7 @@ mod tests {
             owned: addresses(["192.0.2.1", "192.0.2.2"]),
             ttl: None,
             may_write: true,
+            only_from: None,
             words: 0,
             regions: Vec::new(),
             held: Vec::new(),
