@@ -17,6 +17,7 @@ fn a_dead_region_leaves_after_fall_and_returns_after_recover_after() {
     world.run(2, &[Fail, Pass]).assert_published(&[0, 1]);
     world.look(0, Fail).assert_published(&[1]).assert_writes(1);
     world.run(RECOVER_AFTER.as_secs() - 1, &[Pass, Pass]).assert_published(&[1]);
+    assert_eq!(world.liveness(0), Liveness::Recovering);
     world.run(1, &[Pass, Pass]).assert_published(&[0, 1]).assert_writes(2);
 }
 
@@ -110,6 +111,7 @@ fn min_published_is_kept_whatever_dies() {
     careful.min_published = 3;
     let mut world = World::new(careful, &[0, 1, 2]);
     world.run(5, &[Pass; 3]).run(60, &[Fail, Pass, Pass]).assert_published(&[0, 1, 2]).assert_writes(0);
+    assert!(world.plans.iter().all(|plan| plan.wanted.len() == 3), "not even planned: {:?}", world.plans);
 }
 
 #[test]

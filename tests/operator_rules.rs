@@ -9,7 +9,7 @@ use pointsman::model::{
     WhenAllDown, WhenUnknown, Word, WriteBudget,
 };
 use world::Look::{Blind, Fail, Pass};
-use world::{World, address, check, region, region_name, service};
+use world::{Weather, World, address, check, region, region_name, service};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -229,6 +229,18 @@ fn an_operator_need_not_wait_for_a_budget_that_flapping_has_used_up() {
     world.run(60, &[Pass, Pass, Pass]).assert_published(&[2]).assert_writes(2);
     world.restart(Duration::from_secs(1)).run(60, &[Pass, Pass, Pass]).assert_writes(2);
     world.say(release(of(1))).assert_writes(3);
+}
+
+#[test]
+fn a_word_earns_one_write_also_when_its_answer_is_lost() {
+    let mut poor = service(3);
+    poor.write_budget = WriteBudget { writes: 1, window: Duration::from_secs(600) };
+    let mut world = settled(poor);
+    world.run(5, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
+    world.weather = Weather::LoseWrite;
+    rule(&mut world, Ruling::Drain(of(1)), None);
+    world.run(300, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
+    assert_eq!(world.sent.len(), 2, "that of the checks, and that of the word");
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::{Generation, Plan, Report, WriteResult};
-use pointsman::model::{Alarm, InForce, Mode, OnDrift, Ttl};
+use pointsman::core::{Call, Generation, Plan, Report, WriteResult};
+use pointsman::model::{Alarm, InForce, Mode, OnDrift, ProviderError, ProviderErrorKind, Ttl};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
 
@@ -307,6 +307,18 @@ fn a_throttle_is_obeyed_whatever_the_plan() {
     world.pass(Duration::from_secs(1));
     world.weather = Weather::Fair;
     world.run(15, &[Fail, Pass]).assert_published(&[1]).assert_writes(1);
+}
+
+#[test]
+fn a_new_plan_does_not_hasten_what_a_throttle_holds_back() {
+    let mut world = World::new(service(2), &[0, 1]);
+    let now = world.now + Duration::from_secs(60);
+    assert_eq!(world.reconciler.poll_call(now), Some(Call::Read));
+    let minute = Duration::from_secs(60);
+    let kind = ProviderErrorKind::Throttled(Some(minute));
+    world.reconciler.handle_read(now, Err(ProviderError { kind, message: String::new() }));
+    world.reconciler.handle_plan(now, newer(&world.plans[0], 1_000));
+    assert!(world.reconciler.next_wake() >= Some(now + minute), "{:?}", world.reconciler.next_wake());
 }
 
 /// The same plan under a greater generation.
