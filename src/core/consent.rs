@@ -1,8 +1,8 @@
 //! What a person has to say yes to before it is planned: each change of a service in `mode = "advise"`.
 //!
-//! The guard judges first, so that only what could be written now waits; the reconciler judges once more before it
-//! writes, for of several changes some may have been approved and others not. A yes is to one change: it is void as
-//! soon as something else is wanted, and used up when the set is so. It does not outlive the process.
+//! The guard judges first, so that only what could be written now waits, and once more what was approved, for of several
+//! changes some may have been and others not. A yes is to one change: it is void as soon as something else is wanted, and
+//! used up when the set is so. It does not outlive the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

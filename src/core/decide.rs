@@ -80,6 +80,10 @@ impl ServiceState {
         if self.service.mode == Mode::Advise {
             let names: Vec<_> = standings.iter().map(|region| region.name.clone()).collect();
             waiting.extend(self.consent.hold_back(&names, &found, &mut shares));
+            if let Some(too_few) = guard::hold_part(&self.service, standings, &found, &shares) {
+                held.push(too_few);
+                shares.clone_from(&found);
+            }
             may_write = shares != found;
             only_from = may_write.then(|| found.all());
         } else {

@@ -5,8 +5,11 @@
 //! operator's word outranks it, save NEVER-EMPTY.
 //! Carries NEVER-EMPTY, BOUNDED-BLAST and BLIND-IS-NOT-DOWN. Start at [`judge`].
 
+use std::collections::BTreeSet;
+
 use super::plan::{Held, Rule};
 use super::policy::Choice;
+use super::shares::Shares;
 use super::standing::Standing;
 use crate::model::{Liveness, Moment, PolicyKind, Service};
 
@@ -191,7 +194,7 @@ fn allowance(service: &Service, regions: &[Standing], choices: &[Choice]) -> u32
 /// those of regions that are failed do not count; an operator who drains it outranks the checks.
 fn left_without(service: &Service, regions: &[Standing], wanted: &[bool], i: usize) -> bool {
     let drained = regions.get(i).is_some_and(Standing::is_drained);
-    let remaining: std::collections::BTreeSet<_> = regions
+    let remaining: BTreeSet<_> = regions
         .iter()
         .zip(wanted)
         .enumerate()
@@ -199,4 +202,33 @@ fn left_without(service: &Service, regions: &[Standing], wanted: &[bool], i: usi
         .flat_map(|(_, (region, _))| region.target())
         .collect();
     remaining.len() < service.min_published.max(1) as usize
+}
+
+/// Holds a part of what was judged, when that part alone would leave too few addresses (NEVER-EMPTY): of several changes
+/// that are right together a person may have approved some. None when it may go.
+pub(super) fn hold_part(
+    service: &Service,
+    regions: &[Standing],
+    found: &Shares,
+    part: &Shares,
+) -> Option<Held> {
+    let shares = || regions.iter().zip(&found.regions).zip(&part.regions);
+    let leave = |drained: bool| {
+        shares().any(|((region, found), part)| {
+            region.is_drained() == drained && part.is_empty() && !found.is_empty()
+        })
+    };
+    let least = service.min_published.max(1) as usize;
+    let serving: BTreeSet<_> =
+        shares().filter(|((region, _), _)| !region.is_failed()).flat_map(|(_, part)| part).collect();
+    let left = part.all().len();
+    let too_few = (leave(false) && !is_all_down(regions) && serving.len() < least)
+        || ((leave(true) || leave(false)) && left < least);
+    too_few.then(|| Held {
+        rule: Rule::NeverEmpty,
+        because: format!(
+            "what is approved alone would leave fewer than min_published = {least} addresses that may serve"
+        ),
+        lifts_when: "the rest is approved too".to_owned(),
+    })
 }
