@@ -257,3 +257,23 @@ fn pages() -> Vec<Page> {
     assert!(pages.len() > 7);
     pages
 }
+
+#[test]
+fn every_invariant_has_its_row_of_proofs_and_each_names_what_there_is() {
+    let page = Page::read("docs/safety.md");
+    let name = Regex::new("`([a-z_0-9]+)`").unwrap();
+    for file in fs::read_dir("mutants").unwrap() {
+        let file = file.unwrap().path();
+        let invariant = file.file_stem().unwrap().to_str().unwrap().to_uppercase();
+        let row = page.text.lines().find(|line| line.starts_with(&format!("| {invariant} | ")));
+        let row = row.unwrap_or_else(|| panic!("docs/safety.md has no row of {invariant}"));
+        assert!(row.contains(&format!("`{}`", file.display())), "{row}");
+        for test in name.captures_iter(row).map(|found| found[1].to_owned()) {
+            let is_there = |path: String| Path::new(&path).exists();
+            assert!(
+                is_there(format!("tests/{test}.rs")) || is_there(format!("tests/{test}/main.rs")),
+                "{test}"
+            );
+        }
+    }
+}

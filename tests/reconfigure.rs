@@ -183,6 +183,19 @@ fn a_smaller_write_budget_holds_at_once_and_a_larger_one_lets_go_at_once() {
 }
 
 #[test]
+fn writes_count_against_a_larger_budget_with_a_longer_window_too() {
+    let budget = |writes, window| {
+        let mut edited = service(2);
+        edited.write_budget = WriteBudget { writes, window: Duration::from_secs(window) };
+        edited
+    };
+    let mut world = World::new(budget(1, 10), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]).run(40, &[Pass, Pass]).assert_writes(2);
+    world.reconfigure(budget(2, 600));
+    world.run(30, &[Fail, Pass]).assert_published(&[0, 1]).assert_writes(2);
+}
+
+#[test]
 fn a_set_that_was_found_missing_is_not_made_once_that_is_not_allowed_any_more() {
     let may_create = |create| {
         let mut edited = service(2);

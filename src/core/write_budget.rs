@@ -5,11 +5,15 @@ use std::collections::VecDeque;
 use super::memory::Age;
 use crate::model::{Moment, WriteBudget};
 
+/// So many writes are remembered at least, also when the budget allows fewer: a reload may bring a larger one with a longer
+/// window, to which they count.
+const REMEMBERED: usize = 64;
+
 /// The writes of one record set that count against its budget: those sent and not refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Writes {
     budget: WriteBudget,
-    /// When the latest of them were sent, oldest first; never more than the budget allows, so it stays small.
+    /// When the latest of them were sent, oldest first; never more than the budget allows or [`REMEMBERED`], so it stays small.
     sent: VecDeque<Moment>,
 }
 
@@ -28,7 +32,7 @@ impl Writes {
     /// One is being sent.
     pub(super) fn sent(&mut self, now: Moment) {
         self.sent.push_back(now);
-        while self.sent.len() > self.budget.writes as usize {
+        while self.sent.len() > REMEMBERED.max(self.budget.writes as usize) {
             self.sent.pop_front();
         }
     }
