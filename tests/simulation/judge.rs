@@ -131,6 +131,8 @@ pub(crate) struct Judge {
     plans: BTreeMap<u64, Planned>,
     writes: writes::Writes,
     words: words::Words,
+    /// Whether the driver may not have heard of the newest configuration yet.
+    is_news: bool,
     pub(crate) calm: bool,
     /// A rule that is wrong on purpose, to see what a failure looks like.
     pub(crate) trap: Option<Trap>,
@@ -156,6 +158,7 @@ impl Judge {
             plans: BTreeMap::new(),
             writes: writes::Writes::default(),
             words: words::Words::default(),
+            is_news: false,
             calm: false,
             trap: None,
         }
@@ -238,6 +241,7 @@ impl Judge {
 
     pub(crate) fn reloaded(&mut self, now: i64, settings: &Settings) {
         let before = std::mem::replace(&mut self.settings, settings.clone());
+        self.is_news = (before.writes, before.window_s) != (settings.writes, settings.window_s);
         let mut views = std::mem::take(&mut self.views);
         for place in settings.places() {
             let mut view = views.remove(&place).unwrap_or_else(|| View::new(settings, place, now));

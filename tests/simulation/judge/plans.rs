@@ -37,14 +37,19 @@ impl Judge {
         }
         self.after_words(now)?;
         match self.looked.take() {
-            Some(place) => self.after_a_look(place),
+            Some(place) => self.after_a_look(now, place),
             None => Ok(()),
         }
     }
 
     /// What the looks say is what was told, no less.
-    fn after_a_look(&self, place: usize) -> Judged {
+    fn after_a_look(&self, now: i64, place: usize) -> Judged {
         let Some(view) = self.views.get(&place) else { return Ok(()) };
+        let has_risen = by_all(&view.checks, &self.settings, &self.words.muted()) == Some(true);
+        if let (Liveness::Recovering, true, Some(since)) = (view.told, has_risen, view.passing_since) {
+            let (healthy, waits) = (now - since, view.waits_ms(&self.settings));
+            holds!(healthy <= waits, "BOUNDED-WRITES", "r{place} waits on after {healthy} of {waits} ms");
+        }
         let fits: &[Liveness] =
             match (by_latest(&view.checks, &self.settings, &self.words.muted()), self.has_failed(view)) {
                 (Some(false), true) => &[Liveness::Down],

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use pointsman::core::{Call, Report, WriteResult};
+use pointsman::core::{Call, Report, Rule, WriteResult};
 use pointsman::model::{Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
 
 use super::{Counted, Judge, Judged, Remembered, holds};
@@ -21,6 +21,8 @@ struct Intent {
     set: RecordSet,
 }
 
+/// What the driver tells may take so long to be heard, and counts from then when the driver is started anew.
+const LATE_MS: i64 = 3_000;
 /// The driver's tasks take their turns: so late may something be told.
 const TURNS_MS: i64 = 10;
 /// While a lost write may still land the set is read so often.
@@ -28,6 +30,15 @@ const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
 /// So many changes against us within a window are not fought over any more.
 const A_FIGHT: usize = 3;
+
+/// A write that the journal may know of although it was not made.
+#[derive(Clone, Debug)]
+struct Maybe {
+    at: i64,
+    /// After how many times that the driver told what to remember the journal has it, and has it no more.
+    from: u64,
+    until: u64,
+}
 
 /// What is known of the calls.
 #[derive(Debug, Default)]
@@ -41,6 +52,8 @@ pub(crate) struct Writes {
     pub(super) remembers: u64,
     pub(super) remembers_heard: u64,
     counted: Vec<Counted>,
+    /// Those that count only as far as the journal knows: meant when the process died, or refused and not told of.
+    maybe: Vec<Maybe>,
     /// The greatest generation that an earlier process had on disk before it wrote.
     floor: u64,
     /// What the last read that was answered found, and when; none once something was written.
@@ -90,7 +103,22 @@ impl Writes {
         self.mends.clear();
     }
 
+    /// A write that was meant and will not be made: the journal may know of it.
+    fn forget_intent(&mut self) {
+        if let Some(intent) = &self.intent {
+            self.maybe.push(Maybe { at: intent.at, from: self.remembers, until: u64::MAX });
+        }
+    }
+
+    /// How many writes count against the budget at most.
+    fn most_within(&self, now: i64, window: i64) -> usize {
+        let counted = self.counted.iter().map(|write| write.at);
+        let maybe = self.maybe.iter().filter(|write| write.until == u64::MAX).map(|write| write.at);
+        counted.chain(maybe).filter(|at| now - at < window).count()
+    }
+
     pub(super) fn killed(&mut self) {
+        self.forget_intent();
         self.forget_calls();
         let kept = self.counted.iter().filter(|write| write.is_kept).map(|write| write.generation);
         self.floor = kept.max().unwrap_or(0).max(self.floor);
@@ -98,9 +126,12 @@ impl Writes {
 
     /// A process starts: what its journal knows of counts, by the age that its wall clock gives it.
     pub(super) fn started(&mut self, now: i64, saved: Option<(i64, i64, &Remembered)>) {
+        // What the dead process told and nobody heard is lost.
+        self.remembers_heard = self.remembers;
         match saved {
             None => {
                 self.counted.clear();
+                self.maybe.clear();
                 self.floor = 0;
             }
             Some((at, gap, then)) => {
@@ -108,6 +139,10 @@ impl Writes {
                 self.counted.retain(|write| write.is_kept || write.remembers <= heard);
                 for write in &mut self.counted {
                     write.at = now - gap - (at - write.at);
+                }
+                self.maybe.retain(|write| (write.from..write.until).contains(&heard));
+                for write in &mut self.maybe {
+                    *write = Maybe { at: now - gap - (at - write.at), until: u64::MAX, ..*write };
                 }
             }
         }
@@ -169,11 +204,22 @@ impl Judge {
                 writes.synced = self.plans.last_key_value().map(|(_, plan)| plan.wanted.clone());
                 writes.is_changed = false;
             }
+            Report::Held(held) if held.rule == Rule::BoundedWrites => {
+                let (budget, window) = (self.settings.writes as usize, self.settings.window_s * 1000);
+                let window = i64::try_from(window).unwrap_or(i64::MAX) + LATE_MS;
+                let within = writes.most_within(now, window);
+                holds!(
+                    within >= budget || self.is_news,
+                    "BOUNDED-WRITES",
+                    "held though only {within} of {budget} writes count within {window} ms: {:?}",
+                    writes.counted
+                );
+            }
             Report::Seen { .. }
             | Report::InForce { .. }
             | Report::DryRun { .. }
-            | Report::Held(_)
-            | Report::Alarmed { .. } => {}
+            | Report::Alarmed { .. }
+            | Report::Held(_) => {}
         }
         Ok(())
     }
@@ -212,8 +258,12 @@ impl Judge {
 
     /// The driver is started anew with what the core has heard of its writes.
     pub(crate) fn driver_died(&mut self) {
-        self.writes.forget_calls();
         let heard = self.writes.remembers_heard;
+        self.writes.forget_intent();
+        self.writes.forget_calls();
+        for write in self.writes.maybe.iter_mut().filter(|write| write.until > heard) {
+            write.until = u64::MAX;
+        }
         self.writes.counted.retain(|write| write.remembers <= heard);
         // What the dead one told and nobody has heard is in the channel, and will be heard.
     }
@@ -226,6 +276,8 @@ impl Judge {
         newest: Option<u64>,
         settings: &Settings,
     ) -> Judged {
+        self.is_news &=
+            (settings.writes, settings.window_s) != (self.settings.writes, self.settings.window_s);
         let writes = &mut self.writes;
         holds!(!writes.in_flight, "ONE-WRITER", "two calls at once: {call:?}");
         writes.in_flight = true;
@@ -409,7 +461,9 @@ impl Judge {
             }
             Err(kind) => {
                 // Nothing was changed, so it does not count.
-                self.writes.counted.pop();
+                let refused = self.writes.counted.pop();
+                let until = self.writes.remembers + 1;
+                self.writes.maybe.extend(refused.map(|it| Maybe { at: it.at, from: it.remembers, until }));
                 self.words.followed = self.writes.followed_before;
                 self.writes.write_throttled_until = throttled_until(now, kind);
             }
