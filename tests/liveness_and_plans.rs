@@ -49,6 +49,7 @@ fn when_everybody_is_dead_nobody_is_taken_out_and_it_is_alarmed() {
     let mut world = World::new(service(2), &[0, 1]);
     world.run(5, &[Pass, Pass]).run(60, &[Fail, Fail]);
     world.assert_published(&[0, 1]).assert_writes(0);
+    assert!(world.plans.iter().all(|plan| plan.wanted.len() == 2), "not even planned: {:?}", world.plans);
     assert!(world.alarms.contains_key(&(Alarm::AllDown, None)));
     // One is back, and the other leaves by the ordinary rules.
     world.run(RECOVER_AFTER.as_secs() + 2, &[Pass, Fail]).assert_published(&[0]);
@@ -112,6 +113,18 @@ fn min_published_is_kept_whatever_dies() {
     let mut world = World::new(careful, &[0, 1, 2]);
     world.run(5, &[Pass; 3]).run(60, &[Fail, Pass, Pass]).assert_published(&[0, 1, 2]).assert_writes(0);
     assert!(world.plans.iter().all(|plan| plan.wanted.len() == 3), "not even planned: {:?}", world.plans);
+}
+
+#[test]
+fn a_dead_region_does_not_leave_for_others_that_are_dead_too() {
+    let mut one = service(3);
+    one.panic_threshold = Share::from_percent(100).unwrap();
+    let all = Service { max_removed: 3, ..one.clone() };
+    let mut world = World::new(one, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(3, &[Pass, Pass, Fail]).assert_published(&[0, 1]);
+    world.run(5, &[Fail, Fail, Pass]).assert_published(&[0, 1]);
+    world.reconfigure(all);
+    world.run(5, &[Fail, Fail, Pass]).assert_published(&[0, 1]);
 }
 
 #[test]

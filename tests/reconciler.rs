@@ -105,7 +105,7 @@ fn an_answer_to_a_write_that_cannot_be_understood_is_settled_by_reading() {
 fn a_lost_write_that_lands_late_over_a_newer_one_is_corrected_within_seconds() {
     let mut world = dying(Weather::LoseWrite);
     world.weather = Weather::Fair;
-    world.run(5, &[Fail, Pass]).assert_published(&[1]);
+    world.run(30, &[Fail, Pass]).assert_published(&[1]);
     world.zone.values.insert(address(0));
     world.run(3, &[Fail, Pass]).assert_published(&[1]);
 }
