@@ -233,7 +233,7 @@ impl Simulation<'_> {
             return Ok(());
         }
         let newest = process.plan.1.as_deref().map(|plan: &Plan| plan.generation.0);
-        let (driver, settings) = (process.driver.number, process.driver.settings.clone());
+        let (driver, settings) = (process.driver.number, process.orders.1.clone());
         self.judge.calls(now, call, newest, &settings)?;
         if *call != Call::Read {
             self.tell(|_| format!("    calls {call:?}"));
