@@ -201,7 +201,11 @@ impl Judge {
                 holds!(before != after, "EXPLAINED", "a drift that changes nothing at {now}");
             }
             Report::InSync => {
-                writes.synced = self.plans.last_key_value().map(|(_, plan)| plan.wanted.clone());
+                // The driver may not know the newest plan yet.
+                let newest = self.plans.last_key_value().map(|(_, plan)| plan.wanted.clone());
+                let found = writes.read.as_ref().and_then(|(_, found)| found.as_ref());
+                writes.synced =
+                    newest.filter(|wanted| found.is_some_and(|found| found.values.is_superset(wanted)));
                 writes.is_changed = false;
             }
             Report::Held(held) if held.rule == Rule::BoundedWrites => {
@@ -443,6 +447,10 @@ impl Judge {
                     Some(_) => None,
                     None => writes.missing_since.or(Some(now)),
                 };
+                // While its last change has failed nobody can tell whose doing its values are.
+                if found.as_ref().is_some_and(|found| found.in_force == InForce::Failed) {
+                    writes.synced = None;
+                }
                 writes.read = Some((now, found.clone()));
                 writes.quiet_since = Some(now);
             }
