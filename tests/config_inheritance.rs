@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::config::{self, Config, CredentialsFrom, LogFormat, Provider};
+use pointsman::config::{self, Config, CredentialsFrom, LogFormat, ProviderKind};
 use pointsman::model::{
     Check, CheckKind, HttpCheck, MinHealthy, Mode, OnDrift, PolicyKind, Region, Scheme, Share, Threshold,
     WhenAllDown, WhenUnknown,
@@ -163,7 +163,9 @@ elb = 'id-b'
     assert_eq!((config.daemon.dry_run, config.daemon.resync), (false, seconds(60)));
     assert_eq!((config.daemon.log.level.as_str(), config.daemon.log.format), ("info", LogFormat::Text));
     assert!(matches!(config.clouds.values().next().unwrap().credentials, CredentialsFrom::Auto));
-    let Provider::Huawei(zone) = config.providers.values().next().unwrap();
+    let ProviderKind::Huawei(zone) = &config.providers.values().next().unwrap().kind else {
+        panic!("the only zone is one of the cloud")
+    };
     assert_eq!((zone.cloud.as_str(), zone.cloud_region.as_str()), ("main", "cn-north-4"));
 
     let demo = &config.services[0];

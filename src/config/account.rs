@@ -11,7 +11,7 @@ use super::suggest::nearest;
 use super::table::Table;
 use super::value::Id;
 use super::words::CredentialsWord;
-use super::{Cloud, CredentialsFrom, Endpoints, HuaweiZone, Provider};
+use super::{Cloud, CredentialsFrom, Endpoints, HuaweiZone, Provider, ProviderKind};
 use crate::model::{CloudName, NameError, ProviderName};
 
 /// What is known by name. `None` is one that is there and not good: a reference to it is no mistake.
@@ -185,12 +185,13 @@ fn provider(
     }
     let (cloud, account) = resolve_cloud(keys.cloud.as_ref(), &place, clouds, report)?;
     kind?;
-    Some(Provider::Huawei(HuaweiZone {
+    let zone = HuaweiZone {
         cloud,
         cloud_region: keys.cloud_region.map(|at| at.value.0).or_else(|| Some(account?.region.clone()))?,
         zone: keys.zone?.value,
         zone_type: keys.zone_type?.value,
-    }))
+    };
+    Some(Provider { kind: ProviderKind::Huawei(zone), witnesses: Vec::new() })
 }
 
 /// The account that is named, or the only one there is; itself when it is good.

@@ -32,6 +32,7 @@ mod timing;
 mod value;
 mod vantage;
 mod words;
+mod zone;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -45,7 +46,12 @@ pub use load::{LoadError, Loaded, load, parse, report};
 pub use problem::{Problem, Problems, Severity};
 pub use schema::schema;
 
-use crate::model::{CloudName, Fqdn, ProviderName, Service};
+pub use zone::{
+    EmbeddedZone, HuaweiZone, Provider, ProviderKind, Rfc2136Zone, Secondary, StaticRecord, TsigAlgorithm,
+    TsigKey, ZoneType,
+};
+
+use crate::model::{CloudName, ProviderName, Service};
 
 /// A whole configuration, every value of it good and every default filled in.
 #[derive(Clone, Debug)]
@@ -113,33 +119,4 @@ impl LogFormat {
             Self::Json => "json",
         }
     }
-}
-
-/// A `[dns.NAME]` section: where record sets live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Provider {
-    /// `kind = "huawei"`: a zone of Huawei Cloud DNS.
-    Huawei(HuaweiZone),
-}
-
-/// A zone of Huawei Cloud DNS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HuaweiZone {
-    /// The account.
-    pub cloud: CloudName,
-    /// The cloud's region whose DNS endpoint is asked. Default: the account's `region`.
-    pub cloud_region: String,
-    /// The zone's name.
-    pub zone: Fqdn,
-    /// Private or public.
-    pub zone_type: ZoneType,
-}
-
-/// The types of zones that Huawei Cloud DNS has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ZoneType {
-    /// Seen within VPCs.
-    Private,
-    /// Seen by all.
-    Public,
 }

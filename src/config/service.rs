@@ -12,7 +12,7 @@ use super::region::{self, Read, Within, fits};
 use super::report::{At, Mark, Place, Rank, Report};
 use super::table::Table;
 use super::words::WhenAllDownWord;
-use super::{Cloud, Provider};
+use super::{Cloud, Provider, ProviderKind};
 use crate::model::{
     CloudName, Expression, Failback, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType,
     RegionName, Service, ServiceName, Share, WhenAllDown, WriteBudget,
@@ -88,12 +88,17 @@ fn fights(
     sections: &Sections<'_>,
     report: &mut Report<'_>,
 ) {
-    let zone = |record: &Record| sections.providers.get(&record.provider).and_then(Option::as_ref);
-    let same_zone = |other: &Record| match (zone(record), zone(other)) {
-        (Some(Provider::Huawei(a)), Some(Provider::Huawei(b))) => {
+    let kind = |record: &Record| {
+        sections.providers.get(&record.provider).and_then(Option::as_ref).map(|provider| &provider.kind)
+    };
+    let same_zone = |other: &Record| match (kind(record), kind(other)) {
+        (Some(ProviderKind::Huawei(a)), Some(ProviderKind::Huawei(b))) => {
             (&a.cloud, &a.zone, a.zone_type) == (&b.cloud, &b.zone, b.zone_type)
         }
-        (None, _) | (_, None) => record.provider == other.provider,
+        (Some(ProviderKind::Rfc2136(a)), Some(ProviderKind::Rfc2136(b))) => {
+            (a.server, &a.zone) == (b.server, &b.zone)
+        }
+        (Some(_) | None, _) => record.provider == other.provider,
     };
     if let Some((_, other)) = others.iter().find(|(other, _)| same_zone(other)) {
         let whence = report.whence(other.span.start, mark.span.start);
@@ -115,19 +120,12 @@ fn record(
     let (provider, zone) =
         resolve(keys.dns.as_ref(), ("dns", "dns"), place, sections.providers, ProviderName::as_str, report)?;
     let domain = keys.domain.as_ref()?;
-    if let Some(Provider::Huawei(zone)) = zone
-        && !domain.value.is_within(&zone.zone)
+    if let Some(zone) = zone.as_ref().map(Provider::zone)
+        && !domain.value.is_within(zone)
     {
-        let message = format!(
-            "{} is not within {}, the zone of dns \"{provider}\"",
-            report.shown(&domain.mark),
-            zone.zone
-        );
-        report.value(
-            &domain.mark,
-            message,
-            format!("write a name that ends in {}, or another dns", zone.zone),
-        );
+        let message =
+            format!("{} is not within {zone}, the zone of dns \"{provider}\"", report.shown(&domain.mark));
+        report.value(&domain.mark, message, format!("write a name that ends in {zone}, or another dns"));
     }
     Some(Record {
         key: RecordKey { name: domain.value.clone(), record_type: record_type(keys) },

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, ProviderKind};
 use crate::dns::{HuaweiProvider, Provider};
 use crate::file_access::TooOpen;
 use crate::huawei::{Account, AccountError, Observe, judge_credentials_file};
@@ -59,7 +59,7 @@ pub enum WiringError {
 #[derive(Debug, Default)]
 pub struct Wiring {
     accounts: BTreeMap<CloudName, (config::Cloud, Account)>,
-    providers: BTreeMap<ProviderName, (config::Provider, Arc<dyn Provider>)>,
+    providers: BTreeMap<ProviderName, (ProviderKind, Arc<dyn Provider>)>,
     views: BTreeMap<(CloudName, String), Arc<CloudView>>,
 }
 
@@ -108,17 +108,8 @@ impl Wiring {
             renewed.accounts.insert(name.clone(), (settings.clone(), account));
         }
         for (name, provider) in &config.providers {
-            let config::Provider::Huawei(zone) = provider;
-            let made = match self.providers.get(name) {
-                Some((before, made)) if before == provider && self.shares_account(&renewed, &zone.cloud) => {
-                    Arc::clone(made)
-                }
-                Some(_) | None => {
-                    let account = renewed.account(&format!("dns.{name}"), &zone.cloud)?;
-                    Arc::new(HuaweiProvider::new(account, zone.clone()))
-                }
-            };
-            renewed.providers.insert(name.clone(), (provider.clone(), made));
+            let made = self.renewed_provider(&renewed, name, &provider.kind)?;
+            renewed.providers.insert(name.clone(), (provider.kind.clone(), made));
         }
         for service in &config.services {
             for elb in service.regions.iter().flat_map(|region| elbs(region)) {
@@ -137,6 +128,28 @@ impl Wiring {
             }
         }
         Ok(renewed)
+    }
+
+    /// The provider that is there, when nothing about it has changed, or a new one.
+    fn renewed_provider(
+        &self,
+        renewed: &Self,
+        name: &ProviderName,
+        kind: &ProviderKind,
+    ) -> Result<Arc<dyn Provider>, WiringError> {
+        let before = self.providers.get(name).filter(|(before, _)| before == kind).map(|(_, made)| made);
+        match kind {
+            ProviderKind::Huawei(zone) => match before {
+                Some(made) if self.shares_account(renewed, &zone.cloud) => Ok(Arc::clone(made)),
+                Some(_) | None => {
+                    let account = renewed.account(&format!("dns.{name}"), &zone.cloud)?;
+                    Ok(Arc::new(HuaweiProvider::new(account, zone.clone())))
+                }
+            },
+            ProviderKind::Rfc2136(_) | ProviderKind::Embedded(_) => {
+                Err(WiringError::Dangling { who: format!("dns.{name}"), what: "its kind".to_owned() })
+            }
+        }
     }
 
     /// Every account.

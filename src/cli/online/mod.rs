@@ -20,7 +20,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::style::{BAD, CARE, DIM, GOOD, STRONG};
 use super::table::{Cell, Table};
-use crate::config::{Config, HuaweiZone, Provider};
+use crate::config::{Config, HuaweiZone, ProviderKind};
 use crate::huawei::Account;
 use crate::model::{Check, CheckKind, CloudName, ElbRef, ProviderName, Region, Service, quoted};
 use crate::probe::unreached;
@@ -106,7 +106,10 @@ async fn ask(config: &Config, accounts: &BTreeMap<CloudName, Account>, patience:
 /// The zones that services keep record sets in.
 fn zones(config: &Config) -> BTreeMap<&ProviderName, &HuaweiZone> {
     let used = |name: &ProviderName| config.services.iter().any(|service| service.record.provider == *name);
-    let zones = config.providers.iter().map(|(name, Provider::Huawei(zone))| (name, zone));
+    let zones = config.providers.iter().filter_map(|(name, provider)| match &provider.kind {
+        ProviderKind::Huawei(zone) => Some((name, zone)),
+        ProviderKind::Rfc2136(_) | ProviderKind::Embedded(_) => None,
+    });
     zones.filter(|(name, _)| used(name)).collect()
 }
 
