@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("log", &["config"]),
     ("huawei", &["model", "clock", "config", "file_access"]),
     ("probe", &["model", "clock", "pulse", "config", "huawei"]),
-    ("dns", &["model", "clock", "pulse", "config", "core", "huawei"]),
+    ("dns", &["model", "clock", "pulse", "config", "core", "huawei", "file_access"]),
     ("admin", &["model", "clock", "config", "core"]),
     ("journal", &["model", "clock", "core", "file_access"]),
     (

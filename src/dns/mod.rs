@@ -5,6 +5,7 @@
 
 pub mod driver;
 mod huawei;
+mod tsig;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 pub use huawei::HuaweiProvider;
+pub use tsig::TsigKeyError;
 
 use crate::model::{Answer, Found, ProviderError, RecordKey, RecordSet};
 
