@@ -17,6 +17,7 @@ mod http;
 mod iam;
 mod ids;
 mod metadata;
+mod name_server;
 mod page;
 mod record_set;
 mod records;
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::cloud::Cloud;
 pub use self::fault::{Api, Effect, Fault, FaultId, On, When};
+pub use self::name_server::{NameServer, NameServerError, PrimaryZone, Updates};
 pub use self::record_set::Version;
 pub use self::region::EndpointState;
 pub use self::setup::{Neighbour, OtherZone, PendingWrites, RegionSetup, Setup, ZoneType};
