@@ -139,6 +139,6 @@ fn uncommented() -> String {
 fn without_comment(line: &str) -> &str {
     let Some(rest) = line.strip_prefix("# ") else { return line };
     let first = rest.split_whitespace().next().unwrap_or_default();
-    let is_key = rest.contains(&format!("{first} = ")) || first.starts_with("[[") || first.is_empty();
+    let is_key = rest.contains(&format!("{first} = ")) || first.starts_with('[') || first.is_empty();
     if is_key || rest.starts_with("        client_cert_file") { rest } else { line }
 }

@@ -68,7 +68,6 @@ fn the_interface_s_example_is_good_without_what_comes_later() {
     assert_eq!(
         warnings,
         [
-            "dns \"private\": witnesses has no effect in this version",
             "service \"demo\": its regions listen on different ports (region1 on 80, region2 on 801)",
             "notify has no effect in this version",
         ]

@@ -1,62 +1,17 @@
-//! `[cloud.NAME]` and `[dns.NAME]`: accounts, and where record sets live.
+//! `[cloud.NAME]`: accounts.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
-use toml::Spanned;
-
-use super::raw::{CloudKeys, HuaweiZoneKeys, IDLE_PROVIDER_KEYS, ProviderKeys};
-use super::report::{At, Place, Rank, Report};
-use super::suggest::nearest;
+use super::named::{Named, named, resolve};
+use super::raw::CloudKeys;
+use super::report::{At, Place, Report};
 use super::table::Table;
 use super::value::Id;
 use super::words::CredentialsWord;
-use super::{Cloud, CredentialsFrom, Endpoints, HuaweiZone, Provider, ProviderKind};
-use crate::model::{CloudName, NameError, ProviderName};
-
-/// What is known by name. `None` is one that is there and not good: a reference to it is no mistake.
-pub(super) type Named<N, T> = BTreeMap<N, Option<T>>;
+use super::{Cloud, CredentialsFrom, Endpoints};
+use crate::model::CloudName;
 
 /// All accounts, of all files.
 pub(super) fn clouds(files: &mut [Table<'_>], report: &mut Report<'_>) -> Named<CloudName, Cloud> {
     named(files, "cloud", "main", CloudName::parse, cloud, report)
-}
-
-/// The sections `[section.NAME]` of all files; each name may be there once.
-fn named<'i, N: Ord, T>(
-    files: &mut [Table<'i>],
-    section: &'static str,
-    example: &str,
-    parse: impl Fn(&str) -> Result<N, NameError>,
-    mut read: impl FnMut(Table<'i>, &mut Report<'_>) -> Option<T>,
-    report: &mut Report<'_>,
-) -> Named<N, T> {
-    let mut named = Named::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    for (name, head, entries) in
-        files.iter_mut().flat_map(|file| file.take_named(section, report)).collect::<Vec<_>>()
-    {
-        let place = place(section, &name, head);
-        if let Some(other) = places.get(name.get_ref()) {
-            let message =
-                format!("there is a section of that name ({})", report.whence(*other, name.span().start));
-            report.error(&place, name.span(), message, "keep one of the two, or give each a name of its own");
-            continue;
-        }
-        places.insert(name.get_ref().clone(), name.span().start);
-        let section_read = read(Table::new(entries, place.clone()), report);
-        match parse(name.get_ref()) {
-            Ok(good) => {
-                named.insert(good, section_read);
-            }
-            Err(error) => {
-                let (message, hint) =
-                    (format!("the name {}", error.problem), format!("write [{section}.{example}]"));
-                report.error(&place, name.span(), message, hint);
-            }
-        }
-    }
-    named
 }
 
 fn cloud(mut table: Table<'_>, report: &mut Report<'_>) -> Option<Cloud> {
@@ -132,68 +87,6 @@ fn credentials(keys: &CloudKeys, report: &mut Report<'_>) -> Option<CredentialsF
     }
 }
 
-/// All places where record sets live, of all files.
-pub(super) fn providers(
-    files: &mut [Table<'_>],
-    clouds: &Named<CloudName, Cloud>,
-    report: &mut Report<'_>,
-) -> Named<ProviderName, Provider> {
-    let read = |table: Table<'_>, report: &mut Report<'_>| provider(table, clouds, report);
-    named(files, "dns", "private", ProviderName::parse, read, report)
-}
-
-/// Keys of the kinds that this version lacks, with the kind.
-const OTHER_KINDS: [(&str, &str); 6] = [
-    ("server", "rfc2136"),
-    ("tsig", "rfc2136"),
-    ("listen", "embedded"),
-    ("ns", "embedded"),
-    ("records", "embedded"),
-    ("secondaries", "embedded"),
-];
-
-fn provider(
-    mut table: Table<'_>,
-    clouds: &Named<CloudName, Cloud>,
-    report: &mut Report<'_>,
-) -> Option<Provider> {
-    let place = table.place.clone();
-    let kind = ProviderKeys::take(&mut table, report).kind;
-    if report.is_bad_in(&place, "kind") {
-        // What else is written there belongs to a kind that is not known here.
-        return None;
-    }
-    if kind.is_none() {
-        report.missing(&place, "kind", "write kind = \"huawei\"");
-    }
-    table.take_idle(&IDLE_PROVIDER_KEYS, report);
-    for (key, kind) in OTHER_KINDS {
-        if let Some(mark) = table.take_mark(key) {
-            let message = format!("{key} is a key of kind = \"{kind}\", not of \"huawei\"");
-            report.key(&mark, message, "remove it");
-        }
-    }
-    let keys = HuaweiZoneKeys::take(&mut table, report);
-    table.finish(report);
-    if keys.zone.is_none() {
-        report.missing(&place, "zone", "write the zone's name: zone = \"localdev.me.\"");
-    }
-    if keys.zone_type.is_none() {
-        let hint =
-            "write zone_type = \"private\" or zone_type = \"public\": both may have a zone of that name";
-        report.missing(&place, "zone_type", hint);
-    }
-    let (cloud, account) = resolve_cloud(keys.cloud.as_ref(), &place, clouds, report)?;
-    kind?;
-    let zone = HuaweiZone {
-        cloud,
-        cloud_region: keys.cloud_region.map(|at| at.value.0).or_else(|| Some(account?.region.clone()))?,
-        zone: keys.zone?.value,
-        zone_type: keys.zone_type?.value,
-    };
-    Some(Provider { kind: ProviderKind::Huawei(zone), witnesses: Vec::new() })
-}
-
 /// The account that is named, or the only one there is; itself when it is good.
 pub(super) fn resolve_cloud<'c>(
     given: Option<&At<CloudName>>,
@@ -203,47 +96,4 @@ pub(super) fn resolve_cloud<'c>(
 ) -> Option<(CloudName, Option<&'c Cloud>)> {
     let (name, cloud) = resolve(given, ("cloud", "cloud"), place, clouds, CloudName::as_str, report)?;
     Some((name, cloud.as_ref()))
-}
-
-/// What is named by the key, or the only one of the section that there is.
-pub(super) fn resolve<'n, N: Ord + Clone, T>(
-    given: Option<&At<N>>,
-    (key, section): (&str, &str),
-    place: &Place,
-    named: &'n Named<N, T>,
-    as_str: impl Fn(&N) -> &str,
-    report: &mut Report<'_>,
-) -> Option<(N, &'n Option<T>)> {
-    let known = || named.keys().map(&as_str).collect::<Vec<_>>();
-    if let Some(at) = given {
-        if let Some((name, found)) = named.get_key_value(&at.value) {
-            return Some((name.clone(), found));
-        }
-        let hint = match nearest(as_str(&at.value), known()) {
-            Some(near) => format!("the nearest known name is \"{near}\""),
-            None if named.is_empty() => format!("add a section [{section}.{}]", as_str(&at.value)),
-            None => format!("known names: {}", known().join(", ")),
-        };
-        let message =
-            format!("{} names no section [{section}.{}]", report.shown(&at.mark), as_str(&at.value));
-        report.unresolved(&at.mark, message, hint);
-        return None;
-    }
-    let mut all = named.iter();
-    match (all.next(), all.next()) {
-        (Some((name, found)), None) => Some((name.clone(), found)),
-        (None, _) => {
-            report.missing(place, key, format!("add a section [{section}.NAME]"));
-            None
-        }
-        (Some(_), Some(_)) => {
-            let hint = format!("there are several; write {key} = one of {}", known().join(", "));
-            report.missing(place, key, hint);
-            None
-        }
-    }
-}
-
-fn place(section: &str, name: &Spanned<String>, head: Range<usize>) -> Place {
-    Place { name: format!("{section} {:?}", name.get_ref()).into(), rank: Rank::General, head }
 }

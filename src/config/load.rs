@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::account::{Named, clouds, providers};
+use super::account::clouds;
 use super::daemon::daemon;
 use super::include::{Included, included, not_text_at, read_whole};
+use super::named::Named;
 use super::problem::{Problem, Problems, Severity};
+use super::provider::providers;
 use super::raw::{IDLE_ROOT_KEYS, RootKeys, TimingKeys};
 use super::report::{Place, Rank, Report};
 use super::service::{Sections, services};

@@ -1,7 +1,7 @@
 //! The configuration: TOML in, checked types out, every problem at once with its line.
 //!
 //! Text becomes `raw` keys, each value good in itself; those become a [`Config`] once defaults are
-//! inherited and the rules between keys hold (`check`, `region`, `service`, `account`). What is not good
+//! inherited and the rules between keys hold (`check`, `region`, `service`, `provider`). What is not good
 //! is refused whole (RELOAD-OR-KEEP), and no line is shown with a secret on it (SECRETS-STAY). What is
 //! promised and not built yet is refused or warned of, never ignored. Asks no network, looks at no clock,
 //! and reads no file but those that `include` names; of files with secrets only who may read them. Start at [`parse`].
@@ -11,24 +11,30 @@ mod check;
 mod cloud;
 mod daemon;
 mod duration;
+mod embedded;
 mod endpoint;
 mod expression;
 mod http;
 mod http_value;
 mod include;
 mod load;
+mod named;
 mod problem;
+mod provider;
 mod raw;
 mod region;
 mod report;
 mod schema;
 mod secret_file;
 mod secrets;
+mod server;
 mod service;
 mod source;
+mod static_record;
 mod suggest;
 mod table;
 mod timing;
+mod tsig;
 mod value;
 mod vantage;
 mod words;

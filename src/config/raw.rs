@@ -14,11 +14,14 @@ use super::duration::Positive;
 use super::endpoint::Endpoint;
 use super::http_value::{Headers, HostHeader, Method, Pattern, Target, UserAgent};
 use super::report::{At, Mark, Report};
+use super::server::Server;
 use super::table::Table;
 use super::value::{Factor, FromToml as _, Id, Port};
 use super::vantage::Reference;
-use super::words::{CheckKindWord, CredentialsWord, Labels, Level, ProviderKindWord, WhenAllDownWord};
-use super::{LogFormat, ZoneType};
+use super::words::{
+    CheckKindWord, CredentialsWord, Labels, Level, ProviderKindWord, RecordText, WhenAllDownWord,
+};
+use super::{LogFormat, TsigAlgorithm, ZoneType};
 use crate::model::{
     CheckName, CloudName, Expression, Failback, Fqdn, MinHealthy, Mode, OnDrift, PolicyKind, ProviderName,
     RecordType, RegionName, Scheme, ServiceName, Share, StatusSet, Threshold, Ttl, WhenUnknown,
@@ -78,8 +81,16 @@ macro_rules! keys {
     ($(#[$meta:meta])* of_a_kind $name:ident {
         $($(#[doc = $doc:literal])+ $field:ident $(= $key:literal)?: $type:ty,)+
     }) => {
+        keys! { $(#[$meta])* $name { $($(#[doc = $doc])+ $field $(= $key)?: $type,)+ } }
+        keys! { @marks $name { $($field)+ } }
+    };
+    ($(#[$meta:meta])* inherited of_a_kind $name:ident {
+        $($(#[doc = $doc:literal])+ $field:ident $(= $key:literal)?: $type:ty,)+
+    }) => {
         keys! { $(#[$meta])* inherited $name { $($(#[doc = $doc])+ $field $(= $key)?: $type,)+ } }
-
+        keys! { @marks $name { $($field)+ } }
+    };
+    (@marks $name:ident { $($field:ident)+ }) => {
         impl $name {
             /// Where those that are given stand.
             pub(super) fn marks(&self) -> impl Iterator<Item = &Mark> {
@@ -94,10 +105,6 @@ macro_rules! keys {
 /// Keys at the top that are taken and have no effect in this version, and what that means.
 pub(super) const IDLE_ROOT_KEYS: [(&str, &str); 1] =
     [("notify", "nobody is told of anything; watch the log and the metrics")];
-
-/// The same of `[dns.NAME]`.
-pub(super) const IDLE_PROVIDER_KEYS: [(&str, &str); 1] =
-    [("witnesses", "nothing asks resolvers yet what clients get")];
 
 keys! {
     /// The top of the first file.
@@ -161,22 +168,66 @@ keys! {
 keys! {
     /// `[dns.NAME]`, whatever its kind.
     ProviderKeys {
-        /// What kind of place it is.
+        /// What kind of place it is. huawei: a zone of Huawei Cloud DNS; rfc2136: one of a server that takes dynamic
+        /// updates; embedded: one that pointsman serves itself.
         kind: ProviderKindWord,
+        /// The zone's name.
+        zone: Fqdn,
+        /// The resolvers that are asked what clients get, 8 at most, each as `ADDRESS:PORT`. Left out: nobody is asked.
+        witnesses: Vec<Spanned<Server>>,
     }
 }
 
 keys! {
     /// `[dns.NAME]` of the kind `huawei`.
-    HuaweiZoneKeys {
+    of_a_kind HuaweiZoneKeys {
         /// The account, a section [cloud.NAME]. Left out: the only one there is.
         cloud: CloudName,
         /// The cloud's region whose DNS endpoint is asked. Left out: the account's home region.
         cloud_region: Id,
-        /// The zone's name.
-        zone: Fqdn,
         /// Which of two zones that may have one name.
         zone_type: ZoneType,
+    }
+}
+
+keys! {
+    /// `[dns.NAME]` of the kind `rfc2136`.
+    of_a_kind Rfc2136Keys {
+        /// The zone's primary server as `ADDRESS:PORT`; asked and updated over TCP.
+        server: Server,
+        /// The name that the other side knows the key by.
+        name = "tsig.name": Fqdn,
+        /// Its algorithm.
+        algorithm = "tsig.algorithm": TsigAlgorithm,
+        /// The file that holds its secret in base64, readable by pointsman alone.
+        secret_file = "tsig.secret_file": PathBuf,
+    }
+}
+
+keys! {
+    /// `[dns.NAME]` of the kind `embedded`.
+    of_a_kind EmbeddedKeys {
+        /// Where the zone is served, over UDP and TCP; 8 addresses at most, and of no other zone.
+        listen: Vec<Spanned<SocketAddr>>,
+        /// The zone's own name servers, as whole names.
+        ns: Vec<Spanned<Fqdn>>,
+        /// What stands in the zone beside the record sets of services, 1000 at most: "NAME TTL TYPE DATA", names relative
+        /// to the zone unless they end in a dot, @ the zone itself.
+        records: Vec<Spanned<RecordText>>,
+    }
+}
+
+keys! {
+    /// One of the `secondaries` of an embedded zone.
+    SecondaryKeys {
+        /// Where it is told of changes, as `ADDRESS:PORT`.
+        address: Server,
+        /// The name that the other side knows the key by.
+        name = "tsig.name": Fqdn,
+        /// Its algorithm.
+        algorithm = "tsig.algorithm": TsigAlgorithm,
+        /// The file that holds its secret in base64, readable by pointsman alone.
+        secret_file = "tsig.secret_file": PathBuf,
     }
 }
 
@@ -294,7 +345,7 @@ keys! {
 
 keys! {
     /// What the kinds have that connect to the region: `http`, `https` and `tcp`.
-    of_a_kind ConnectKeys {
+    inherited of_a_kind ConnectKeys {
         /// The port to connect to. Left out: the region's `listener_port`, else 443 for https and 80.
         port: Port,
         /// The address to look from. Left out: the system chooses.
@@ -306,7 +357,7 @@ keys! {
 
 keys! {
     /// What the kinds `http` and `https` have.
-    of_a_kind HttpKeys {
+    inherited of_a_kind HttpKeys {
         /// https is the same as kind = "https". Default "http".
         scheme: Scheme,
         /// The request's method, in capitals. Default "GET".
@@ -334,7 +385,7 @@ keys! {
 
 keys! {
     /// What `https` has.
-    of_a_kind TlsKeys {
+    inherited of_a_kind TlsKeys {
         /// Whether the certificate must be good. Default true.
         verify = "tls.verify": bool,
         /// The certificates trusted in place of the system's, in PEM.
@@ -352,7 +403,7 @@ keys! {
 
 keys! {
     /// What the kind `elb` has.
-    of_a_kind ElbKeys {
+    inherited of_a_kind ElbKeys {
         /// Backends that must be online: a number, or a share of those that could serve, "50%". Default 1.
         min_healthy: MinHealthy,
     }

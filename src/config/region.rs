@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::Cloud;
-use super::account::{Named, resolve_cloud};
+use super::account::resolve_cloud;
 use super::check::{Around, RawCheck, merge, read_list};
+use super::named::Named;
 use super::raw::{RegionKeys, TimingKeys};
 use super::report::{At, Mark, Place, Rank, Report};
 use super::suggest::nearest;

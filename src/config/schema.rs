@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::raw::{
-    CheckKeys, CloudKeys, ConnectKeys, DaemonKeys, ElbKeys, HttpKeys, HuaweiZoneKeys, IDLE_PROVIDER_KEYS,
-    IDLE_ROOT_KEYS, IdleServiceKeys, Key, ProviderKeys, RegionKeys, RootKeys, ServiceKeys, TimingKeys,
-    TlsKeys, VantageKeys,
+    CheckKeys, CloudKeys, ConnectKeys, DaemonKeys, ElbKeys, EmbeddedKeys, HttpKeys, HuaweiZoneKeys,
+    IDLE_ROOT_KEYS, IdleServiceKeys, Key, ProviderKeys, RegionKeys, Rfc2136Keys, RootKeys, SecondaryKeys,
+    ServiceKeys, TimingKeys, TlsKeys, VantageKeys,
 };
 use super::value::NAME;
 
@@ -36,7 +36,11 @@ pub fn schema() -> Value {
 }
 
 fn provider() -> Shape {
-    Shape::of([ProviderKeys::all(), HuaweiZoneKeys::all()]).idle(&IDLE_PROVIDER_KEYS)
+    Shape::of([ProviderKeys::all(), HuaweiZoneKeys::all(), Rfc2136Keys::all(), EmbeddedKeys::all()]).with(
+        "secondaries",
+        "Who may copy an embedded zone, and is told of every change; 8 at most.",
+        list(Shape::of([SecondaryKeys::all()])),
+    )
 }
 
 fn timing() -> Shape {

@@ -23,7 +23,7 @@ static USER: LazyLock<Regex> =
 const WORDS: [&str; 8] = ["secret", "token", "passw", "pwd", "authori", "cookie", "apikey", "credential_"];
 
 /// Names that only secrets have as a whole, and that people misspell.
-const NAMES: [&str; 5] = ["secret_key", "security_token", "password", "sk", "url"];
+const NAMES: [&str; 6] = ["secret_key", "security_token", "password", "sk", "url", "key"];
 
 /// Whether the value of a key of this name must not be shown.
 pub(super) fn is_secret(key: &str) -> bool {
@@ -84,6 +84,7 @@ mod tests {
     fn what_follows_the_name_of_a_secret_is_hidden() {
         assert_eq!(hidden("secret_key = \"abc\"\nregion = \"x\""), ["\"abc\""]);
         assert_eq!(hidden("tsig = { name = \"a\", secret = \"b\" }\n"), ["\"b\" }"]);
+        assert_eq!(hidden("tsig = { key = \"b\" }\n"), ["\"b\" }"]);
         assert_eq!(hidden("cloud.main.\"security_token\"='x"), ["'x"]);
         assert_eq!(hidden("headers = { Authorization = \"Bearer x\", X-Api-Key = \"y\" }").len(), 2);
         assert_eq!(hidden("elb = \"https://user:x@host/\""), ["user:x@host/"]);

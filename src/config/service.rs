@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{Named, resolve};
 use super::check::{RawCheck, read_list};
+use super::embedded::occupied;
+use super::named::{Named, resolve};
 use super::raw::{IdleServiceKeys, ServiceKeys, TimingKeys};
 use super::region::{self, Read, Within, fits};
 use super::report::{At, Mark, Place, Rank, Report};
@@ -127,11 +128,29 @@ fn record(
             format!("{} is not within {zone}, the zone of dns \"{provider}\"", report.shown(&domain.mark));
         report.value(&domain.mark, message, format!("write a name that ends in {zone}, or another dns"));
     }
+    let key = RecordKey { name: domain.value.clone(), record_type: record_type(keys) };
+    let mut create = keys.create.as_ref().is_some_and(|at| at.value);
+    if let Some(ProviderKind::Embedded(zone)) = zone.as_ref().map(|provider| &provider.kind) {
+        if let Some(wrong) = occupied(zone, &key) {
+            report.value(
+                &domain.mark,
+                format_args!("{} {}", report.shown(&domain.mark), wrong.what),
+                wrong.hint,
+            );
+        }
+        if let Some(at) = keys.create.as_ref().filter(|at| !at.value) {
+            let message = format!(
+                "create has no effect: nobody else makes record sets in the zone of dns \"{provider}\""
+            );
+            report.warning(place, at.mark.span.clone(), message, "remove it, or write create = true");
+        }
+        create = true;
+    }
     Some(Record {
-        key: RecordKey { name: domain.value.clone(), record_type: record_type(keys) },
+        key,
         provider,
         ttl: keys.ttl.as_ref().map(|at| at.value),
-        create: keys.create.as_ref().is_some_and(|at| at.value),
+        create,
         on_drift: keys.on_drift.as_ref().map_or(OnDrift::Mend, |at| at.value),
     })
 }
@@ -190,7 +209,7 @@ fn service(
     different_ports(&regions, &place, report);
     for_a_person(&keys, report);
     let bounds = Bounds::of(&keys, &regions, report);
-    let when_all_down = when_all_down(&keys, report);
+    let when_all_down = when_all_down(&keys, bounds.min_published, report);
     Some(Service {
         name: keys.name?.value,
         record: record?,
@@ -271,7 +290,7 @@ impl Bounds {
     }
 }
 
-fn when_all_down(keys: &ServiceKeys, report: &mut Report<'_>) -> Option<WhenAllDown> {
+fn when_all_down(keys: &ServiceKeys, min_published: u32, report: &mut Report<'_>) -> Option<WhenAllDown> {
     let word = keys.when_all_down.as_ref();
     if let Some(fallback) = &keys.fallback {
         fits(&fallback.value, &fallback.mark, record_type(keys), report);
@@ -288,6 +307,13 @@ fn when_all_down(keys: &ServiceKeys, report: &mut Report<'_>) -> Option<WhenAllD
                 report.lacks(&at.mark, "fallback", "write which addresses: fallback = [\"203.0.113.9\"]");
             }
             let list = keys.fallback.as_ref()?;
+            let count = u32::try_from(list.value.len()).unwrap_or(u32::MAX);
+            if count < min_published {
+                let message = format!(
+                    "fallback has {count} of the {min_published} addresses that min_published asks for: it would never be published"
+                );
+                report.value(&list.mark, message, "add addresses, or lower min_published");
+            }
             Some(WhenAllDown::Fallback(list.value.iter().map(|at| *at.get_ref()).collect()))
         }
     }

@@ -55,7 +55,11 @@ impl<'i> Table<'i> {
     ) -> Vec<(Range<usize>, DeTable<'i>)> {
         let Some(Entry { mark, value }) = self.entry(key, report) else { return Vec::new() };
         let mut tables = Vec::new();
-        let hint = format!("write [[{key}]] above the keys of each");
+        let hint = if self.place.name.is_empty() {
+            format!("write [[{key}]] above the keys of each")
+        } else {
+            format!("write a list of tables: {key} = [{{ … }}, {{ … }}]")
+        };
         let DeValue::Array(items) = value.get_ref() else {
             report.value(
                 &mark,
@@ -120,7 +124,19 @@ impl<'i> Table<'i> {
     /// Where a key stands that is refused or has no effect; its value is not read, and nobody is told to
     /// write it.
     pub(super) fn take_mark(&mut self, key: &'static str) -> Option<Mark> {
-        let (found, value) = self.entries.remove_entry(key)?;
+        let (found, value) = match key.split_once('.') {
+            None => self.entries.remove_entry(key)?,
+            Some((outer, inner)) => {
+                let DeValue::Table(table) = self.entries.get_mut(outer)?.get_mut() else { return None };
+                table.remove_entry(inner)?
+            }
+        };
+        Some(Mark { key, key_span: found.span(), span: value.span(), place: self.place.clone() })
+    }
+
+    /// Where a key stands, which is left to be taken.
+    pub(super) fn mark(&self, key: &'static str) -> Option<Mark> {
+        let (found, value) = self.entries.get_key_value(key)?;
         Some(Mark { key, key_span: found.span(), span: value.span(), place: self.place.clone() })
     }
 
@@ -177,10 +193,12 @@ impl<'i> Table<'i> {
     }
 
     /// Once: what is not a table is taken away, so that its other keys are not looked for.
-    fn report_not_a_table(&mut self, outer: &str, inner: &str, report: &mut Report<'_>) {
-        if let Some((_, value)) = self.entries.remove_entry(outer) {
+    fn report_not_a_table(&mut self, outer: &'static str, inner: &str, report: &mut Report<'_>) {
+        if let Some((key, value)) = self.entries.remove_entry(outer) {
             let message = format!("{outer} is {}, not a table", what(value.get_ref()));
             report.error(&self.place, value.span(), message, format!("write {outer} = {{ {inner} = … }}"));
+            let place = self.place.clone();
+            report.bad(&Mark { key: outer, key_span: key.span(), span: value.span(), place });
         }
     }
 }

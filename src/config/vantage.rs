@@ -11,8 +11,9 @@ use toml::de::DeValue;
 use super::Vantage;
 use super::raw::VantageKeys;
 use super::report::{Place, Rank, Report};
+use super::server::parse_server;
 use super::table::Table;
-use super::value::{FromToml, Wrong, keep, parse_address, text, text_schema};
+use super::value::{FromToml, Wrong, keep, text, text_schema};
 use crate::model::Service;
 
 /// All of them are asked at once, and by every look that fails alone; two or three on different ways out tell
@@ -38,25 +39,7 @@ impl FromToml for Reference {
 
 fn parse(text: &str) -> Result<Reference, Wrong> {
     let authority = text.strip_prefix("tcp://").ok_or_else(|| Wrong::new("is not a reference", HINT))?;
-    let Ok(at) = authority.parse::<SocketAddr>() else {
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-        return Err(if is_name(host) {
-            let hint = "write its IP address: the resolver may be what is broken";
-            Wrong::new("has a name, which a resolver would have to find", hint)
-        } else {
-            Wrong::new("is not an address with a port", HINT)
-        });
-    };
-    if at.port() == 0 {
-        return Err(Wrong::new("has a port that is none", HINT));
-    }
-    parse_address(&at.ip().to_string()).map_err(|wrong| Wrong { hint: HINT.to_owned(), ..wrong })?;
-    Ok(Reference(at))
-}
-
-fn is_name(host: &str) -> bool {
-    host.contains(|c: char| c.is_ascii_alphabetic())
-        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+    parse_server(authority, HINT).map(Reference)
 }
 
 /// The section, or what holds without it. `services` are those of all files.

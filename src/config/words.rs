@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::value::{FromToml, Wrong, choose, keep, text, words};
-use super::{LogFormat, ZoneType};
+use super::value::{FromToml, Wrong, choose, keep, text, texts, words};
+use super::{LogFormat, TsigAlgorithm, ZoneType};
 use crate::model::{Failback, Mode, OnDrift, PolicyKind, RecordType, Scheme, WhenUnknown};
 
 /// `when_all_down`, without the addresses of `fallback`.
@@ -37,6 +37,29 @@ pub(super) enum CredentialsWord {
 pub(super) enum ProviderKindWord {
     /// Huawei Cloud DNS.
     Huawei,
+    /// A server that takes dynamic updates.
+    Rfc2136,
+    /// A zone that is served here.
+    Embedded,
+}
+
+impl ProviderKindWord {
+    /// As it is written.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Huawei => "huawei",
+            Self::Rfc2136 => "rfc2136",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+/// One record of an embedded zone as it is written, which only its zone gives a meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RecordText(pub(super) String);
+
+texts! {
+    RecordText: "\"www 300 CNAME demo\"" like "^\\s*\\S+\\s+[0-9]+\\s+[A-Za-z]+\\s+\\S" => |text| Ok(Self(text.to_owned()));
 }
 
 /// `kind` of a check.
@@ -73,7 +96,8 @@ words! { PolicyKind: "all" => Self::All, "priority" => Self::Priority; later "we
 words! { WhenAllDownWord: "keep-last" => Self::KeepLast, "publish-all" => Self::PublishAll, "fallback" => Self::Fallback }
 words! { OnDrift: "mend" => Self::Mend, "alarm" => Self::Alarm }
 words! { CredentialsWord: "auto" => Self::Auto, "environment" => Self::Environment, "file" => Self::File, "agency" => Self::Agency }
-words! { ProviderKindWord: "huawei" => Self::Huawei; later "rfc2136", "embedded" }
+words! { ProviderKindWord: "huawei" => Self::Huawei, "rfc2136" => Self::Rfc2136, "embedded" => Self::Embedded }
+words! { TsigAlgorithm: "hmac-sha256" => Self::HmacSha256, "hmac-sha384" => Self::HmacSha384, "hmac-sha512" => Self::HmacSha512 }
 words! { ZoneType: "private" => Self::Private, "public" => Self::Public }
 words! { RecordType: "A" => Self::A, "AAAA" => Self::Aaaa }
 words! { LogFormat: "text" => Self::Text, "json" => Self::Json }
