@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::wiring::{AddressSource, Wiring, WiringError, check_key};
 use crate::config::{Config, LoadError};
-use crate::dns::Provider;
+use crate::dns::{EmbeddedServer, Provider};
 use crate::huawei::{Account, Observe};
 use crate::model::{Check, CheckKey, CheckKind, Region, RegionName, Service, ServiceName};
 use crate::probe::{AddressFollower, Addresses, AddressesSeen, Looker};
@@ -34,6 +34,8 @@ pub(super) struct Change {
     pub(super) services: Vec<ServiceChange>,
     /// Every account, new or not.
     pub(super) accounts: Vec<Account>,
+    /// Every zone that is served here, new or not, with what is new about it.
+    pub(super) zones: Vec<EmbeddedServer>,
 }
 
 #[derive(Debug)]
@@ -121,9 +123,9 @@ impl Layout {
             let provider = wiring.provider(&service.record.provider)?;
             services.push(ServiceChange { service: Arc::clone(service), provider, regions });
         }
-        let accounts = wiring.accounts();
+        let (accounts, zones) = (wiring.accounts(), wiring.servers());
         let layout = Self { config: Some(Arc::clone(&config)), wiring, addresses };
-        Ok((layout, Change { config, services, accounts }))
+        Ok((layout, Change { config, services, accounts, zones }))
     }
 
     fn region(

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::{Plan, Reconciler, Timing, WriteRules, WritesMemory};
 use crate::dns::driver::{Driver, Orders, Reported};
+use crate::dns::{EmbeddedServer, ZoneTask};
 use crate::model::{
     Check, CheckKey, CheckName, Mode, Moment, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
 };
@@ -44,6 +45,8 @@ pub(super) struct Roster {
     outlets: Outlets,
     tasks: JoinSet<()>,
     services: BTreeMap<ServiceName, ServiceTasks>,
+    /// What serves the embedded zones, by what it does.
+    zones: BTreeMap<String, DropGuard>,
 }
 
 #[derive(Debug)]
@@ -79,13 +82,14 @@ impl Default for RegionTasks {
 
 impl Roster {
     pub(super) fn new(outlets: Outlets) -> Self {
-        Self { outlets, tasks: JoinSet::new(), services: BTreeMap::new() }
+        Self { outlets, tasks: JoinSet::new(), services: BTreeMap::new(), zones: BTreeMap::new() }
     }
 
     /// Starts what the change brings, and ends what the configuration has no more. A record set whose writes are recollected
     /// goes on from there.
     pub(super) fn apply(&mut self, change: Change, recollections: &[Recollection]) {
         self.outlets.vantage.refer_to(&change.config.vantage.references);
+        self.serve(&change.zones);
         let mut before = std::mem::take(&mut self.services);
         for ServiceChange { service, provider, regions } in change.services {
             let orders = orders(&change.config, &service, provider);
@@ -138,6 +142,31 @@ impl Roster {
             tasks.checks.insert(name, guard);
         }
         tasks
+    }
+
+    /// Serves these zones as they are configured now, and no others. What goes on being served misses no question.
+    fn serve(&mut self, zones: &[EmbeddedServer]) {
+        let mut before = std::mem::take(&mut self.zones);
+        for zone in zones {
+            zone.take_effect();
+            for task in zone.tasks() {
+                let name = task.name.clone();
+                let guard = before.remove(&name).unwrap_or_else(|| self.serve_one(task));
+                self.zones.insert(name, guard);
+            }
+        }
+    }
+
+    fn serve_one(&mut self, task: ZoneTask) -> DropGuard {
+        let stop = self.outlets.stop.child_token();
+        let (name, ends) = (format!("zone {}", task.name), stop.clone());
+        self.tasks.spawn(supervised(name, stop.clone(), move || {
+            let (task, ends) = (task.clone(), ends.clone());
+            async move {
+                ends.run_until_cancelled(task.run()).await;
+            }
+        }));
+        stop.drop_guard()
     }
 
     fn start_service(
@@ -380,8 +409,8 @@ mod tests {
             stop: CancellationToken::new(),
         });
         let change = ServiceChange { service: Arc::clone(&service), provider: zone, regions: Vec::new() };
-        let (config, services, accounts) = (Arc::new(config), vec![change], Vec::new());
-        roster.apply(Change { config, services, accounts }, &[]);
+        let (config, services) = (Arc::new(config), vec![change]);
+        roster.apply(Change { config, services, accounts: Vec::new(), zones: Vec::new() }, &[]);
         let plan = |generation, wanted: &[u8]| {
             Arc::new(Plan {
                 service: service.name.clone(),

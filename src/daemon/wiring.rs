@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{self, Config, ProviderKind};
-use crate::dns::{HuaweiProvider, Provider};
+use crate::config::{self, Config, EmbeddedZone, ProviderKind};
+use crate::dns::{EmbeddedError, EmbeddedReader, EmbeddedServer, HuaweiProvider, Provider};
 use crate::file_access::TooOpen;
 use crate::huawei::{Account, AccountError, Observe, judge_credentials_file};
-use crate::model::{Check, CheckKey, CheckKind, CloudName, ElbRef, ProviderName, Region, Service};
+use crate::model::{
+    Check, CheckKey, CheckKind, CloudName, ElbRef, ProviderName, RecordKey, RecordSet, Region, Service, Ttl,
+};
 use crate::probe::{
     AddressFollower, Addresses, AddressesSeen, CloudView, EipLooker, ElbLooker, HttpLooker, Looker,
     LookerError, TcpLooker,
@@ -37,6 +39,14 @@ pub enum WiringError {
         /// Why.
         source: TooOpen,
     },
+    /// A zone that the daemon serves itself.
+    #[error("cannot serve dns.{provider}")]
+    Embedded {
+        /// Which.
+        provider: ProviderName,
+        /// Why.
+        source: Box<EmbeddedError>,
+    },
     /// A check.
     #[error("cannot set up the check {check}")]
     Check {
@@ -55,9 +65,25 @@ pub enum WiringError {
     },
 }
 
+/// The TTL of a set that the daemon serves itself, when nobody has named one: clients follow within half a minute, and
+/// nobody pays for their questions.
+const EMBEDDED_TTL_S: u32 = 30;
+
+/// What becomes of the zones that are served by the daemon itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Zones {
+    /// This is the daemon: it serves them.
+    #[default]
+    Served,
+    /// They are only looked at.
+    Read,
+}
+
 /// Everything that looks and writes, set up and idle.
 #[derive(Debug, Default)]
 pub struct Wiring {
+    zones: Zones,
+    servers: BTreeMap<ProviderName, EmbeddedServer>,
     accounts: BTreeMap<CloudName, (config::Cloud, Account)>,
     providers: BTreeMap<ProviderName, (ProviderKind, Arc<dyn Provider>)>,
     views: BTreeMap<(CloudName, String), Arc<CloudView>>,
@@ -82,21 +108,22 @@ pub struct RegionWiring {
 }
 
 impl Wiring {
-    /// Sets up accounts, views and providers. No I/O but the reading of configured files.
+    /// Sets up accounts, views and providers for somebody who looks and is not the daemon. No I/O but the reading of
+    /// configured files.
     ///
     /// # Errors
     /// When an account cannot be set up, others can read its keys, or something refers to what is not there.
     pub fn new(config: &Config, observe: &Observe) -> Result<Self, WiringError> {
-        Self::default().renewed(config, observe)
+        Self { zones: Zones::Read, ..Self::default() }.renewed(config, observe)
     }
 
     /// The same for another configuration. An account that is configured as before stays the one it is, with its budget
-    /// and what it has learnt, and so does what is asked and written through it.
+    /// and what it has learnt, and so does what is asked and written through it. The daemon binds here what it will serve.
     ///
     /// # Errors
     /// As [`Wiring::new`].
     pub fn renewed(&self, config: &Config, observe: &Observe) -> Result<Self, WiringError> {
-        let mut renewed = Self::default();
+        let mut renewed = Self { zones: self.zones, ..Self::default() };
         for (name, settings) in &config.clouds {
             judge_credentials_file(&settings.credentials)
                 .map_err(|source| WiringError::Keys { cloud: name.clone(), source })?;
@@ -108,7 +135,12 @@ impl Wiring {
             renewed.accounts.insert(name.clone(), (settings.clone(), account));
         }
         for (name, provider) in &config.providers {
-            let made = self.renewed_provider(&renewed, name, &provider.kind)?;
+            let made = match &provider.kind {
+                ProviderKind::Embedded(zone) => self.renewed_zone(&mut renewed, name, zone, config)?,
+                kind @ (ProviderKind::Huawei(_) | ProviderKind::Rfc2136(_)) => {
+                    self.renewed_provider(&renewed, name, kind)?
+                }
+            };
             renewed.providers.insert(name.clone(), (provider.kind.clone(), made));
         }
         for service in &config.services {
@@ -146,10 +178,38 @@ impl Wiring {
                     Ok(Arc::new(HuaweiProvider::new(account, zone.clone())))
                 }
             },
+            // An embedded zone is set up by itself.
             ProviderKind::Rfc2136(_) | ProviderKind::Embedded(_) => {
                 Err(WiringError::Dangling { who: format!("dns.{name}"), what: "its kind".to_owned() })
             }
         }
+    }
+
+    /// The zone that is served already, with what is new about it prepared, or one to begin with.
+    fn renewed_zone(
+        &self,
+        renewed: &mut Self,
+        name: &ProviderName,
+        zone: &EmbeddedZone,
+        config: &Config,
+    ) -> Result<Arc<dyn Provider>, WiringError> {
+        let first = first_sets(name, config);
+        let state_dir = &config.daemon.state_dir;
+        if self.zones == Zones::Read {
+            return Ok(Arc::new(EmbeddedReader::new(state_dir, &zone.zone, first)));
+        }
+        let running: Vec<_> = self.servers.values().collect();
+        let prepared: Vec<_> = renewed.servers.values().collect();
+        let server = EmbeddedServer::prepare(zone, first, state_dir, &running, &prepared)
+            .map_err(|source| WiringError::Embedded { provider: name.clone(), source: Box::new(source) })?;
+        let provider = server.provider();
+        renewed.servers.insert(name.clone(), server);
+        Ok(provider)
+    }
+
+    /// Every zone that the daemon serves itself.
+    pub(super) fn servers(&self) -> Vec<EmbeddedServer> {
+        self.servers.values().cloned().collect()
     }
 
     /// Every account.
@@ -268,6 +328,20 @@ pub(super) fn check_key(service: &Service, region: &Region, check: &Check) -> Ar
         region: region.name.clone(),
         check: check.name.clone(),
     })
+}
+
+/// What the sets of a provider's services hold as long as nothing is known of them: the fixed addresses of all regions. A service
+/// whose regions have none yet has no set yet.
+fn first_sets(provider: &ProviderName, config: &Config) -> BTreeMap<RecordKey, RecordSet> {
+    let services = config.services.iter().filter(|service| service.record.provider == *provider);
+    let sets = services.filter_map(|service| {
+        let key = service.record.key.clone();
+        let addresses = service.regions.iter().flat_map(|region| &region.addresses).copied();
+        let values = addresses.filter(|address| key.record_type.holds(*address)).collect();
+        let ttl = service.record.ttl.or(Ttl::from_seconds(EMBEDDED_TTL_S))?;
+        Some((key, RecordSet::new(values, ttl).ok()?))
+    });
+    sets.collect()
 }
 
 fn elbs(region: &Region) -> impl Iterator<Item = &ElbRef> {

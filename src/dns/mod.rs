@@ -4,6 +4,7 @@
 //! plainly what it does not know. It never decides. Start at [`Provider`].
 
 pub mod driver;
+mod embedded;
 mod huawei;
 mod tsig;
 
@@ -12,6 +13,9 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+pub use embedded::{
+    BindError, EmbeddedError, EmbeddedReader, EmbeddedServer, StateError, Transport, ZoneTask,
+};
 pub use huawei::HuaweiProvider;
 pub use tsig::TsigKeyError;
 

@@ -1,0 +1,73 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hickory_proto::rr::Record;
+
+use super::content::Content;
+use super::serial::Serial;
+use crate::dns::tsig::Signer;
+
+/// So many changes are remembered for secondaries that ask for what is new: an hour of one a minute. Who is further behind
+/// gets the whole zone, which is small.
+const HISTORY_MAX: usize = 64;
+
+/// All that an answer is made of, swapped as one.
+#[derive(Debug)]
+pub(super) struct Served {
+    content: Arc<Content>,
+    history: VecDeque<Arc<Delta>>,
+    keys: Arc<[Signer]>,
+}
+
+/// What one change took out of a zone and put into it.
+#[derive(Debug)]
+pub(super) struct Delta {
+    pub(super) from: Record,
+    pub(super) to: Record,
+    pub(super) from_serial: Serial,
+    pub(super) removed: Vec<Record>,
+    pub(super) added: Vec<Record>,
+}
+
+impl Served {
+    /// A zone without a past.
+    pub(super) fn new(content: Content, keys: Arc<[Signer]>) -> Self {
+        Self { content: Arc::new(content), history: VecDeque::new(), keys }
+    }
+
+    /// The same once it has changed to this.
+    pub(super) fn changed_to(&self, content: Content, keys: Arc<[Signer]>) -> Self {
+        let mut history = self.history.clone();
+        if history.len() == HISTORY_MAX {
+            history.pop_front();
+        }
+        history.push_back(Arc::new(Delta {
+            from: self.content.soa().clone(),
+            to: content.soa().clone(),
+            from_serial: self.content.serial(),
+            removed: self.content.beyond(&content),
+            added: content.beyond(&self.content),
+        }));
+        Self { content: Arc::new(content), history, keys }
+    }
+
+    /// The same with other keys.
+    pub(super) fn with_keys(&self, keys: Arc<[Signer]>) -> Self {
+        Self { content: Arc::clone(&self.content), history: self.history.clone(), keys }
+    }
+
+    pub(super) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The keys of the secondaries.
+    pub(super) fn keys(&self) -> &[Signer] {
+        &self.keys
+    }
+
+    /// All changes since the zone had that serial; none when it is not remembered.
+    pub(super) fn since(&self, serial: Serial) -> Option<impl Iterator<Item = &Delta>> {
+        let place = self.history.iter().position(|delta| delta.from_serial == serial)?;
+        Some(self.history.iter().skip(place).map(Arc::as_ref))
+    }
+}

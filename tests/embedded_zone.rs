@@ -1,0 +1,273 @@
+//! A zone that pointsman serves itself answers as an authoritative server must, whatever it is asked.
+
+#![cfg(test)] // makes clippy take the helpers below for tests too
+
+mod embedded;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use embedded::{DEADLINE, Served, ask, dig, key, question, section, set, zone};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
+use pointsman::clock::instant_now;
+use pointsman::model::ProviderErrorKind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_has_its_addresses_by_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    for over in ["+notcp", "+tcp"] {
+        let text = dig(served.address, &[over, "demo.dev.test.", "A"]);
+        assert!(text.contains("status: NOERROR") && text.contains("flags: qr aa;"), "{text}");
+        let mut answer = section(&text, "ANSWER");
+        answer.sort();
+        assert_eq!(answer, ["demo.dev.test. 30 IN A 192.0.2.1", "demo.dev.test. 30 IN A 192.0.2.2"]);
+    }
+    let text = dig(served.address, &["dev.test.", "NS"]);
+    assert_eq!(section(&text, "ANSWER"), ["dev.test. 300 IN NS ns1.dev.test."]);
+    assert_eq!(section(&text, "ADDITIONAL"), ["ns1.dev.test. 300 IN A 192.0.2.53"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_not_remembered_for_longer_than_half_a_minute() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    for (name, record_type, status) in [
+        ("nobody.dev.test.", "A", "NXDOMAIN"),
+        ("demo.dev.test.", "AAAA", "NOERROR"),
+        ("tree.dev.test.", "A", "NOERROR"), // names below it make it a name
+        ("apps.dev.test.", "A", "NOERROR"),
+        ("x.deep.tree.dev.test.", "A", "NXDOMAIN"),
+    ] {
+        let text = dig(served.address, &[name, record_type]);
+        assert!(text.contains(&format!("status: {status}")) && text.contains("flags: qr aa;"), "{text}");
+        assert!(section(&text, "ANSWER").is_empty(), "{text}");
+        let authority = section(&text, "AUTHORITY");
+        assert!(authority[0].starts_with("dev.test. 30 IN SOA ns1.dev.test. hostmaster.dev.test."), "{text}");
+        assert!(authority[0].ends_with(" 30"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_is_followed_within_the_zone_and_a_wildcard_stands_for_what_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let answer = |name| section(&dig(served.address, &[name, "A"]), "ANSWER");
+    let www = answer("www.dev.test.");
+    assert_eq!(www[0], "www.dev.test. 300 IN CNAME demo.dev.test.");
+    assert_eq!(www.len(), 3, "{www:?}");
+    assert_eq!(answer("away.dev.test."), ["away.dev.test. 300 IN CNAME www.elsewhere.test."]);
+    assert_eq!(answer("any.thing.apps.dev.test."), ["any.thing.apps.dev.test. 300 IN A 192.0.2.80"]);
+    assert!(dig(served.address, &["loop.dev.test.", "A"]).contains("status: SERVFAIL"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_cut_it_says_who_knows_with_their_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let text = dig(served.address, &["www.child.dev.test.", "A"]);
+    assert!(text.contains("status: NOERROR") && text.contains("flags: qr;"), "{text}");
+    assert_eq!(section(&text, "AUTHORITY"), ["child.dev.test. 300 IN NS ns.child.dev.test."]);
+    assert_eq!(section(&text, "ADDITIONAL"), ["ns.child.dev.test. 300 IN A 192.0.2.54"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_answers_for_its_zone_alone_and_does_nothing_but_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    for (question, status) in [
+        (&["example.com.", "A"][..], "REFUSED"),
+        (&[".", "NS"], "REFUSED"),
+        (&["xdev.test.", "A"], "REFUSED"),
+        (&["version.bind.", "CH", "TXT"], "REFUSED"),
+        (&["demo.dev.test.", "A", "+opcode=UPDATE"], "NOTIMP"),
+        (&["demo.dev.test.", "A", "+opcode=NOTIFY"], "NOTIMP"),
+        (&["demo.dev.test.", "A", "+opcode=STATUS"], "NOTIMP"),
+        (&["demo.dev.test.", "A", "+edns=1", "+noednsneg"], "BADVERS"),
+        (&["dev.test.", "AXFR"], "REFUSED"),
+        (&["dev.test.", "IXFR=1"], "REFUSED"),
+    ] {
+        let text = dig(served.address, &[question, &["+noall", "+comments"]].concat());
+        let refused = text.contains(&format!("status: {status}"))
+            || (status == "REFUSED" && text.contains("Transfer failed"));
+        assert!(refused, "{question:?}: {text}");
+    }
+    let text = dig(served.address, &["demo.dev.test.", "ANY", "+notcp"]);
+    assert_eq!(section(&text, "ANSWER"), ["demo.dev.test. 30 IN HINFO \"RFC8482\" \"\""], "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_long_is_cut_and_whole_over_tcp() {
+    let folder = tempfile::tempdir().unwrap();
+    let last: Vec<u8> = (1..=120).collect();
+    let served = Served::start_with(
+        folder.path(),
+        &zone(Vec::new()),
+        [(key("demo.dev.test."), set(&last, 30))].into(),
+    );
+    let served = served.unwrap();
+    for (edns, most) in [("+noedns", 512), ("+bufsize=900", 900), ("+bufsize=4096", 1_232)] {
+        let text = dig(served.address, &[edns, "+ignore", "demo.dev.test.", "A"]);
+        assert!(text.contains("flags: qr aa tc;"), "{text}");
+        let size = text.lines().find_map(|line| line.strip_prefix(";; MSG SIZE  rcvd: ")).unwrap();
+        assert!(size.parse::<u32>().unwrap() <= most, "{text}");
+        let whole = dig(served.address, &[edns, "demo.dev.test.", "A"]);
+        assert_eq!(section(&whole, "ANSWER").len(), 120, "{whole}");
+    }
+    served.replace(&key("demo.dev.test."), &set(&last[..60], 30)).await;
+    let text = dig(served.address, &["+bufsize=4096", "+ignore", "demo.dev.test.", "A"]);
+    assert_eq!(section(&text, "ANSWER").len(), 60, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_take_the_first_address_spread() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let question = question("demo.dev.test.", RecordType::A).to_vec().unwrap();
+    let mut first = BTreeSet::new();
+    let deadline = instant_now() + DEADLINE;
+    while first.len() < 2 {
+        assert!(instant_now() < deadline, "always {first:?}");
+        let answer = Message::from_vec(&ask(served.address, &question).await.unwrap()).unwrap();
+        first.insert(answer.answers[0].data.to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_wholly_of_before_a_change_or_wholly_of_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let question = question("demo.dev.test.", RecordType::A).to_vec().unwrap();
+    let (one, two) = (set(&[1, 2, 3], 30), set(&[11, 12, 13], 30));
+    let key = key("demo.dev.test.");
+    served.replace(&key, &one).await;
+    let changes = async {
+        for turn in 0..100 {
+            served.replace(&key, if turn % 2 == 0 { &two } else { &one }).await;
+        }
+    };
+    let questions = async {
+        for _ in 0..100 {
+            let answer = Message::from_vec(&ask(served.address, &question).await.unwrap()).unwrap();
+            let addresses: BTreeSet<IpAddr> =
+                answer.answers.iter().map(|record| record.data.to_string().parse().unwrap()).collect();
+            assert!(addresses == *one.values() || addresses == *two.values(), "{addresses:?}");
+        }
+    };
+    tokio::join!(changes, questions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn above_the_rate_a_client_is_sent_to_tcp_and_served_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let question = question("demo.dev.test.", RecordType::A).to_vec().unwrap();
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    socket.connect(served.address).await.unwrap();
+    let (mut whole, mut cut) = (0, 0);
+    let mut room = vec![0; 65_535];
+    for _ in 0..10 {
+        for _ in 0..100 {
+            socket.send(&question).await.unwrap();
+        }
+        while let Ok(length) = timeout(Duration::from_millis(50), socket.recv(&mut room)).await {
+            let answer = Message::from_vec(&room[..length.unwrap()]).unwrap();
+            let is_cut = answer.metadata.truncation;
+            assert_eq!(answer.answers.len(), if is_cut { 0 } else { 2 });
+            *(if is_cut { &mut cut } else { &mut whole }) += 1;
+        }
+    }
+    assert!(cut > 0 && whole >= 200, "{whole} whole, {cut} cut");
+    assert!(whole + cut < 1_000, "{whole} whole, {cut} cut: nothing was left out");
+    assert!(dig(served.address, &["+tcp", "+short", "demo.dev.test.", "A"]).contains("192.0.2.1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_harms_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let good = question("demo.dev.test.", RecordType::A).to_vec().unwrap();
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    socket.connect(served.address).await.unwrap();
+    let mut an_answer = good.clone();
+    an_answer[2] |= 0x80;
+    let mut many_questions = good.clone();
+    many_questions[4..6].copy_from_slice(&[0xff, 0xff]);
+    for bad in [&[][..], &[0; 11], &[0xff; 4_000], &good[..good.len() - 1], &an_answer, &many_questions] {
+        socket.send(bad).await.unwrap();
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_u16(u16::try_from(bad.len()).unwrap()).await.unwrap();
+        stream.write_all(bad).await.unwrap();
+    }
+    let answer = ask(served.address, &many_questions).await.unwrap();
+    assert_eq!(Message::from_vec(&answer).unwrap().metadata.response_code, ResponseCode::FormErr);
+    let answer = ask(served.address, &good).await.unwrap();
+    assert_eq!(Message::from_vec(&answer).unwrap().answers.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_served_again_and_closed_when_it_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let question = question("demo.dev.test.", RecordType::A).to_vec().unwrap();
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    for _ in 0..3 {
+        stream.write_u16(u16::try_from(question.len()).unwrap()).await.unwrap();
+        stream.write_all(&question).await.unwrap();
+        let length = stream.read_u16().await.unwrap();
+        let mut answer = vec![0; length.into()];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(Message::from_vec(&answer).unwrap().answers.len(), 2);
+    }
+    let end = timeout(DEADLINE, stream.read_u8()).await.unwrap();
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_bound_are_closed_and_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let mut open = Vec::new();
+    for _ in 0..60 {
+        open.push(TcpStream::connect(served.address).await.unwrap());
+    }
+    let deadline = instant_now() + DEADLINE;
+    while open.len() > 32 {
+        assert!(instant_now() < deadline, "{} of 60 are open", open.len());
+        let mut still = Vec::new();
+        for mut stream in open {
+            if timeout(Duration::from_millis(5), stream.read_u8()).await.is_err() {
+                still.push(stream);
+            }
+        }
+        open = still;
+    }
+    let answer = ask(served.address, &question("demo.dev.test.", RecordType::A).to_vec().unwrap()).await;
+    assert!(answer.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_takes_the_place_of_what_was_read_or_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let (provider, key, deadline) = (served.provider(), key("demo.dev.test."), instant_now() + DEADLINE);
+    let found = provider.read(&key, deadline).await.unwrap().unwrap();
+    assert_eq!(found.values, *set(&[1, 2], 30).values());
+    let before = served.serial();
+    provider.replace(&key, &found, &set(&[1], 30), deadline).await.unwrap();
+    assert!(served.serial() > before);
+    let error = provider.replace(&key, &found, &set(&[2], 30), deadline).await.unwrap_err();
+    assert_eq!(error.kind, ProviderErrorKind::Conflict, "{error}");
+    let error = provider.create(&key, &set(&[2], 30), deadline).await.unwrap_err();
+    assert_eq!(error.kind, ProviderErrorKind::Conflict, "{error}");
+    assert_eq!(dig(served.address, &["+short", "demo.dev.test.", "A"]), "192.0.2.1\n");
+    // A record of the configuration is nobody's to write.
+    let configured = embedded::key("ns1.dev.test.");
+    let error = provider.create(&configured, &set(&[2], 30), deadline).await.unwrap_err();
+    assert_eq!(error.kind, ProviderErrorKind::Refused, "{error}");
+}
