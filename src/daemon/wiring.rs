@@ -9,7 +9,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, Config, EmbeddedZone, ProviderKind};
-use crate::dns::{EmbeddedError, EmbeddedReader, EmbeddedServer, HuaweiProvider, Provider};
+use crate::dns::{
+    EmbeddedError, EmbeddedReader, EmbeddedServer, HuaweiProvider, Provider, Rfc2136Provider, TsigKeyError,
+};
 use crate::file_access::TooOpen;
 use crate::huawei::{Account, AccountError, Observe, judge_credentials_file};
 use crate::model::{
@@ -46,6 +48,14 @@ pub enum WiringError {
         provider: ProviderName,
         /// Why.
         source: Box<EmbeddedError>,
+    },
+    /// The key of a zone's updates.
+    #[error("cannot set up dns.{provider}")]
+    TsigKey {
+        /// Which.
+        provider: ProviderName,
+        /// Why.
+        source: TsigKeyError,
     },
     /// A check.
     #[error("cannot set up the check {check}")]
@@ -178,8 +188,14 @@ impl Wiring {
                     Ok(Arc::new(HuaweiProvider::new(account, zone.clone())))
                 }
             },
+            // Anew each time: that its secret was exchanged may be why somebody reloads.
+            ProviderKind::Rfc2136(zone) => {
+                let made = Rfc2136Provider::new(zone.clone())
+                    .map_err(|source| WiringError::TsigKey { provider: name.clone(), source })?;
+                Ok(Arc::new(made))
+            }
             // An embedded zone is set up by itself.
-            ProviderKind::Rfc2136(_) | ProviderKind::Embedded(_) => {
+            ProviderKind::Embedded(_) => {
                 Err(WiringError::Dangling { who: format!("dns.{name}"), what: "its kind".to_owned() })
             }
         }

@@ -6,6 +6,7 @@
 pub mod driver;
 mod embedded;
 mod huawei;
+mod rfc2136;
 mod tsig;
 
 use std::fmt;
@@ -17,6 +18,7 @@ pub use embedded::{
     BindError, EmbeddedError, EmbeddedReader, EmbeddedServer, StateError, Transport, ZoneTask,
 };
 pub use huawei::HuaweiProvider;
+pub use rfc2136::{Rfc2136Call, Rfc2136Provider};
 pub use tsig::TsigKeyError;
 
 use crate::model::{Answer, Found, ProviderError, RecordKey, RecordSet};

@@ -161,6 +161,9 @@ impl NameServer {
             let what = match ended {
                 Ok(Some(status)) => format!("ended at once ({status})"),
                 Ok(None) | Err(_) if port_was_taken(&log) => "found its port taken".to_owned(),
+                Ok(None) | Err(_) if log.contains("not loaded due to errors") => {
+                    "did not take a zone's file".to_owned()
+                }
                 Ok(None) | Err(_) if instant_now() > deadline => {
                     format!("was not up within {} s", START_WITHIN.as_secs())
                 }

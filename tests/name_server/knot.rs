@@ -38,6 +38,7 @@ impl Knot {
             drop(free);
             fs::write(folder.path().join("knot.conf"), configuration(folder.path(), address, keys, zones))
                 .unwrap();
+            fs::create_dir(folder.path().join("db")).unwrap();
             let child = spawn(folder.path());
             let mut knot = Self { address, folder, child };
             if knot.is_up(deadline).await {

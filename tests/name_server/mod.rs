@@ -2,6 +2,7 @@
 #![expect(dead_code, reason = "each test crate uses the part it needs")]
 
 mod knot;
+mod site;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,8 @@ use pointsman::model::Fqdn;
 use pointsman::sim::{NameServer, PrimaryZone, Updates};
 
 pub(crate) use knot::{Knot, KnotZone};
+#[expect(unused_imports, reason = "each test crate uses the part it needs")]
+pub(crate) use site::{CLOSED, Site, WITHIN, ZONE, deadline, demo};
 
 pub(crate) const SECRET: &str = "dGhpcyBrZXkgaXMgZm9yIHRlc3RzIG9uIGxvb3BiYWNrIQ==";
 
