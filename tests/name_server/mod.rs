@@ -1,6 +1,7 @@
 //! Real name servers on loopback: BIND's as the demo starts it, Knot's, and what `dig` gets from them.
 #![expect(dead_code, reason = "each test crate uses the part it needs")]
 
+mod between;
 mod knot;
 mod site;
 
@@ -14,9 +15,12 @@ use pointsman::config::{TsigAlgorithm, TsigKey};
 use pointsman::model::Fqdn;
 use pointsman::sim::{NameServer, PrimaryZone, Updates};
 
-pub(crate) use knot::{Knot, KnotZone};
 #[expect(unused_imports, reason = "each test crate uses the part it needs")]
-pub(crate) use site::{CLOSED, Site, WITHIN, ZONE, deadline, demo};
+pub(crate) use self::{
+    between::{Between, Trouble},
+    knot::{Knot, KnotZone},
+    site::{CLOSED, Site, WITHIN, ZONE, deadline, demo},
+};
 
 pub(crate) const SECRET: &str = "dGhpcyBrZXkgaXMgZm9yIHRlc3RzIG9uIGxvb3BiYWNrIQ==";
 

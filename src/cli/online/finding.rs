@@ -1,4 +1,4 @@
-//! What one question to the cloud came to.
+//! What one question to the cloud, or to a name server, came to.
 
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ pub(super) enum Keys {
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
-    /// The account that was asked through.
-    pub(super) cloud: CloudName,
+    /// The account that was asked through; none when no cloud was asked.
+    pub(super) cloud: Option<CloudName>,
     /// Whose it is.
     pub(super) of: String,
     /// What was asked for.
@@ -132,7 +132,16 @@ impl Question<'_> {
             }
         };
         let Self { cloud, of, what, permission, needed } = self;
-        Finding { cloud: cloud.clone(), of: of.to_owned(), what, verdict, saw, permission, needed, keys }
+        Finding {
+            cloud: Some(cloud.clone()),
+            of: of.to_owned(),
+            what,
+            verdict,
+            saw,
+            permission,
+            needed,
+            keys,
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Asks the cloud whether everything that a configuration names is there: `pointsman check --online`.
+//! Asks the cloud and name servers whether everything that a configuration names is there: `pointsman check --online`.
 //!
 //! Reads, and never writes. Questions that hang together are asked in turn,
 //! others at once; each has a deadline, and all together have one. Start at [`check`].
 
 mod balancer;
 mod finding;
+mod name_server;
 mod numbers;
 mod warning;
 mod zone;
@@ -93,10 +94,19 @@ async fn ask(config: &Config, accounts: &BTreeMap<CloudName, Account>, patience:
         .collect::<Vec<Balancer>>();
     let records = records(config, accounts, zones, patience);
     let references = unreached(&config.vantage.references);
-    let (balancers, (of_zones, services), unreached) = futures_util::join!(balancers, records, references);
+    let name_servers = name_servers(config, patience);
+    let (balancers, (of_zones, mut services), (of_servers, others), unreached) =
+        futures_util::join!(balancers, records, name_servers, references);
+    for (service, side) in others {
+        // The cloud knows nothing of it.
+        if let Some(known) = services.iter_mut().find(|(known, _)| known.name == service.name) {
+            *known = (service, side);
+        }
+    }
 
     let of_balancers = balancers.iter().flat_map(|balancer| balancer.findings.clone());
-    let rest: Vec<Finding> = projects.into_iter().chain(of_balancers).chain(of_zones).collect();
+    let rest: Vec<Finding> =
+        projects.into_iter().chain(of_balancers).chain(of_zones).chain(of_servers).collect();
     let mut findings: Vec<Finding> =
         config.clouds.keys().filter_map(|cloud| credentials(cloud, &rest)).collect();
     findings.extend(rest);
@@ -111,6 +121,24 @@ fn zones(config: &Config) -> BTreeMap<&ProviderName, &HuaweiZone> {
         ProviderKind::Rfc2136(_) | ProviderKind::Embedded(_) => None,
     });
     zones.filter(|(name, _)| used(name)).collect()
+}
+
+/// The zones on name servers that services keep record sets in, each server asked in turn, and all of them at once.
+async fn name_servers(config: &Config, patience: Patience) -> (Vec<Finding>, Vec<ServiceSide>) {
+    let in_zone = |name: &ProviderName| -> Vec<Arc<Service>> {
+        config.services.iter().filter(|service| service.record.provider == *name).map(Arc::clone).collect()
+    };
+    let zones = config.providers.iter().filter_map(|(name, provider)| match &provider.kind {
+        ProviderKind::Rfc2136(zone) => Some((name, zone, in_zone(name))),
+        ProviderKind::Huawei(_) | ProviderKind::Embedded(_) => None,
+    });
+    let asked = stream::iter(zones.filter(|(.., services)| !services.is_empty()))
+        .map(async |(name, zone, services)| name_server::ask(name, zone, &services, patience).await)
+        .buffered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    let (findings, services): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+    (findings.into_iter().flatten().collect(), services.into_iter().flatten().collect())
 }
 
 /// Every load balancer and port once, with what the checks need of it.
@@ -191,7 +219,8 @@ async fn project(
 
 /// Whether the account's keys are any good, by what every other question told of them; none when it was not used.
 fn credentials(cloud: &CloudName, findings: &[Finding]) -> Option<Finding> {
-    let of_cloud: Vec<&Finding> = findings.iter().filter(|finding| finding.cloud == *cloud).collect();
+    let of_cloud: Vec<&Finding> =
+        findings.iter().filter(|finding| finding.cloud.as_ref() == Some(cloud)).collect();
     let one = of_cloud.first()?;
     let refused = of_cloud.iter().find_map(|finding| match &finding.keys {
         Keys::NotTaken(words) => Some(words.clone()),
@@ -266,8 +295,10 @@ fn print(config: &Config, answers: &Answers) -> anyhow::Result<ExitCode> {
     write!(out, "\n{table}")?;
     let create = config.services.iter().any(|service| service.record.create);
     let create = if create { ", dns:recordset:create" } else { "" };
-    writeln!(out, "{DIM}not tried, since it would write: dns:recordset:update{create}{DIM:#}")?;
-    writeln!(out, "{DIM}{NOT_NEEDED}{DIM:#}")?;
+    if !config.clouds.is_empty() {
+        writeln!(out, "{DIM}not tried, since it would write: dns:recordset:update{create}{DIM:#}")?;
+        writeln!(out, "{DIM}{NOT_NEEDED}{DIM:#}")?;
+    }
 
     for (service, side) in &answers.services {
         writeln!(out, "\n{STRONG}{}{STRONG:#}: what the numbers mean", service.name)?;
