@@ -22,6 +22,7 @@ mod script;
 mod secret_file;
 mod sentence;
 mod signing;
+mod update_answers;
 mod value;
 
 /// A way for bytes to come in.
@@ -45,6 +46,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "backends", run: backends::run, inputs: 300 },
     Target { name: "eips", run: eips::run, inputs: 500 },
     Target { name: "record_sets", run: record_sets::run, inputs: 400 },
+    Target { name: "update_answers", run: update_answers::run, inputs: 8_000 },
     Target { name: "projects", run: projects::run, inputs: 800 },
     Target { name: "errors", run: errors::run, inputs: 1_000 },
     Target { name: "keys", run: keys::run, inputs: 3_000 },
