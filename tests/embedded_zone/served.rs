@@ -1,5 +1,4 @@
 //! A zone served within the test, on a free port of loopback, and questions to it.
-#![expect(dead_code, reason = "each test crate uses the part it needs")]
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -21,6 +20,9 @@ use tokio::time::timeout;
 
 /// Past this nothing comes any more.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Between two looks at what is waited for.
+pub(crate) const BLINK: Duration = Duration::from_millis(20);
 
 /// A zone that is served until dropped.
 pub(crate) struct Served {

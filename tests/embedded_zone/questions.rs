@@ -1,14 +1,9 @@
 //! A zone that pointsman serves itself answers as an authoritative server must, whatever it is asked.
 
-#![cfg(test)] // makes clippy take the helpers below for tests too
-
-mod embedded;
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use embedded::{DEADLINE, Served, ask, dig, key, question, section, set, zone};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use pointsman::clock::instant_now;
@@ -16,6 +11,8 @@ use pointsman::model::ProviderErrorKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
+
+use crate::served::{DEADLINE, Served, ask, dig, key, question, section, set, zone};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_has_its_addresses_by_authority() {
@@ -255,7 +252,8 @@ async fn connections_beyond_the_bound_are_closed_and_others_go_on() {
 async fn a_write_takes_the_place_of_what_was_read_or_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
-    let (provider, key, deadline) = (served.provider(), key("demo.dev.test."), instant_now() + DEADLINE);
+    let (provider, deadline) = (served.provider(), instant_now() + DEADLINE);
+    let (configured, key) = (key("ns1.dev.test."), key("demo.dev.test."));
     let found = provider.read(&key, deadline).await.unwrap().unwrap();
     assert_eq!(found.values, *set(&[1, 2], 30).values());
     let before = served.serial();
@@ -267,7 +265,6 @@ async fn a_write_takes_the_place_of_what_was_read_or_is_not_made() {
     assert_eq!(error.kind, ProviderErrorKind::Conflict, "{error}");
     assert_eq!(dig(served.address, &["+short", "demo.dev.test.", "A"]), "192.0.2.1\n");
     // A record of the configuration is nobody's to write.
-    let configured = embedded::key("ns1.dev.test.");
     let error = provider.create(&configured, &set(&[2], 30), deadline).await.unwrap_err();
     assert_eq!(error.kind, ProviderErrorKind::Refused, "{error}");
 }
