@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pointsman::config::{self, Config, CredentialsFrom};
+use pointsman::config::{self, Config, CredentialsFrom, ProviderKind};
 use pointsman::model::{CheckKind, PolicyKind, Scheme};
 use serde_json::Value;
 
@@ -64,8 +64,20 @@ fn on_prem_asks_the_cloud_for_nothing_but_its_record_set() {
 }
 
 #[test]
+fn local_needs_neither_a_cloud_nor_another_name_server_nor_the_rights_of_root() {
+    let config = example("local");
+    assert!(config.clouds.is_empty() && config.daemon.state_dir.is_relative());
+    let demo = &config.services[0];
+    let provider = &config.providers[&demo.record.provider];
+    let ProviderKind::Embedded(zone) = &provider.kind else { panic!("it is served here") };
+    assert!(zone.listen.iter().all(|address| address.port() >= 1_024 && address.ip().is_loopback()));
+    assert!(demo.record.create && demo.record.ttl.is_some());
+    assert!(demo.regions.iter().all(|region| region.elb.is_none() && region.addresses.len() == 1));
+}
+
+#[test]
 fn every_example_says_for_whom_it_is_and_which_three_lines_to_change() {
-    for name in ["two-regions", "priority", "on-prem"] {
+    for name in ["two-regions", "priority", "on-prem", "local"] {
         let text = std::fs::read_to_string(format!("config/{name}.toml")).unwrap();
         assert!(text.starts_with("# For a service ") && text.contains("hange three lines: "), "{name}");
         let numbered =

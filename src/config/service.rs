@@ -16,9 +16,11 @@ use super::words::WhenAllDownWord;
 use super::{Cloud, Provider, ProviderKind};
 use crate::model::{
     CloudName, Expression, Failback, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType,
-    RegionName, Service, ServiceName, Share, WhenAllDown, WriteBudget,
+    RegionName, Service, ServiceName, Share, Ttl, WhenAllDown, WriteBudget,
 };
 
+/// The TTL of a set that the daemon serves itself: clients follow within half a minute, and nobody pays for their questions.
+const EMBEDDED_TTL_S: u32 = 30;
 const MAX_REMOVED: u32 = 1;
 const PANIC_PERCENT: u8 = 50;
 const WRITES: u32 = 6;
@@ -130,6 +132,7 @@ fn record(
     }
     let key = RecordKey { name: domain.value.clone(), record_type: record_type(keys) };
     let mut create = keys.create.as_ref().is_some_and(|at| at.value);
+    let mut ttl = keys.ttl.as_ref().map(|at| at.value);
     if let Some(ProviderKind::Embedded(zone)) = zone.as_ref().map(|provider| &provider.kind) {
         if let Some(wrong) = occupied(zone, &key) {
             report.value(
@@ -145,11 +148,12 @@ fn record(
             report.warning(place, at.mark.span.clone(), message, "remove it, or write create = true");
         }
         create = true;
+        ttl = ttl.or(Ttl::from_seconds(EMBEDDED_TTL_S));
     }
     Some(Record {
         key,
         provider,
-        ttl: keys.ttl.as_ref().map(|at| at.value),
+        ttl,
         create,
         on_drift: keys.on_drift.as_ref().map_or(OnDrift::Mend, |at| at.value),
     })

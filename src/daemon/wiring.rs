@@ -75,10 +75,6 @@ pub enum WiringError {
     },
 }
 
-/// The TTL of a set that the daemon serves itself, when nobody has named one: clients follow within half a minute, and
-/// nobody pays for their questions.
-const EMBEDDED_TTL_S: u32 = 30;
-
 /// What becomes of the zones that are served by the daemon itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Zones {
@@ -354,7 +350,7 @@ fn first_sets(provider: &ProviderName, config: &Config) -> BTreeMap<RecordKey, R
         let key = service.record.key.clone();
         let addresses = service.regions.iter().flat_map(|region| &region.addresses).copied();
         let values = addresses.filter(|address| key.record_type.holds(*address)).collect();
-        let ttl = service.record.ttl.or(Ttl::from_seconds(EMBEDDED_TTL_S))?;
+        let ttl = service.record.ttl.unwrap_or(Ttl::DEFAULT);
         Some((key, RecordSet::new(values, ttl).ok()?))
     });
     sets.collect()

@@ -7,6 +7,7 @@ mod admin;
 mod backends;
 mod certificate;
 mod configuration;
+mod dns_request;
 mod eips;
 mod errors;
 mod expression;
@@ -54,5 +55,6 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "http_answer", run: http_answer::run, inputs: 1_200 },
     Target { name: "certificate", run: certificate::run, inputs: 600 },
     Target { name: "memory", run: memory::run, inputs: 8_000 },
+    Target { name: "dns_request", run: dns_request::run, inputs: 2_000 },
     Target { name: "admin", run: admin::run, inputs: 1_600 },
 ];
