@@ -117,10 +117,11 @@ fn failover(service: &str, generation: u64, out: bool) -> anyhow::Result<Vec<Ent
     let ttl = Ttl::from_seconds(30).context("a TTL")?;
     entries.push(Entry::Plan(Arc::new(Plan {
         service: service.clone(),
-        key: RecordKey { name: Fqdn::parse("demo.localdev.me.")?, record_type: RecordType::A },
+        key: RecordKey::new(Fqdn::parse("demo.localdev.me.")?, RecordType::A),
         generation,
         wanted: to.clone(),
         owned: both.clone(),
+        parts: Vec::new(),
         ttl: Some(ttl),
         may_write: true,
         only_from: None,

@@ -16,7 +16,7 @@ use pointsman::model::{
     Certificate, Check, CheckKey, CheckKind, CheckName, CloudName, Expression, Failback, Flap, Fqdn,
     JournalStatus, Liveness, Mode, Moment, Observation, OnDrift, Outcome, PolicyKind, ProviderName, Reason,
     Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share, Status, TcpCheck,
-    Threshold, WhenAllDown, WhenUnknown, WriteBudget,
+    Threshold, Weight, WhenAllDown, WhenUnknown, WriteBudget,
 };
 
 #[test]
@@ -191,7 +191,7 @@ fn service(name: &str, regions: &[&str], checks: &[&str]) -> Arc<Service> {
     Arc::new(Service {
         name: ServiceName::parse(name).unwrap(),
         record: Record {
-            key: RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A },
+            key: RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A),
             provider: ProviderName::parse("private").unwrap(),
             ttl: None,
             create: false,
@@ -213,6 +213,7 @@ fn region_of(name: &str, checks: &[&str]) -> Region {
     Region {
         name: RegionName::parse(name).unwrap(),
         tier: 1,
+        weight: Weight::DEFAULT,
         elb: None,
         addresses: vec!["198.51.100.10".parse().unwrap()],
         checks: checks.iter().map(|check| check_of(check)).collect(),

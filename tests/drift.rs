@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pointsman::core::Report;
-use pointsman::model::{Alarm, InForce, Mode, OnDrift};
+use pointsman::model::{Alarm, InForce, Mode, OnDrift, Weighed};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
 
@@ -21,8 +21,9 @@ fn set(values: &[IpAddr]) -> BTreeSet<IpAddr> {
 
 /// Every change by somebody else that was told.
 fn told(world: &World) -> Vec<(BTreeSet<IpAddr>, BTreeSet<IpAddr>)> {
+    let plain = |weighed: &BTreeSet<Weighed>| weighed.iter().map(|it| it.address).collect();
     let drifted = |report: &Report| {
-        if let Report::Drifted { before, now } = report { Some((before.clone(), now.clone())) } else { None }
+        if let Report::Drifted { before, now } = report { Some((plain(before), plain(now))) } else { None }
     };
     world.reports.iter().filter_map(drifted).collect()
 }

@@ -11,7 +11,7 @@ use cloud_double::{CloudDouble, ELB, ERROR_SAMPLES, OTHER_ELB, REGION, read, wha
 use pointsman::clock::instant_now;
 use pointsman::model::{
     Check, CheckKind, CheckName, CloudName, EipCheck, ElbRef, Expression, Flap, Outcome, Reason, RecordType,
-    Region, RegionName, ServiceName, Threshold, WhenUnknown,
+    Region, RegionName, ServiceName, Threshold, Weight, WhenUnknown,
 };
 use pointsman::probe::{AddressFollower, Addresses, AddressesSeen, CloudView, EipLooker, Look, Trace};
 use serde_json::json;
@@ -155,6 +155,7 @@ fn region() -> Region {
     Region {
         name: RegionName::parse("region1").unwrap(),
         tier: 1,
+        weight: Weight::DEFAULT,
         elb: Some(elb(ELB)),
         addresses: Vec::new(),
         checks: vec![Check {

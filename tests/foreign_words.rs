@@ -108,7 +108,7 @@ async fn a_zone_with_ten_thousand_sets_of_one_name_is_told_of_in_a_sentence() {
             zone: Fqdn::parse("localdev.me.").unwrap(),
             zone_type: ZoneType::Private,
         };
-        let key = RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A };
+        let key = RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A);
         let provider = HuaweiProvider::new(account, zone);
         let error = provider.read(&key, instant_now() + Duration::from_secs(20)).await.unwrap_err();
         assert_fit(&error.message);

@@ -98,6 +98,8 @@ async fn write(account: &Account) -> ApiError {
         ttl: 30,
         records: vec!["203.0.113.20".to_owned()],
         description: None,
+        line: None,
+        weight: None,
     };
     account.update_record_set(REGION, "zone", "set", &body, within(LONG)).await.unwrap_err()
 }
@@ -192,7 +194,7 @@ async fn lists_too_long_and_answers_too_deep_are_none() {
 
 #[tokio::test]
 async fn numbers_out_of_range_are_no_answer() {
-    let key = RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A };
+    let key = RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A);
     for ttl in ["-1", "4294967296", "1e400", "30.5", "\"30\"", "99999999999999999999999", "null"] {
         let body = format!(
             r#"{{"recordsets": [{{"id": "s", "name": "demo.localdev.me.", "type": "A", "ttl": {ttl},

@@ -41,6 +41,8 @@ async fn write(account: &Account, ms: u64) -> Result<DnsRecordSet, ApiError> {
         ttl: 30,
         records: vec!["203.0.113.20".to_owned()],
         description: None,
+        line: None,
+        weight: None,
     };
     account.update_record_set(REGION, "zone", "set", &body, within(ms)).await
 }

@@ -40,6 +40,8 @@ async fn write(account: &Account) -> Result<(), ApiError> {
         ttl: 30,
         records: vec!["203.0.113.20".to_owned()],
         description: None,
+        line: None,
+        weight: None,
     };
     account.update_record_set(REGION, "zone", "set", &body, within(LONG)).await.map(|_| ())
 }

@@ -24,7 +24,7 @@ const CONFLICT: &str = "dns-update_record_set-error-conflict";
 const NOT_FOUND: &str = "dns-show_record_set-error-not-found";
 
 fn key() -> RecordKey {
-    RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A }
+    RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A)
 }
 
 fn values(texts: &[&str]) -> BTreeSet<IpAddr> {

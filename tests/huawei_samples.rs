@@ -304,8 +304,7 @@ impl<'a> Facts<'a> {
             | "dns-list_record_sets_with_line"
             | "dns-show_record_set_by_zone" => {
                 let zone = sample.after("zones");
-                let key =
-                    RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A };
+                let key = RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A);
                 let found = account.record_sets(REGION, &zone, &key, deadline).await?;
                 self.is("exact_ids", found.iter().map(|set| set.id.clone()).collect::<Vec<_>>());
                 assert!(!found.is_empty());
@@ -470,6 +469,8 @@ impl<'a> Facts<'a> {
             ttl: sent["ttl"].as_u64().map_or(300, |ttl| u32::try_from(ttl).unwrap()),
             records,
             description: sent["description"].as_str().map(str::to_owned),
+            line: None,
+            weight: None,
         }
     }
 

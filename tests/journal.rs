@@ -18,7 +18,7 @@ use pointsman::core::{Effect, Generation, Held, Plan, Raised, RegionPlan, Report
 use pointsman::journal::{Entry, Health, Journal, JournalError, Row, read};
 use pointsman::model::{
     Alarm, Fqdn, Liveness, Override, Pace, RecordKey, RecordSet, RecordType, RegionName, Ruling, Scope,
-    ServiceName, Ttl, Waiting, WaitsFor, Word,
+    ServiceName, Ttl, Waiting, WaitsFor, Weighed, Word,
 };
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -82,7 +82,8 @@ async fn what_happened_can_be_read_afterwards_with_the_evidence() {
 
 #[test]
 fn what_somebody_else_changed_is_kept_with_both_values() {
-    let addresses = |last: &[u8]| last.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect();
+    let addresses =
+        |last: &[u8]| last.iter().map(|last| Weighed::from(IpAddr::from([192, 0, 2, *last]))).collect();
     let report = Report::Drifted { before: addresses(&[1, 2]), now: addresses(&[2, 9]) };
     let entry = Entry::of_report(&ServiceName::parse("demo").unwrap(), &report).unwrap();
     assert_eq!(
@@ -464,10 +465,11 @@ fn plan() -> Plan {
     };
     Plan {
         service: ServiceName::parse("demo").unwrap(),
-        key: RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A },
+        key: RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A),
         generation: Generation(7),
         wanted: [address(2)].into(),
         owned: [address(1), address(2)].into(),
+        parts: Vec::new(),
         ttl: None,
         may_write: true,
         only_from: None,

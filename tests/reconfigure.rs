@@ -355,6 +355,7 @@ fn services_come_and_go_in_the_order_configured_without_touching_the_others() {
             ttl: Ttl::from_seconds(30).unwrap(),
             in_force: InForce::Yes,
             description: None,
+            parts: Vec::new(),
         };
         let service = ServiceName::parse(name).unwrap();
         let report = Report::Seen { found: Some(found).filter(|_| there) };

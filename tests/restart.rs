@@ -10,7 +10,7 @@ use std::time::Duration;
 use pointsman::core::{Effect, Generation, Input, Report, ServiceMemory};
 use pointsman::model::{
     Alarm, CheckKind, CheckName, CloudName, ElbRef, Expression, Liveness, Moment, OnDrift, Pace,
-    ProviderName, Region, Service, TcpCheck, Threshold, WhenUnknown,
+    ProviderName, Region, Service, TcpCheck, Threshold, Weighed, WhenUnknown,
 };
 use world::Look::{Blind, Fail, Pass};
 use world::{Death, RECOVER_AFTER, Weather, World, address, foreign, region_name, service};
@@ -409,7 +409,8 @@ fn what_somebody_changed_meanwhile_is_told_and_left_or_mended_as_configured() {
         world.restart(SECOND).run(10, &[Pass, Pass]);
         let told = world.reports.iter().find_map(|report| {
             let Report::Drifted { before, now } = report else { return None };
-            Some((before.contains(&address(0)), now.contains(&address(0))))
+            let first = Weighed::from(address(0));
+            Some((before.contains(&first), now.contains(&first)))
         });
         assert_eq!(told, Some((true, false)));
         let left = if on_drift == OnDrift::Mend { vec![0, 1] } else { vec![1] };

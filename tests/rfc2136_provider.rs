@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use name_server::{CLOSED, Site, ZONE, addresses, deadline, demo, dig, key};
 use pointsman::dns::{Provider as _, Rfc2136Provider};
 use pointsman::model::{
-    Answer, Found, Fqdn, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType, Ttl,
+    Answer, Found, Fqdn, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType,
+    Routing, Ttl,
 };
 
 const ONE: &str = "192.0.2.1";
@@ -137,8 +138,11 @@ async fn a_key_that_is_not_known_and_one_with_another_secret_are_told_apart() {
 async fn a_zone_that_is_closed_to_the_key_is_read_and_not_written() {
     for site in Site::both(&["demo 30 A 192.0.2.1"]).await {
         let provider = site.provider_with(CLOSED, site.key.clone());
-        let key =
-            RecordKey { name: Fqdn::parse("demo.closed.example.").unwrap(), record_type: RecordType::A };
+        let key = RecordKey {
+            name: Fqdn::parse("demo.closed.example.").unwrap(),
+            record_type: RecordType::A,
+            routing: Routing::Only,
+        };
         let before = read(&provider, &key).await.unwrap().unwrap();
         provider.serial(deadline()).await.unwrap();
         let written = told(provider.replace(&key, &before, &set(&[TWO], 30), deadline()).await);
@@ -169,7 +173,11 @@ async fn whether_a_key_may_write_is_found_out_without_writing() {
 async fn a_zone_that_is_not_served_is_refused_with_what_to_name_instead() {
     for site in Site::both(&["demo 30 A 192.0.2.1"]).await {
         let provider = site.provider_with("none.example.", site.key.clone());
-        let key = RecordKey { name: Fqdn::parse("demo.none.example.").unwrap(), record_type: RecordType::A };
+        let key = RecordKey {
+            name: Fqdn::parse("demo.none.example.").unwrap(),
+            record_type: RecordType::A,
+            routing: Routing::Only,
+        };
         let reading = told(read(&provider, &key).await);
         let serial = told(provider.serial(deadline()).await);
         for (kind, message) in [reading, serial] {
@@ -192,13 +200,19 @@ async fn a_zone_below_or_above_the_one_that_is_served_is_not_taken_for_it() {
         let (kind, message) = told(below.serial(deadline()).await);
         assert_eq!(kind, ProviderErrorKind::Refused, "{message}");
         assert!(message.contains("has no zone of that name"), "{message}");
-        let nobody =
-            RecordKey { name: Fqdn::parse("x.demo.corp.example.").unwrap(), record_type: RecordType::A };
+        let nobody = RecordKey {
+            name: Fqdn::parse("x.demo.corp.example.").unwrap(),
+            record_type: RecordType::A,
+            routing: Routing::Only,
+        };
         let (kind, message) = told(read(&below, &nobody).await);
         assert_eq!(kind, ProviderErrorKind::Unclear, "that the served zone has none says nothing: {message}");
         // A name that the zone has given away.
-        let away =
-            RecordKey { name: Fqdn::parse("demo.sub.corp.example.").unwrap(), record_type: RecordType::A };
+        let away = RecordKey {
+            name: Fqdn::parse("demo.sub.corp.example.").unwrap(),
+            record_type: RecordType::A,
+            routing: Routing::Only,
+        };
         let (kind, message) = told(read(&site.provider(), &away).await);
         assert_eq!(kind, ProviderErrorKind::Refused, "{message}");
         assert!(message.contains("without authority"), "{message}");

@@ -37,7 +37,7 @@ impl Provider for Zone {
     fn read<'a>(&'a self, _: &'a RecordKey, _: Instant) -> BoxFuture<'a, Answer> {
         let values = self.holds.lock().unwrap().clone();
         let (id, ttl, in_force) = ("1".to_owned(), Ttl::DEFAULT, InForce::Yes);
-        ready(Ok(Some(Found { id, values, ttl, in_force, description: None }))).boxed()
+        ready(Ok(Some(Found { id, values, ttl, in_force, description: None, parts: Vec::new() }))).boxed()
     }
 
     fn replace<'a>(
@@ -108,6 +108,7 @@ impl Driven {
             generation: Generation(generation),
             wanted: addresses(wanted),
             owned: addresses(&[1, 2, 3]),
+            parts: Vec::new(),
             ttl: None,
             may_write: true,
             only_from: None,

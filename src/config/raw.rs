@@ -23,8 +23,9 @@ use super::words::{
 };
 use super::{LogFormat, TsigAlgorithm, ZoneType};
 use crate::model::{
-    CheckName, CloudName, Expression, Failback, Fqdn, MinHealthy, Mode, OnDrift, PolicyKind, ProviderName,
-    RecordType, RegionName, Scheme, ServiceName, Share, StatusSet, Threshold, Ttl, WhenUnknown,
+    CheckName, CloudName, Expression, Failback, Fqdn, Line, MinHealthy, Mode, OnDrift, PolicyKind,
+    ProviderName, RecordType, RegionName, Scheme, ServiceName, Share, StatusSet, Threshold, Ttl, Weight,
+    WhenUnknown,
 };
 
 /// What is known of a key apart from its value.
@@ -273,7 +274,12 @@ keys! {
         ttl: Ttl,
         /// Make the record set when it is missing. Default false.
         create: bool,
-        /// Which live regions are published: all of them, or with priority those of the best tier. Default "all".
+        /// Which of several record sets of that name and type: the one for clients of this line, by the zone's own ids; for zones
+        /// of kind "huawei". Left out: the only one that there is, or with policy = "weighted" those of everybody's
+        /// line, `default_view`.
+        line: Line,
+        /// Which live regions are published: all of them, with priority those of the best tier, or with weighted all of them,
+        /// each in a record set of its own that is answered by its weight. Default "all".
         policy: PolicyKind,
         /// No write leaves fewer addresses of ours than this. Default 1.
         min_published: NonZeroU32,
@@ -323,6 +329,8 @@ keys! {
         listener_port: Port,
         /// For policy = "priority"; 1 is best. Default 1.
         tier: NonZeroU32,
+        /// For policy = "weighted", 1 to 1000: this in the sum of those that are published is its share of answers. Default 100.
+        weight: Weight,
         /// Its addresses. Left out: the EIPs bound to its load balancer, followed when they change.
         address: Vec<Spanned<IpAddr>>,
     }

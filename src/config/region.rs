@@ -13,6 +13,7 @@ use super::table::Table;
 use super::timing::{Damping, damping};
 use crate::model::{
     Check, CheckName, CloudName, ElbRef, Expression, Fqdn, RecordType, Region, RegionName, ServiceName,
+    Weight,
 };
 
 /// The port of a listener when the region does not say.
@@ -26,6 +27,8 @@ pub(super) struct Within<'a> {
     pub(super) domain: Option<&'a Fqdn>,
     /// The family of addresses.
     pub(super) record_type: RecordType,
+    /// Whether its regions are weighed.
+    pub(super) is_weighted: bool,
     /// The service's checks.
     pub(super) checks: &'a [RawCheck],
     /// When its regions are up, if that is written.
@@ -61,9 +64,14 @@ pub(super) fn read(mut table: Table<'_>, within: &Within<'_>, report: &mut Repor
     let own_timing = TimingKeys::take(&mut table, report);
     let own_checks = table.take_list("check", report);
     let own_checks = read_list(own_checks, &place, Rank::RegionCheck, report);
-    if let Some(mark) = table.take_mark("weight") {
-        let hint = "remove it; it is for policy = \"weighted\"";
-        report.key(&mark, "weight is not available in this version", hint);
+    if let Some(weight) = keys.weight.as_ref().filter(|_| !within.is_weighted) {
+        let message = "weight has no effect: the service's policy is not \"weighted\"";
+        report.warning(
+            &place,
+            weight.mark.key_span.clone(),
+            message,
+            "write policy = \"weighted\" in the service, or remove it",
+        );
     }
     table.finish(report);
 
@@ -93,6 +101,7 @@ pub(super) fn read(mut table: Table<'_>, within: &Within<'_>, report: &mut Repor
         Some(Region {
             name: keys.name.as_ref()?.value.clone(),
             tier: keys.tier.as_ref().map_or(1, |at| at.value.get()),
+            weight: keys.weight.as_ref().map_or(Weight::DEFAULT, |at| at.value),
             elb: elb_ref.clone(),
             addresses: addresses.iter().map(|at| *at.get_ref()).collect(),
             checks: checks?,

@@ -15,8 +15,8 @@ use super::table::Table;
 use super::words::WhenAllDownWord;
 use super::{Cloud, Provider, ProviderKind};
 use crate::model::{
-    CloudName, Expression, Failback, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType,
-    RegionName, Service, ServiceName, Share, Ttl, WhenAllDown, WriteBudget,
+    CloudName, Expression, Failback, Fqdn, Line, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey,
+    RecordType, RegionName, Routing, Service, ServiceName, Share, Ttl, WhenAllDown, WriteBudget,
 };
 
 /// The TTL of a set that the daemon serves itself: clients follow within half a minute, and nobody pays for their questions.
@@ -44,7 +44,7 @@ pub(super) fn services(
 ) -> Vec<Arc<Service>> {
     let mut services = Vec::new();
     let mut names: BTreeMap<ServiceName, Mark> = BTreeMap::new();
-    let mut records: BTreeMap<RecordKey, Vec<(Record, Mark)>> = BTreeMap::new();
+    let mut records: BTreeMap<(Fqdn, RecordType), Vec<(Record, Mark)>> = BTreeMap::new();
     let tables: Vec<_> = files.iter_mut().flat_map(|file| file.take_list("service", report)).collect();
     if let (true, Some(main)) = (tables.is_empty(), files.first()) {
         report.missing(&main.place, "service", "add a [[service]]: there is nothing to keep alive");
@@ -67,7 +67,7 @@ pub(super) fn services(
             report.missing(&place, "name", "give it a name: name = \"demo\"");
         }
         if let (Some(record), Some(domain)) = (&record, &keys.domain) {
-            let others = records.entry(record.key.clone()).or_default();
+            let others = records.entry((record.key.name.clone(), record.key.record_type)).or_default();
             fights(record, &domain.mark, others, sections, report);
             others.push((record.clone(), domain.mark.clone()));
         }
@@ -103,8 +103,22 @@ fn fights(
         }
         (Some(_) | None, _) => record.provider == other.provider,
     };
-    if let Some((_, other)) = others.iter().find(|(other, _)| same_zone(other)) {
+    let lines_differ = |other: &Record| match (record.key.routing.line(), other.key.routing.line()) {
+        (Some(line), Some(other)) => line != other,
+        (None, _) | (_, None) => false,
+    };
+    let clash = others.iter().find(|(other, _)| same_zone(other) && !lines_differ(other));
+    if let Some((other_record, other)) = clash {
         let whence = report.whence(other.span.start, mark.span.start);
+        if other_record.key.routing.line().is_some() != record.key.routing.line().is_some() {
+            let message = format!(
+                "{} keeps record sets of that name and type too ({whence}), and only one of the two names a line",
+                other.place.name
+            );
+            let hint = "write line in both; that of everybody is line = \"default_view\"";
+            report.value(mark, message, hint);
+            return;
+        }
         let message =
             format!("the record set {} is kept by {} already ({whence})", record.key, other.place.name);
         report.value(mark, message, "let one service keep it, and give that one all the regions");
@@ -122,6 +136,9 @@ fn record(
     }
     let (provider, zone) =
         resolve(keys.dns.as_ref(), ("dns", "dns"), place, sections.providers, ProviderName::as_str, report)?;
+    if let Some(zone) = &zone {
+        needs_routing(keys, &provider, zone, report);
+    }
     let domain = keys.domain.as_ref()?;
     if let Some(zone) = zone.as_ref().map(Provider::zone)
         && !domain.value.is_within(zone)
@@ -130,7 +147,8 @@ fn record(
             format!("{} is not within {zone}, the zone of dns \"{provider}\"", report.shown(&domain.mark));
         report.value(&domain.mark, message, format!("write a name that ends in {zone}, or another dns"));
     }
-    let key = RecordKey { name: domain.value.clone(), record_type: record_type(keys) };
+    let key =
+        RecordKey { name: domain.value.clone(), record_type: record_type(keys), routing: routing(keys) };
     let mut create = keys.create.as_ref().is_some_and(|at| at.value);
     let mut ttl = keys.ttl.as_ref().map(|at| at.value);
     if let Some(ProviderKind::Embedded(zone)) = zone.as_ref().map(|provider| &provider.kind) {
@@ -157,6 +175,38 @@ fn record(
         create,
         on_drift: keys.on_drift.as_ref().map_or(OnDrift::Mend, |at| at.value),
     })
+}
+
+fn routing(keys: &ServiceKeys) -> Routing {
+    let line = keys.line.as_ref().map(|at| at.value.clone());
+    match line {
+        line if is_weighted(keys) => Routing::Weighted(line.unwrap_or_else(Line::everybody)),
+        Some(line) => Routing::Line(line),
+        None => Routing::Only,
+    }
+}
+
+fn is_weighted(keys: &ServiceKeys) -> bool {
+    keys.policy.as_ref().is_some_and(|at| at.value == PolicyKind::Weighted)
+}
+
+/// Lines and weights are a zone's own, and only some kinds of zones have them.
+fn needs_routing(keys: &ServiceKeys, provider: &ProviderName, zone: &Provider, report: &mut Report<'_>) {
+    match &zone.kind {
+        ProviderKind::Huawei(_) => {}
+        ProviderKind::Rfc2136(_) | ProviderKind::Embedded(_) => {
+            let lacks =
+                |what: &str| format!("dns \"{provider}\" has no {what}; only zones of kind \"huawei\" have");
+            if let Some(policy) = keys.policy.as_ref().filter(|_| is_weighted(keys)) {
+                let message = format!("{}: {}", report.shown(&policy.mark), lacks("weights"));
+                report.value(&policy.mark, message, "write \"all\" or \"priority\"");
+            }
+            if let Some(line) = &keys.line {
+                let message = format!("{}: {}", report.shown(&line.mark), lacks("lines"));
+                report.value(&line.mark, message, "remove it");
+            }
+        }
+    }
 }
 
 fn record_type(keys: &ServiceKeys) -> RecordType {
@@ -186,6 +236,7 @@ fn service(
         service: keys.name.as_ref().map(|at| &at.value),
         domain: keys.domain.as_ref().map(|at| &at.value),
         record_type: record_type(&keys),
+        is_weighted: is_weighted(&keys),
         checks: &checks,
         up_when: keys.up_when.as_ref(),
         timing: &timing,

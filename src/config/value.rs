@@ -10,8 +10,8 @@ use toml::de::DeValue;
 
 use super::suggest::{either, nearest};
 use crate::model::{
-    CheckName, CloudName, Fqdn, MinHealthy, NameError, ProviderName, RegionName, ServiceName, Share,
-    StatusSet, Threshold, Ttl,
+    CheckName, CloudName, Fqdn, Line, MinHealthy, NameError, ProviderName, RegionName, ServiceName, Share,
+    StatusSet, Threshold, Ttl, Weight,
 };
 
 /// What is wrong with a value.
@@ -182,6 +182,7 @@ texts! {
     CheckName: "\"web\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
     CloudName: "\"main\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
     ProviderName: "\"private\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
+    Line: "\"default_view\"" like NAME => |text| Self::parse(text).map_err(|e| bad_name(&e, PLAIN));
     Fqdn: "\"demo.localdev.me.\"" => |text| Self::parse(text).map_err(|e| bad_name(&e, "write a whole name: \"demo.localdev.me.\""));
     Id: "\"cn-north-4\"" like ID => |text| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -296,6 +297,18 @@ impl FromToml for Ttl {
 
     fn schema() -> Value {
         integer_schema(1, 2_147_483_647)
+    }
+}
+
+impl FromToml for Weight {
+    fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
+        // 0 would be a last resort, by rules of the provider's own; a region that is not to serve is drained.
+        let weight = keep(integer(value, 1, 1_000), wrong)?;
+        u16::try_from(weight).ok().and_then(Self::from_number)
+    }
+
+    fn schema() -> Value {
+        integer_schema(1, 1_000)
     }
 }
 

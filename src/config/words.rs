@@ -92,7 +92,7 @@ impl CheckKindWord {
 
 words! { Mode: "act" => Self::Act, "advise" => Self::Advise, "observe" => Self::Observe }
 words! { Failback: "auto" => Self::Auto, "manual" => Self::Manual }
-words! { PolicyKind: "all" => Self::All, "priority" => Self::Priority; later "weighted" }
+words! { PolicyKind: "all" => Self::All, "priority" => Self::Priority, "weighted" => Self::Weighted }
 words! { WhenAllDownWord: "keep-last" => Self::KeepLast, "publish-all" => Self::PublishAll, "fallback" => Self::Fallback }
 words! { OnDrift: "mend" => Self::Mend, "alarm" => Self::Alarm }
 words! { CredentialsWord: "auto" => Self::Auto, "environment" => Self::Environment, "file" => Self::File, "agency" => Self::Agency }

@@ -1,11 +1,11 @@
 //! Whose doing a change of a record set is: that of a write of ours, which may land late, or somebody else's.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::memory::{Age, LandingMemory};
-use crate::model::Moment;
+use super::plan::Plan;
+use crate::model::{Moment, Weighed};
 
 /// A write without an answer may land for so long after it was sent: longer than one is waited for and the set is then
 /// read warily.
@@ -15,7 +15,7 @@ const LANDS_WITHIN: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Authorship {
     /// As last read, or written and taken; none before the first read.
-    values: Option<BTreeSet<IpAddr>>,
+    values: Option<BTreeSet<Weighed>>,
     /// What was sent and has neither been answered nor shown itself.
     landing: Vec<Landing>,
 }
@@ -23,7 +23,21 @@ pub(super) struct Authorship {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Landing {
     sent: Moment,
-    values: BTreeSet<IpAddr>,
+    values: BTreeSet<Weighed>,
+    /// What the set held, for a write that several calls make: it lands bit by bit.
+    from: Option<BTreeSet<Weighed>>,
+}
+
+impl Landing {
+    /// Whether a set that holds this may be the write half-way: every address that it leaves is there, and none but those
+    /// that it leaves or found. Weights are not looked at; each changes when its turn comes.
+    fn is_on_its_way(&self, held: &BTreeSet<Weighed>) -> bool {
+        let addresses =
+            |held: &BTreeSet<Weighed>| -> BTreeSet<_> { held.iter().map(|it| it.address).collect() };
+        let Some(from) = self.from.as_ref().map(addresses) else { return false };
+        let (to, held) = (addresses(&self.values), addresses(held));
+        (&from & &to).is_subset(&held) && held.is_subset(&(&from | &to))
+    }
 }
 
 /// What became of a set since it was last known.
@@ -36,29 +50,29 @@ pub(super) enum Change {
     /// Somebody else changed it.
     Theirs {
         /// What it held before.
-        before: BTreeSet<IpAddr>,
+        before: BTreeSet<Weighed>,
     },
 }
 
 impl Change {
-    /// Whether somebody else made `ours` of what the set held of the addresses `owned`.
-    pub(super) fn is_theirs(&self, owned: &BTreeSet<IpAddr>, ours: &BTreeSet<IpAddr>) -> bool {
+    /// Whether somebody else made `ours` of what the set held of the plan's addresses.
+    pub(super) fn is_theirs(&self, plan: &Plan, ours: &BTreeSet<Weighed>) -> bool {
         match self {
             Self::None | Self::Ours => false,
-            Self::Theirs { before } => !before.intersection(owned).eq(ours),
+            Self::Theirs { before } => plan.ours_of(before) != *ours,
         }
     }
 }
 
 impl Authorship {
-    /// A write of these values is being sent.
-    pub(super) fn sent(&mut self, now: Moment, values: BTreeSet<IpAddr>) {
-        self.landing.push(Landing { sent: now, values });
+    /// A write of these values is being sent; `from` what was there, when several calls make it.
+    pub(super) fn sent(&mut self, now: Moment, values: BTreeSet<Weighed>, from: Option<BTreeSet<Weighed>>) {
+        self.landing.push(Landing { sent: now, values, from });
     }
 
-    /// The latest write was taken.
+    /// The latest write was taken, or of one that several calls make what could be sent of it.
     pub(super) fn taken(&mut self) {
-        if let Some(landed) = self.landing.pop() {
+        if let Some(landed) = self.landing.pop_if(|landing| landing.from.is_none()) {
             self.values = Some(landed.values);
         }
     }
@@ -70,15 +84,17 @@ impl Authorship {
 
     /// The set was read. What lands is told by its values; so long after it was sent that nothing lands any more it is
     /// still told by them at the first read since, whenever that comes.
-    pub(super) fn read(&mut self, now: Moment, values: &BTreeSet<IpAddr>) -> Change {
+    pub(super) fn read(&mut self, now: Moment, values: &BTreeSet<Weighed>) -> Change {
         let before = self.values.replace(values.clone()).filter(|before| before != values);
         let landed = self.landing.iter().position(|landing| landing.values == *values);
+        let on_its_way = self.landing.iter().any(|landing| landing.is_on_its_way(values));
         let change = match (before, landed) {
             (None, _) => Change::None,
             (Some(_), Some(place)) => {
                 self.landing.remove(place);
                 Change::Ours
             }
+            (Some(_), None) if on_its_way => Change::Ours,
             (Some(before), None) => Change::Theirs { before },
         };
         self.landing.retain(|landing| landing.sent + LANDS_WITHIN > now);
@@ -86,7 +102,7 @@ impl Authorship {
     }
 
     /// The set was read, and its values are nobody's doing.
-    pub(super) fn adopt(&mut self, values: &BTreeSet<IpAddr>) {
+    pub(super) fn adopt(&mut self, values: &BTreeSet<Weighed>) {
         self.values = Some(values.clone());
     }
 
@@ -95,19 +111,26 @@ impl Authorship {
         !self.landing.is_empty()
     }
 
-    pub(super) fn memory(&self, now: Moment) -> (Option<BTreeSet<IpAddr>>, Vec<LandingMemory>) {
-        let landing = |l: &Landing| LandingMemory { sent: Age::of(l.sent, now), values: l.values.clone() };
+    pub(super) fn memory(&self, now: Moment) -> (Option<BTreeSet<Weighed>>, Vec<LandingMemory>) {
+        let landing = |l: &Landing| LandingMemory {
+            sent: Age::of(l.sent, now),
+            values: l.values.clone(),
+            from: l.from.clone(),
+        };
         (self.values.clone(), self.landing.iter().map(landing).collect())
     }
 
     /// One that goes on from what was remembered at `saved`.
     pub(super) fn recall(
-        values: Option<&BTreeSet<IpAddr>>,
+        values: Option<&BTreeSet<Weighed>>,
         landing: &[LandingMemory],
         saved: Moment,
     ) -> Self {
-        let landing =
-            landing.iter().map(|l| Landing { sent: l.sent.before(saved), values: l.values.clone() });
+        let landing = landing.iter().map(|l| Landing {
+            sent: l.sent.before(saved),
+            values: l.values.clone(),
+            from: l.from.clone(),
+        });
         Self { values: values.cloned(), landing: landing.collect() }
     }
 }

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_most_and_start_over_after_a_success() {
         let name = Fqdn::parse("demo.localdev.me.").unwrap();
-        let mut backoff = Backoff::new(&RecordKey { name, record_type: RecordType::A });
+        let mut backoff = Backoff::new(&RecordKey::new(name, RecordType::A));
         let mut last = Duration::ZERO;
         for failure in 1..40 {
             backoff.failed();

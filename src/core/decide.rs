@@ -10,7 +10,10 @@ use super::service::ServiceState;
 use super::shares::Shares;
 use super::standing::Standing;
 use super::{Effect, guard, policy};
-use crate::model::{Liveness, Mode, Moment, Override, Waiting, WaitsFor, WhenAllDown, addresses_in_words};
+use crate::model::{
+    Liveness, Mode, Moment, Override, Part, PolicyKind, Waiting, WaitsFor, Weight, WhenAllDown,
+    addresses_in_words,
+};
 
 /// What is to become of the record set.
 struct Decision {
@@ -49,7 +52,7 @@ impl ServiceState {
             let regions = regions.collect();
             self.hold(held, effects);
             self.wait(waiting, effects);
-            self.plan(shares.all(), (may_write, only_from), regions, effects);
+            self.plan(&shares, (may_write, only_from), regions, effects);
         }
         self.raise_alarms(effects);
     }
@@ -100,19 +103,44 @@ impl ServiceState {
     /// Every address that is ours (ONLY-OURS).
     pub(super) fn owned(&self) -> BTreeSet<IpAddr> {
         let mut owned: BTreeSet<IpAddr> = self.regions.iter().flat_map(|r| r.owned.iter().copied()).collect();
-        if let WhenAllDown::Fallback(addresses) = &self.service.when_all_down {
-            owned.extend(addresses.iter().copied());
-        }
+        owned.extend(self.fallback());
         owned
+    }
+
+    fn fallback(&self) -> BTreeSet<IpAddr> {
+        match &self.service.when_all_down {
+            WhenAllDown::Fallback(addresses) => addresses.iter().copied().collect(),
+            WhenAllDown::KeepLast | WhenAllDown::PublishAll => BTreeSet::new(),
+        }
+    }
+
+    /// The sets that the shares make, one a region and one of the fallback; none unless the policy weighs them. An address
+    /// that two regions claim is the first one's.
+    fn parts(&self, shares: &Shares) -> Vec<Part> {
+        if self.service.policy != PolicyKind::Weighted {
+            return Vec::new();
+        }
+        let regions = self.regions.iter().zip(&shares.regions);
+        let regions = regions.map(|(state, share)| (state.region.weight, share.clone(), state.owned.clone()));
+        let fallback = self.fallback();
+        let last = (!fallback.is_empty()).then(|| (Weight::DEFAULT, shares.fallback.clone(), fallback));
+        let mut claimed = BTreeSet::new();
+        let part = |(weight, share, all): (Weight, BTreeSet<IpAddr>, BTreeSet<IpAddr>)| {
+            let part = Part { weight, values: &share - &claimed, owned: &all - &claimed };
+            claimed.extend(all);
+            part
+        };
+        regions.chain(last).map(part).collect()
     }
 
     fn plan(
         &mut self,
-        wanted: BTreeSet<IpAddr>,
+        shares: &Shares,
         (may_write, only_from): (bool, Option<BTreeSet<IpAddr>>),
         regions: Vec<RegionPlan>,
         effects: &mut Vec<Effect>,
     ) {
+        let (wanted, parts) = (shares.all(), self.parts(shares));
         // Without an address to want there is nothing to plan, save that an older plan must not go on to write what is
         // not wanted any more.
         if wanted.is_empty() && self.plan.is_none() {
@@ -124,6 +152,7 @@ impl ServiceState {
         let same = |plan: &Arc<Plan>| {
             plan.wanted == wanted
                 && plan.owned == owned
+                && plan.parts == parts
                 && plan.ttl == ttl
                 && (plan.may_write, &plan.only_from) == (may_write, &only_from)
                 && plan.words == words
@@ -143,6 +172,7 @@ impl ServiceState {
             generation: self.generation,
             wanted,
             owned,
+            parts,
             ttl,
             may_write,
             only_from,

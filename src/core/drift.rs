@@ -6,13 +6,12 @@
 //! fight lasts one drift from it is enough. Foreign values are nobody's drift. Start at [`Drift::judge`].
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::authorship::Change;
 use super::memory::{Age, DriftMemory};
 use super::plan::Plan;
-use crate::model::Moment;
+use crate::model::{Moment, Weighed};
 
 /// So many drifts within a window are a fight: one is an accident, two may be a person who tries again.
 const A_FIGHT: usize = 3;
@@ -20,17 +19,17 @@ const A_FIGHT: usize = 3;
 /// How one record set stands against what its plan wants of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Drift {
-    /// Which addresses of ours the set held when it last was as wanted, while nobody but us has changed it since.
-    synced: Option<BTreeSet<IpAddr>>,
+    /// Which addresses of ours, at which weights, the set held when it last was as wanted, while nobody but us has changed it since.
+    synced: Option<BTreeSet<Weighed>>,
     /// What the plan wanted when somebody else changed it, until the set holds what is wanted again.
-    against: Option<BTreeSet<IpAddr>>,
+    against: Option<BTreeSet<Weighed>>,
     /// When the latest drifts were seen, oldest first: those within a window, or those of a fight.
     seen: VecDeque<Moment>,
 }
 
 impl Drift {
     /// A write that leaves these addresses of ours was taken.
-    pub(super) fn wrote(&mut self, ours: BTreeSet<IpAddr>) {
+    pub(super) fn wrote(&mut self, ours: BTreeSet<Weighed>) {
         self.synced = Some(ours);
     }
 
@@ -45,17 +44,17 @@ impl Drift {
         now: Moment,
         window: Duration,
         plan: &Plan,
-        ours: &BTreeSet<IpAddr>,
+        ours: &BTreeSet<Weighed>,
         change: &Change,
     ) {
-        let wanted = &plan.wanted;
-        if ours == wanted {
-            self.synced = Some(wanted.clone());
+        let wanted = plan.weighed();
+        if *ours == wanted {
+            self.synced = Some(wanted);
             self.against = None;
             return;
         }
-        let in_a_fight = self.is_fought(now, window, plan) && change.is_theirs(&plan.owned, ours);
-        if in_a_fight || self.synced.as_ref() == Some(wanted) {
+        let in_a_fight = self.is_fought(now, window, plan) && change.is_theirs(plan, ours);
+        if in_a_fight || self.synced.as_ref() == Some(&wanted) {
             if !self.is_a_fight(now, window) {
                 self.seen.retain(|seen| *seen + window > now);
             }
@@ -64,13 +63,13 @@ impl Drift {
                 self.seen.pop_front();
             }
             self.synced = None;
-            self.against = Some(wanted.clone());
+            self.against = Some(wanted);
         }
     }
 
     /// Whether somebody else has changed what the plan wants.
     pub(super) fn is_against(&self, plan: &Plan) -> bool {
-        self.against.as_ref() == Some(&plan.wanted)
+        self.against.as_ref().is_some_and(|against| *against == plan.weighed())
     }
 
     /// Whether there is a fight about what the plan wants.

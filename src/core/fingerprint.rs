@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Check, CheckKind, ElbRef, HttpCheck, Record, Region};
+use crate::model::{Check, CheckKind, ElbRef, HttpCheck, Record, Region, Routing};
 
 /// So many bytes of the hash tell a check from the one that it was before an edit.
 const BYTES: usize = 8;
@@ -50,7 +50,11 @@ pub(super) fn of_addresses(region: &Region) -> String {
 
 /// Which record set, and where it lives.
 pub(super) fn of_record(record: &Record) -> String {
-    format!("{} in {}", record.key, record.provider)
+    let spread = match &record.key.routing {
+        Routing::Only | Routing::Line(_) => "",
+        Routing::Weighted(_) => ", weighted,",
+    };
+    format!("{}{spread} in {}", record.key, record.provider)
 }
 
 /// Not the user agent, which names the version, and not what only changes how the look is made.

@@ -179,7 +179,7 @@ pub(super) fn is_all_down(regions: &[Standing]) -> bool {
 /// anyway is not out because of its checks.
 fn allowance(service: &Service, regions: &[Standing], choices: &[Choice]) -> u32 {
     let in_use = match service.policy {
-        PolicyKind::All => None,
+        PolicyKind::All | PolicyKind::Weighted => None,
         PolicyKind::Priority => {
             regions.iter().zip(choices).filter(|(_, choice)| choice.wanted).map(|(r, _)| r.tier).min()
         }

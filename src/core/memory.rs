@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::row::Row;
 use super::{Core, Effect, fingerprint, signal};
-use crate::model::{CheckName, Moment, Record, RegionName, Ruling, ServiceName};
+use crate::model::{CheckName, Moment, Record, RegionName, Ruling, ServiceName, Weighed};
 
 /// What is remembered of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct WritesMemory {
     /// When those that count against the budget were sent, oldest first.
     pub(super) sent: Vec<Age>,
     /// What the set held as far as known.
-    pub(super) values: Option<BTreeSet<IpAddr>>,
+    pub(super) values: Option<BTreeSet<Weighed>>,
     /// What was sent and may still land.
     pub(super) landing: Vec<LandingMemory>,
     pub(super) drift: DriftMemory,
@@ -76,15 +76,18 @@ pub struct WritesMemory {
 #[serde(deny_unknown_fields)]
 pub(super) struct LandingMemory {
     pub(super) sent: Age,
-    pub(super) values: BTreeSet<IpAddr>,
+    pub(super) values: BTreeSet<Weighed>,
+    /// What was there, when several calls make the write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<BTreeSet<Weighed>>,
 }
 
 /// What somebody else did to our addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DriftMemory {
-    pub(super) synced: Option<BTreeSet<IpAddr>>,
-    pub(super) against: Option<BTreeSet<IpAddr>>,
+    pub(super) synced: Option<BTreeSet<Weighed>>,
+    pub(super) against: Option<BTreeSet<Weighed>>,
     /// When the latest drifts were seen, oldest first.
     pub(super) seen: Vec<Age>,
 }

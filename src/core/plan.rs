@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::model::{Liveness, RecordKey, RegionName, ServiceName, Ttl, WriteBudget, addresses_in_words};
+use crate::model::{
+    Found, Liveness, Part, RecordKey, RecordSet, RegionName, ServiceName, Ttl, Weighed, WriteBudget,
+    addresses_in_words, is_split_as,
+};
 
 /// Orders plans: a later plan has a greater one (NEWEST-PLAN-WINS).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +33,8 @@ pub struct Plan {
     pub wanted: BTreeSet<IpAddr>,
     /// Every address that is ours: whatever of it is not wanted leaves, everything else stays (ONLY-OURS).
     pub owned: BTreeSet<IpAddr>,
+    /// The sets that the wanted addresses are to be split into, each with its weight; none when they are one set.
+    pub parts: Vec<Part>,
     /// The TTL to set when the addresses change; none leaves it alone.
     pub ttl: Option<Ttl>,
     /// Whether it may be written: not while the service is frozen, nor while what is planned waits for approval
@@ -45,6 +50,41 @@ pub struct Plan {
     pub regions: Vec<RegionPlan>,
     /// The rules that keep it from being what the policy asks for.
     pub held: Vec<Held>,
+}
+
+impl Plan {
+    /// Each wanted address with the weight that it is wanted at.
+    pub(super) fn weighed(&self) -> BTreeSet<Weighed> {
+        if self.parts.is_empty() {
+            return self.wanted.iter().copied().map(Weighed::from).collect();
+        }
+        self.parts.iter().flat_map(Part::weighed).collect()
+    }
+
+    /// What of it can be: not what the provider keeps from being served.
+    pub(super) fn attainable(&self, found: Option<&Found>) -> BTreeSet<IpAddr> {
+        found.map_or_else(|| self.wanted.clone(), |found| &self.wanted - &found.withheld())
+    }
+
+    /// Whether the set holds what can be had of it, split and weighed as wanted (ONLY-WHEN-DIFFERENT).
+    pub(super) fn is_met_by(&self, found: &Found) -> bool {
+        let ours: BTreeSet<IpAddr> = &found.values & &self.owned;
+        ours == self.attainable(Some(found)) && is_split_as(found, &self.parts)
+    }
+
+    /// The addresses of ours that a set leaves when it is written, each with its weight.
+    pub(super) fn ours_in(&self, set: &RecordSet) -> BTreeSet<Weighed> {
+        let held = |weighed: &Weighed| set.values().contains(&weighed.address);
+        if set.parts().is_empty() {
+            return set.values().intersection(&self.owned).copied().map(Weighed::from).collect();
+        }
+        set.parts().iter().flat_map(Part::weighed).filter(held).collect()
+    }
+
+    /// Those of these addresses that are ours.
+    pub(super) fn ours_of(&self, held: &BTreeSet<Weighed>) -> BTreeSet<Weighed> {
+        held.iter().filter(|weighed| self.owned.contains(&weighed.address)).copied().collect()
+    }
 }
 
 /// One region's part in a plan.

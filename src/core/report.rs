@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::memory::WritesMemory;
 use super::plan::{Generation, Held};
-use crate::model::{Alarm, Found, RecordSet};
+use crate::model::{Alarm, Found, RecordSet, Weighed};
 
 /// One thing that happened to a record set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,9 +52,9 @@ pub enum Report {
     /// Somebody else changed what it holds since it was last known.
     Drifted {
         /// What it held.
-        before: BTreeSet<IpAddr>,
+        before: BTreeSet<Weighed>,
         /// What it holds now; nothing when it does not exist any more.
-        now: BTreeSet<IpAddr>,
+        now: BTreeSet<Weighed>,
     },
     /// A rule holds the write back.
     Held(Held),

@@ -364,7 +364,7 @@ mod tests {
             assert!(!std::mem::take(&mut *self.panics.lock().unwrap()), "as ordered");
             let values = self.holds.lock().unwrap().clone();
             let (id, ttl, in_force) = ("1".to_owned(), Ttl::DEFAULT, InForce::Yes);
-            ready(Ok(Some(Found { id, values, ttl, in_force, description: None }))).boxed()
+            ready(Ok(Some(Found { id, values, ttl, in_force, description: None, parts: Vec::new() }))).boxed()
         }
 
         fn replace<'a>(
@@ -418,6 +418,7 @@ mod tests {
                 generation: Generation(generation),
                 wanted: addresses(wanted),
                 owned: all.clone(),
+                parts: Vec::new(),
                 ttl: None,
                 may_write: true,
                 only_from: None,

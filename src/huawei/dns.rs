@@ -54,6 +54,10 @@ pub struct DnsRecordSet {
     pub status: String,
     /// What somebody wrote about it.
     pub description: Option<String>,
+    /// Its line; told by v2.1 alone.
+    pub line: Option<String>,
+    /// Its weight, 0 to 1000; told by v2.1 alone, and none where sets have none.
+    pub weight: Option<u16>,
 }
 
 /// A record set as it is to be: the body of a create or an update.
@@ -71,6 +75,19 @@ pub struct NewRecordSet {
     /// Left out when none: an update then keeps the one that is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Its line, which only a create may say, and only to v2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// Its weight, only to v2.1. Left out when none: an update then keeps the one that is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+}
+
+impl DnsRecordSet {
+    /// Whether it has exactly this name and type.
+    pub(super) fn is_of(&self, key: &RecordKey) -> bool {
+        self.record_type == key.record_type.as_str() && self.name.eq_ignore_ascii_case(key.name.as_str())
+    }
 }
 
 impl Account {
@@ -130,13 +147,7 @@ impl Account {
         let path = record_sets_path(zone_id);
         let call = Call::get(Api::Dns, region, "list record sets", path, query).in_project(project);
         let listed = self.pages::<RecordSetsAnswer>(call, deadline).await?;
-        Ok(listed
-            .into_iter()
-            .filter(|set| {
-                set.record_type == key.record_type.as_str()
-                    && set.name.eq_ignore_ascii_case(key.name.as_str())
-            })
-            .collect())
+        Ok(listed.into_iter().filter(|set| set.is_of(key)).collect())
     }
 
     /// The record set `id`.
@@ -212,7 +223,7 @@ struct ZonesAnswer {
 }
 
 #[derive(Deserialize)]
-struct RecordSetsAnswer {
+pub(super) struct RecordSetsAnswer {
     recordsets: Vec<DnsRecordSet>,
     links: Option<Links>,
     metadata: Option<Metadata>,
@@ -325,6 +336,8 @@ mod tests {
             ttl: 30,
             records: vec!["203.0.113.20".to_owned()],
             description: None,
+            line: None,
+            weight: None,
         };
         let text = serde_json::to_string(&set).unwrap();
         assert_eq!(text, r#"{"name":"demo.localdev.me.","type":"A","ttl":30,"records":["203.0.113.20"]}"#);

@@ -12,6 +12,7 @@ mod client;
 mod cloud_clock;
 mod credentials;
 mod dns;
+mod dns_lines;
 mod eip;
 mod elb;
 mod error;
@@ -34,6 +35,7 @@ use std::time::Duration;
 pub use account::{Account, AccountError, judge_credentials_file};
 pub use budget::LOOKS_A_SECOND;
 pub use dns::{DnsRecordSet, NewRecordSet, Zone};
+pub use dns_lines::Switch;
 pub use eip::Eip;
 pub use elb::{
     HealthMonitor, IDS_A_CALL, Listener, ListenerEntry, LoadBalancer, Member, MemberState, Pool,

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use crate::core::{Effect, Generation, Held, Plan, Raised, Report, Transition, WriteResult};
 use crate::model::{
-    Alarm, Override, RecordSet, RegionName, Scope, Service, ServiceName, Waiting, Word, addresses_in_words,
-    count_in_words,
+    Alarm, Override, RecordSet, RegionName, Scope, Service, ServiceName, Waiting, Weighed, Word,
+    addresses_in_words, count_in_words,
 };
 
 /// One thing that happened, with the evidence it came from (EXPLAINED).
@@ -101,9 +101,9 @@ pub enum Entry {
         /// Of which service.
         service: ServiceName,
         /// What it held.
-        before: BTreeSet<IpAddr>,
+        before: BTreeSet<Weighed>,
         /// What it holds now.
-        now: BTreeSet<IpAddr>,
+        now: BTreeSet<Weighed>,
     },
     /// What was written is in force.
     InForce {

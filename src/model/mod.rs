@@ -13,6 +13,7 @@ mod expression;
 mod name;
 mod observation;
 mod operator;
+mod part;
 mod quote;
 mod record_set;
 mod secret;
@@ -28,13 +29,16 @@ pub use check::{
 };
 pub use count::{count_in_words, first_in_words};
 pub use expression::{Expression, Kleene};
-pub use name::{CheckKey, CheckName, CloudName, Fqdn, NameError, ProviderName, RegionName, ServiceName};
+pub use name::{
+    CheckKey, CheckName, CloudName, Fqdn, Line, NameError, ProviderName, RegionName, ServiceName,
+};
 pub use observation::{Certificate, Observation, Outcome, Reason};
 pub use operator::{Override, Ruling, Scope, Waiting, WaitsFor, Word};
+pub use part::{FoundPart, Part, PartState, Weighed, Weight, is_split_as};
 pub use quote::quoted;
 pub use record_set::{
     Answer, EmptyRecordSet, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet,
-    RecordType, Ttl, addresses_in_words,
+    RecordType, Routing, Ttl, addresses_in_words,
 };
 pub use secret::Secret;
 pub use service::{

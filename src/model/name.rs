@@ -3,6 +3,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// What the cloud calls the line of everybody.
+const EVERYBODY: &str = "default_view";
+
 /// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} {problem}")]
@@ -101,6 +104,16 @@ names! {
     CloudName;
     /// The name of a place where record sets live: the `private` of `[dns.private]`.
     ProviderName;
+    /// The id of a resolution line: by it a zone answers clients of different networks from different record sets.
+    Line;
+}
+
+impl Line {
+    /// The line of all clients that no other line is for.
+    #[must_use]
+    pub fn everybody() -> Self {
+        Self(EVERYBODY.into())
+    }
 }
 
 /// Which check of which region of which service; printed as `SERVICE/REGION/CHECK`.

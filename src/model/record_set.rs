@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::Fqdn;
+use super::{FoundPart, Fqdn, Line, Part, Weighed};
 
 /// The types of record sets that pointsman manages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -43,18 +43,55 @@ impl fmt::Display for RecordType {
     }
 }
 
-/// Which record set: its name and type.
+/// Which record set: its name and type, and which of those that a provider may hold under them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey {
     /// The name, absolute.
     pub name: Fqdn,
     /// The type.
     pub record_type: RecordType,
+    /// Which of several sets of that name and type.
+    pub routing: Routing,
+}
+
+impl RecordKey {
+    /// The only set of a name and type.
+    #[must_use]
+    pub fn new(name: Fqdn, record_type: RecordType) -> Self {
+        Self { name, record_type, routing: Routing::Only }
+    }
 }
 
 impl fmt::Display for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.record_type)
+        write!(f, "{} {}", self.name, self.record_type)?;
+        match self.routing.line().filter(|line| **line != Line::everybody()) {
+            Some(line) => write!(f, " on line {line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Which of several sets of one name and type is meant, where a provider tells them apart by line and weight.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Routing {
+    /// The only one there is.
+    #[default]
+    Only,
+    /// The only one of this line.
+    Line(Line),
+    /// All those of this line together, one of each region, each at a weight of its own.
+    Weighted(Line),
+}
+
+impl Routing {
+    /// The line, when one is named.
+    #[must_use]
+    pub fn line(&self) -> Option<&Line> {
+        match self {
+            Self::Only => None,
+            Self::Line(line) | Self::Weighted(line) => Some(line),
+        }
     }
 }
 
@@ -102,6 +139,8 @@ impl Serialize for Ttl {
 pub struct RecordSet {
     values: BTreeSet<IpAddr>,
     ttl: Ttl,
+    parts: Vec<Part>,
+    least: u32,
 }
 
 /// A record set without an address was asked for (NEVER-EMPTY).
@@ -115,7 +154,15 @@ impl RecordSet {
     /// # Errors
     /// When there is none.
     pub fn new(values: BTreeSet<IpAddr>, ttl: Ttl) -> Result<Self, EmptyRecordSet> {
-        if values.is_empty() { Err(EmptyRecordSet) } else { Ok(Self { values, ttl }) }
+        let set = Self { values, ttl, parts: Vec::new(), least: 1 };
+        if set.values.is_empty() { Err(EmptyRecordSet) } else { Ok(set) }
+    }
+
+    /// The same, its values of ours served in these parts. Carried out in several calls, `least` of ours are served all
+    /// the while, or as many as are now.
+    #[must_use]
+    pub fn in_parts(self, parts: Vec<Part>, least: u32) -> Self {
+        Self { parts, least, ..self }
     }
 
     /// Its values; at least one.
@@ -129,15 +176,28 @@ impl RecordSet {
     pub fn ttl(&self) -> Ttl {
         self.ttl
     }
+
+    /// The parts that its values of ours are served in, those of regions that are out among them; none when all values are
+    /// one set.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// How many addresses of ours are to be served at any moment while it is written; at least 1.
+    #[must_use]
+    pub fn least(&self) -> u32 {
+        self.least.max(1)
+    }
 }
 
 /// Addresses in a row, for a sentence: "198.51.100.10, 203.0.113.20", or "no address".
 #[must_use]
-pub fn addresses_in_words(addresses: &BTreeSet<IpAddr>) -> String {
+pub fn addresses_in_words<A: fmt::Display>(addresses: &BTreeSet<A>) -> String {
     if addresses.is_empty() {
         return "no address".to_owned();
     }
-    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A record set as a provider holds it.
@@ -153,6 +213,19 @@ pub struct Found {
     pub in_force: InForce,
     /// The description that must survive a write, where the provider has one.
     pub description: Option<String>,
+    /// The sets that it is made of, for [`Routing::Weighted`]; otherwise none.
+    pub parts: Vec<FoundPart>,
+}
+
+impl Found {
+    /// Each value with the weight that it is served at.
+    #[must_use]
+    pub fn weighed(&self) -> BTreeSet<Weighed> {
+        if self.parts.is_empty() {
+            return self.values.iter().copied().map(Weighed::from).collect();
+        }
+        self.parts.iter().filter(|part| part.state.is_served()).flat_map(FoundPart::weighed).collect()
+    }
 }
 
 /// Whether a provider serves what it says that a record set holds.

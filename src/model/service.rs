@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Check, ElbRef, Expression, ProviderName, RecordKey, RegionName, ServiceName, Ttl};
+use super::{Check, ElbRef, Expression, ProviderName, RecordKey, RegionName, ServiceName, Ttl, Weight};
 
 /// One DNS name and type kept pointing at live regions, with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +96,8 @@ pub struct Region {
     pub name: RegionName,
     /// Its rank for `policy = "priority"`; 1, the default, is best.
     pub tier: u32,
+    /// Its share for `policy = "weighted"`: this in the sum of those that are published; 1 to 1000. Default 100.
+    pub weight: Weight,
     /// The load balancer whose EIPs are its addresses, when it has one.
     pub elb: Option<ElbRef>,
     /// Fixed addresses; empty when they are those bound to the load balancer, followed when they change.
@@ -117,6 +119,8 @@ pub enum PolicyKind {
     All,
     /// The live regions of the best tier that has any.
     Priority,
+    /// Every live region, each in a set of its own that is answered by its weight.
+    Weighted,
 }
 
 /// What is published when every region is down.

@@ -212,8 +212,7 @@ impl Cloud {
 
     /// What the zone answers for the name that matters.
     pub(super) fn zone_values(&self) -> Vec<String> {
-        let served = self.state().records.served(&self.zone_id, &self.setup.record, "A");
-        served.map(|(_, values)| values).unwrap_or_default()
+        self.state().records.union(&self.zone_id, &self.setup.record, "A")
     }
 
     pub(super) fn history(&self) -> Vec<Version> {
@@ -247,7 +246,7 @@ pub(super) async fn settle(cloud: Arc<Cloud>, stop: CancellationToken) {
         };
         if let Some(due) = due {
             if due.zone_id == cloud.zone_id {
-                cloud.zone.put(&due.name, &due.record_type, due.serve.clone()).await;
+                cloud.zone.put(&due.name, &due.record_type, &due.serve).await;
             }
             cloud.state().records.settled(&due, clock::instant_now());
             continue;

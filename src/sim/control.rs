@@ -124,13 +124,24 @@ pub(super) fn describe(cloud: &Cloud) -> Value {
             })
         })
         .collect();
+    let sets: Vec<Value> = state
+        .records
+        .sets(&cloud.zone_id)
+        .filter(|set| set.name.eq_ignore_ascii_case(&cloud.setup.record))
+        .map(|set| {
+            json!({
+                "id": set.id, "type": set.record_type, "line": set.line, "weight": set.weight,
+                "status": set.status, "records": set.values, "ttl": set.ttl, "description": set.description,
+            })
+        })
+        .collect();
     let set = state.records.find(&cloud.zone_id, &cloud.setup.record, "A");
     json!({
         "endpoint": format!("http://{}", cloud.api_address), "dns": cloud.dns_address,
         "now_ms": clock::instant_now().duration_since(cloud.started).as_millis(),
         "zone": cloud.setup.zone, "zone_id": cloud.zone_id, "record": cloud.setup.record,
         "record_id": set.map(|set| &set.id), "record_status": set.map(|set| set.status),
-        "zone_values": zone_values, "history": history, "regions": regions, "requests": state.requests,
+        "zone_values": zone_values, "record_sets": sets, "history": history, "regions": regions, "requests": state.requests,
     })
 }
 

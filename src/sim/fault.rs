@@ -63,6 +63,9 @@ pub struct Fault {
     /// Only for paths that contain this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// So many of those requests go through first. Default none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub after: u32,
     /// For this many requests, then it is over. Left out: until it is cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
@@ -143,7 +146,7 @@ impl Fault {
     /// For every request of `api`, until it is cleared.
     #[must_use]
     pub fn new(api: Api, effect: Effect) -> Self {
-        Self { api, region: None, on: On::Any, path: None, times: None, effect }
+        Self { api, region: None, on: On::Any, path: None, after: 0, times: None, effect }
     }
 
     /// Only for requests of this region's project.
@@ -171,6 +174,13 @@ impl Fault {
     #[must_use]
     pub fn path(mut self, part: &str) -> Self {
         self.path = Some(part.to_owned());
+        self
+    }
+
+    /// Only once `count` of those requests have gone through.
+    #[must_use]
+    pub fn after(mut self, count: u32) -> Self {
+        self.after = count;
         self
     }
 
@@ -206,6 +216,11 @@ impl Effect {
                 | Self::EndsInError
         )
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Names a fault that was switched on.
@@ -258,7 +273,14 @@ impl Faults {
 
     /// What the newest fault meant for this request does; one of its times is used up.
     pub(super) fn strike(&mut self, api: Api, regions: &[&str], request: &Request) -> Option<Effect> {
-        let at = self.on.iter().rposition(|(_, fault)| fault.is_meant_for(api, regions, request))?;
+        let passes = |fault: &mut Fault| {
+            let waits = fault.after > 0;
+            fault.after = fault.after.saturating_sub(1);
+            waits
+        };
+        let mut strikes =
+            |(_, fault): &mut (FaultId, Fault)| fault.is_meant_for(api, regions, request) && !passes(fault);
+        let at = (0..self.on.len()).rev().find(|at| self.on.get_mut(*at).is_some_and(&mut strikes))?;
         let (_, fault) = self.on.get_mut(at)?;
         let effect = fault.effect.clone();
         if let Some(left) = &mut fault.times {

@@ -45,7 +45,7 @@ pub use self::fault::{Api, Effect, Fault, FaultId, On, When};
 pub use self::name_server::{NameServer, NameServerError, PrimaryZone, Updates};
 pub use self::record_set::Version;
 pub use self::region::EndpointState;
-pub use self::setup::{Neighbour, OtherZone, PendingWrites, RegionSetup, Setup, ZoneType};
+pub use self::setup::{MoreSet, Neighbour, OtherZone, PendingWrites, RegionSetup, Setup, ZoneType};
 use crate::clock;
 
 /// How often a port is looked for that is free on every region's address.
@@ -101,8 +101,8 @@ impl SimulatedCloud {
         let (new_doors, inbox) = mpsc::channel(NEW_DOORS);
         let cloud = Arc::new(Cloud::new(setup, addresses, started, Arc::clone(&served), state, new_doors));
         let initially = cloud.state().records.all_served(&cloud.zone_id);
-        for (name, record_type, ttl, values) in initially {
-            served.put(&name, &record_type, Some((ttl, values))).await;
+        for (name, record_type, sets) in initially {
+            served.put(&name, &record_type, &sets).await;
         }
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(cloud::keep_doors(Arc::clone(&cloud), inbox, stop.clone()));
@@ -139,7 +139,16 @@ impl SimulatedCloud {
         &self.cloud.setup
     }
 
-    /// What the zone answers for the record that matters, in the order written; empty when there is none.
+    /// What clients got for the record that matters after each change that came into force, oldest first; all that any of
+    /// them may get, where sets have weights.
+    #[must_use]
+    pub fn served_history(&self) -> Vec<Vec<IpAddr>> {
+        let parse = |values: &Vec<String>| values.iter().filter_map(|value| value.parse().ok()).collect();
+        self.cloud.state().records.history().iter().map(parse).collect()
+    }
+
+    /// What the zone answers for the record that matters, of all its sets in force, in the order written; empty when there is
+    /// none.
     #[must_use]
     pub fn zone_values(&self) -> Vec<IpAddr> {
         self.cloud.zone_values().iter().filter_map(|value| value.parse().ok()).collect()
@@ -208,6 +217,16 @@ impl SimulatedCloud {
     /// There is no such record set, or the write is refused as one of the account's would be.
     pub fn write_as(&self, by: &str, values: &[IpAddr]) -> Result<(), SimError> {
         self.cloud.write_as(by, values.iter().map(ToString::to_string).collect())
+    }
+
+    /// Gives a record set of the zone that matters another status, as the vendor does: `FREEZE`, `POLICE`, `ACTIVE`. What is
+    /// not `ACTIVE` is not served, though a name asked for keeps its last answer until the next write.
+    ///
+    /// # Errors
+    /// There is no such record set.
+    pub fn set_status(&self, id: &str, status: &'static str) -> Result<(), SimError> {
+        let done = self.cloud.state().records.set_status(id, status);
+        done.ok_or_else(|| SimError::NoRecordSet(id.to_owned()))
     }
 
     /// Sets the cloud's clock so much ahead of this machine's, or behind when negative; at first they agree. It

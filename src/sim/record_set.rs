@@ -50,11 +50,19 @@ pub(super) struct Set {
     /// Wall time since 1970.
     pub(super) created: Duration,
     pub(super) updated: Option<Duration>,
-    /// The TTL and values that are served.
-    pub(super) in_force: Option<(u32, Vec<String>)>,
+    /// What is served of it.
+    pub(super) in_force: Option<Served>,
     pub(super) pending: Option<Pending>,
     /// Every accepted write, oldest first.
     pub(super) versions: Vec<Version>,
+}
+
+/// What clients get of one record set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    pub(super) ttl: u32,
+    pub(super) values: Vec<String>,
+    pub(super) weight: Option<u16>,
 }
 
 /// A write that is not in force yet.

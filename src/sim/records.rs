@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::answer::Refusal;
 use super::ids;
-use super::record_set::{Change, DEFAULT_LINE, DEFAULT_TTL, Ending, Pending, Set, Version, with_dot};
+use super::record_set::{Change, DEFAULT_LINE, DEFAULT_TTL, Ending, Pending, Served, Set, Version, with_dot};
 use super::setup::{PendingWrites, Setup, ZoneType};
 use crate::clock;
 
@@ -61,8 +61,8 @@ pub(super) struct Step {
     pub(super) zone_id: String,
     pub(super) name: String,
     pub(super) record_type: String,
-    /// Nothing: the name loses the type.
-    pub(super) serve: Option<(u32, Vec<String>)>,
+    /// The sets to answer from, by their weights. None: the name loses the type.
+    pub(super) serve: Vec<Served>,
     set: String,
     version: usize,
     ending: Ending,
@@ -77,6 +77,9 @@ pub(super) struct Records {
     pending_writes: PendingWrites,
     started: Instant,
     made: usize,
+    /// What was served of the record that matters, each time that something came into force.
+    history: Vec<Vec<String>>,
+    record: String,
 }
 
 impl Records {
@@ -88,8 +91,10 @@ impl Records {
             pending_writes: setup.pending_writes,
             started,
             made: 0,
+            history: Vec::new(),
+            record: setup.record.clone(),
         };
-        let zone = records.add_zone(setup, &setup.zone, ZoneType::Private);
+        let zone = records.add_zone(setup, &setup.zone, setup.zone_type);
         for other in &setup.other_zones {
             records.add_zone(setup, &other.name, other.zone_type);
         }
@@ -104,6 +109,16 @@ impl Records {
             .map_or_else(eips, |values| values.iter().map(ToString::to_string).collect());
         if !values.is_empty() {
             records.add_set(&zone, &setup.record, "A", setup.ttl, values);
+        }
+        for more in &setup.more_sets {
+            let values = more.values.iter().map(ToString::to_string).collect();
+            records.add_set(&zone, &setup.record, &more.record_type, setup.ttl, values);
+            if let Some(set) = records.sets.last_mut() {
+                (set.line, set.weight) = (more.line.clone(), more.weight);
+                if let Some(served) = &mut set.in_force {
+                    served.weight = more.weight;
+                }
+            }
         }
         records
     }
@@ -135,9 +150,11 @@ impl Records {
         let (status, ending) = match write.kind {
             WriteKind::Create(_) => ("PENDING_CREATE", Ending::Active),
             WriteKind::Update(_, change) => {
+                // One that is switched off stays so, whatever is written to it.
+                let ending = if set.status == "DISABLE" { Ending::Disabled } else { Ending::Active };
                 set.change(&change, &zone_name)?;
                 set.updated = Some(clock::wall_time());
-                ("PENDING_UPDATE", Ending::Active)
+                ("PENDING_UPDATE", ending)
             }
             WriteKind::Delete(_) => ("PENDING_DELETE", Ending::Gone),
             WriteKind::Enable(_) => ("PENDING_UPDATE", Ending::Active),
@@ -186,11 +203,17 @@ impl Records {
         pending.due = None;
         let ending = pending.ending;
         match ending {
-            Ending::Active | Ending::ServedButPending => set.in_force = Some((set.ttl, set.values.clone())),
+            Ending::Active | Ending::ServedButPending => {
+                set.in_force = Some(Served { ttl: set.ttl, values: set.values.clone(), weight: set.weight });
+            }
             Ending::Disabled | Ending::Gone => set.in_force = None,
             Ending::Error => {}
         }
         let set = set.clone();
+        if set.name.eq_ignore_ascii_case(&self.record) && set.record_type == "A" {
+            let now = self.union(&set.zone_id, &set.name, "A");
+            self.history.push(now);
+        }
         Some(Step {
             serve: self.served(&set.zone_id, &set.name, &set.record_type),
             zone_id: set.zone_id,
@@ -239,34 +262,54 @@ impl Records {
         }
     }
 
-    /// What the zone answers for a name and type: the sets in force together; those of weight 0 only when
-    /// there are no others.
-    pub(super) fn served(&self, zone_id: &str, name: &str, record_type: &str) -> Option<(u32, Vec<String>)> {
+    /// The sets that the zone answers a name and type from, of the line of everybody: those in force, without those of weight
+    /// 0 while there are others.
+    pub(super) fn served(&self, zone_id: &str, name: &str, record_type: &str) -> Vec<Served> {
         let alike = |set: &&Set| {
-            set.zone_id == zone_id && set.name.eq_ignore_ascii_case(name) && set.record_type == record_type
+            set.zone_id == zone_id
+                && set.name.eq_ignore_ascii_case(name)
+                && set.record_type == record_type
+                && set.line == DEFAULT_LINE
         };
-        let sets: Vec<&Set> = self.sets.iter().filter(alike).filter(|set| set.in_force.is_some()).collect();
-        let some_weigh = sets.iter().any(|set| set.weight != Some(0));
-        let mut served: Option<(u32, Vec<String>)> = None;
-        for set in sets.into_iter().filter(|set| !some_weigh || set.weight != Some(0)) {
-            if let Some((ttl, values)) = &set.in_force {
-                served.get_or_insert_with(|| (*ttl, Vec::new())).1.extend_from_slice(values);
-            }
+        let mut sets: Vec<Served> =
+            self.sets.iter().filter(alike).filter_map(|set| set.in_force.clone()).collect();
+        if sets.iter().any(|set| set.weight != Some(0)) {
+            sets.retain(|set| set.weight != Some(0));
         }
-        served
+        sets
     }
 
-    /// Every name, type, TTL and values that a zone serves now.
-    pub(super) fn all_served(&self, zone_id: &str) -> Vec<(String, String, u32, Vec<String>)> {
+    /// All values that clients may get for a name and type.
+    pub(super) fn union(&self, zone_id: &str, name: &str, record_type: &str) -> Vec<String> {
+        self.served(zone_id, name, record_type).into_iter().flat_map(|set| set.values).collect()
+    }
+
+    /// What was served of the record that matters after each change that came into force, oldest first.
+    pub(super) fn history(&self) -> &[Vec<String>] {
+        &self.history
+    }
+
+    /// Every name and type that a zone serves now, and the sets that it answers from.
+    pub(super) fn all_served(&self, zone_id: &str) -> Vec<(String, String, Vec<Served>)> {
         let of_zone = self.sets.iter().filter(|set| set.zone_id == zone_id);
         let mut all: Vec<_> = of_zone
-            .filter_map(|set| {
-                let (ttl, values) = self.served(zone_id, &set.name, &set.record_type)?;
-                Some((set.name.clone(), set.record_type.clone(), ttl, values))
+            .map(|set| {
+                let sets = self.served(zone_id, &set.name, &set.record_type);
+                (set.name.clone(), set.record_type.clone(), sets)
             })
             .collect();
         all.dedup();
         all
+    }
+
+    /// Gives a set another status; none when it is not there.
+    pub(super) fn set_status(&mut self, id: &str, status: &'static str) -> Option<()> {
+        let set = self.sets.iter_mut().find(|set| set.id == id)?;
+        set.status = status;
+        if status != "ACTIVE" {
+            set.in_force = None;
+        }
+        Some(())
     }
 
     /// The record sets of a zone, oldest first.
@@ -306,7 +349,7 @@ impl Records {
     fn add_set(&mut self, zone_id: &str, name: &str, record_type: &str, ttl: u32, values: Vec<String>) {
         let mut set = self.empty(zone_id, name, record_type);
         set.status = "ACTIVE";
-        set.in_force = Some((ttl, values.clone()));
+        set.in_force = Some(Served { ttl, values: values.clone(), weight: set.weight });
         set.system = record_type == "SOA" || record_type == "NS";
         set.versions.push(Version {
             values: values.clone(),
@@ -317,6 +360,12 @@ impl Records {
         });
         (set.ttl, set.values) = (ttl, values);
         self.sets.push(set);
+    }
+
+    /// Of a set that is made without one: 1 in public zones, none in private ones.
+    fn usual_weight(&self, zone_id: &str) -> Option<u16> {
+        let zone = self.zones.iter().find(|zone| zone.id == zone_id);
+        zone.is_some_and(|zone| zone.seen == ZoneType::Public).then_some(1)
     }
 
     fn empty(&mut self, zone_id: &str, name: &str, record_type: &str) -> Set {
@@ -331,7 +380,7 @@ impl Records {
             description: None,
             tags: Value::Array(Vec::new()),
             line: DEFAULT_LINE.to_owned(),
-            weight: None,
+            weight: self.usual_weight(zone_id),
             status: "PENDING_CREATE",
             system: false,
             created: clock::wall_time(),

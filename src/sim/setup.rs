@@ -23,14 +23,18 @@ pub struct Setup {
     pub metadata_tokens: bool,
     /// How long temporary keys last. Default 24 h.
     pub keys_last: Duration,
-    /// The private zone's name, with its final dot.
+    /// The name of the zone that matters, with its final dot.
     pub zone: String,
+    /// Who sees that zone. Default private.
+    pub zone_type: ZoneType,
     /// The name in it that the regions serve, with its final dot; its type is A.
     pub record: String,
     /// The record set's TTL, in seconds.
     pub ttl: u32,
     /// What the record set holds at first. Left out: every region's EIP. Empty: there is no such record set.
     pub values: Option<Vec<IpAddr>>,
+    /// Further record sets of the name that matters, which line, weight or type tell apart.
+    pub more_sets: Vec<MoreSet>,
     /// Record sets of other people in the same zone, among them names that a fuzzy search finds too.
     pub neighbours: Vec<Neighbour>,
     /// Further zones, among them names that a fuzzy search finds too.
@@ -81,6 +85,19 @@ pub struct Neighbour {
     pub values: Vec<String>,
 }
 
+/// One of several record sets of the name that matters.
+#[derive(Clone, Debug)]
+pub struct MoreSet {
+    /// `A` or `AAAA`.
+    pub record_type: String,
+    /// The id of its line; `default_view` is everybody's.
+    pub line: String,
+    /// Its weight, 0 to 1000, if it has one.
+    pub weight: Option<u16>,
+    /// Its values.
+    pub values: Vec<IpAddr>,
+}
+
 /// A zone beside the one that matters; it holds its SOA and NS alone.
 #[derive(Clone, Debug)]
 pub struct OtherZone {
@@ -121,6 +138,8 @@ impl Setup {
             metadata_tokens: true,
             keys_last: Duration::from_secs(24 * 3600),
             zone: "localdev.me.".to_owned(),
+            zone_type: ZoneType::Private,
+            more_sets: Vec::new(),
             record: "demo.localdev.me.".to_owned(),
             ttl: 30,
             values: None,
@@ -140,6 +159,16 @@ impl Setup {
                 RegionSetup::new("region2", "cn-east-3", Ipv4Addr::new(127, 0, 2, 20)),
             ],
         }
+    }
+
+    /// The same regions in a public zone of that name; the private one is beside it.
+    #[must_use]
+    pub fn in_a_public_zone(mut self) -> Self {
+        self.zone_type = ZoneType::Public;
+        for other in self.other_zones.iter_mut().filter(|other| other.name == self.zone) {
+            other.zone_type = ZoneType::Private;
+        }
+        self
     }
 }
 

@@ -1,19 +1,28 @@
-//! The private zone, served by a real DNS server over UDP and TCP.
+//! The zone that matters, served by a real DNS server over UDP and TCP.
+//!
+//! Of several sets of one name each question is answered from one, as often as its weight says: evenly mixed, the same in
+//! every run.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use hickory_net::runtime::Time;
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, SOA};
 use hickory_proto::rr::{LowerName, Name, RData, Record, RecordSet, RecordType, RrKey};
 use hickory_server::Server;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneHandler, ZoneType};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+use super::record_set::Served;
 
 /// A TCP connection without a question is closed after this long.
 const TCP_IDLE: Duration = Duration::from_secs(10);
@@ -28,6 +37,46 @@ const PORT_TRIES: usize = 20;
 pub(super) struct ServedZone {
     origin: Name,
     handler: Arc<InMemoryZoneHandler>,
+    /// The sets that questions are answered from in turn, where there are several.
+    turns: Mutex<BTreeMap<RrKey, Vec<Turn>>>,
+}
+
+/// One of several sets, and how much it is owed: each question owes every set its weight, and the one that is owed most is
+/// answered and pays for all.
+struct Turn {
+    weight: i64,
+    owed: i64,
+    set: Arc<RecordSet>,
+}
+
+/// Answers from the zone, after taking turns.
+struct Desk {
+    catalog: Catalog,
+    zone: Arc<ServedZone>,
+}
+
+impl RequestHandler for Desk {
+    fn handle_request<'desk, 'request, 'answer, R, T>(
+        &'desk self,
+        request: &'request Request,
+        response_handle: R,
+    ) -> BoxFuture<'answer, ResponseInfo>
+    where
+        'desk: 'answer,
+        'request: 'answer,
+        R: ResponseHandler + 'answer,
+        T: Time + 'answer,
+        Self: 'answer,
+    {
+        async move {
+            if let Ok(asked) = request.request_info() {
+                let key = RrKey::new(asked.query.name().clone(), asked.query.query_type());
+                self.zone.take_turn(key).await;
+            }
+            self.catalog.handle_request::<R, T>(request, response_handle).await
+        }
+        .boxed()
+    }
 }
 
 /// The sockets of a zone, before it is served.
@@ -63,7 +112,7 @@ impl Sockets {
         let mut catalog = Catalog::new();
         let handler: Arc<dyn ZoneHandler> = Arc::clone(&zone.handler) as _;
         catalog.upsert(LowerName::from(&zone.origin), vec![handler]);
-        let mut server = Server::new(catalog);
+        let mut server = Server::new(Desk { catalog, zone });
         server.register_socket(self.udp);
         server.register_listener(self.tcp, TCP_IDLE, TCP_ANSWERS);
         stop.cancelled().await;
@@ -98,12 +147,12 @@ impl ServedZone {
         let handler =
             InMemoryZoneHandler::new(origin.clone(), records, ZoneType::Primary, AxfrPolicy::AllowAll)
                 .map_err(io::Error::other)?;
-        Ok(Self { origin, handler: Arc::new(handler) })
+        Ok(Self { origin, handler: Arc::new(handler), turns: Mutex::default() })
     }
 
-    /// What a name answers for a type from now on; nothing: neither. A type that no client of ours asks for
-    /// is not served. The SOA's serial grows.
-    pub(super) async fn put(&self, name: &str, record_type: &str, served: Option<(u32, Vec<String>)>) {
+    /// The sets that a name answers from for a type from now on; none: it has not the type. A type that no client of ours
+    /// asks for is not served. The SOA's serial grows.
+    pub(super) async fn put(&self, name: &str, record_type: &str, served: &[Served]) {
         let (Ok(name), Ok(kind)) = (Name::from_ascii(name), record_type.parse::<RecordType>()) else {
             return;
         };
@@ -111,16 +160,18 @@ impl ServedZone {
             return;
         }
         let data = |values: &[String]| values.iter().filter_map(|value| parse(kind, value)).collect();
+        let turn = |served: &Served| Turn {
+            weight: served.weight.unwrap_or(1).max(1).into(),
+            owed: 0,
+            set: Arc::new(record_set(&name, kind, served.ttl, data(&served.values))),
+        };
+        let turns: Vec<Turn> = served.iter().map(turn).collect();
         let mut records = self.handler.records_mut().await;
-        match served {
-            Some((ttl, values)) => {
-                let set = record_set(&name, kind, ttl, data(&values));
-                records.insert(key(&name, kind), Arc::new(set));
-            }
-            None => {
-                records.remove(&key(&name, kind));
-            }
-        }
+        match turns.first() {
+            Some(first) => records.insert(key(&name, kind), Arc::clone(&first.set)),
+            None => records.remove(&key(&name, kind)),
+        };
+        self.turns(|all| all.insert(key(&name, kind), turns));
         let soa_key = key(&self.origin, RecordType::SOA);
         let old = records.get(&soa_key).and_then(|set| set.records_without_rrsigs().next().cloned());
         if let Some(Record { data: RData::SOA(mut soa), ttl, .. }) = old {
@@ -128,6 +179,27 @@ impl ServedZone {
             let set = record_set(&self.origin, RecordType::SOA, ttl, vec![RData::SOA(soa)]);
             records.insert(soa_key, Arc::new(set));
         }
+    }
+
+    /// Puts the set in the zone that the next question is answered from, where there are several.
+    async fn take_turn(&self, key: RrKey) {
+        let next = self.turns(|all| {
+            let turns = all.get_mut(&key).filter(|turns| turns.len() > 1)?;
+            let sum: i64 = turns.iter().map(|turn| turn.weight).sum();
+            for turn in turns.iter_mut() {
+                turn.owed += turn.weight;
+            }
+            let next = turns.iter_mut().max_by_key(|turn| turn.owed)?;
+            next.owed -= sum;
+            Some(Arc::clone(&next.set))
+        });
+        if let Some(set) = next {
+            self.handler.records_mut().await.insert(key, set);
+        }
+    }
+
+    fn turns<T>(&self, change: impl FnOnce(&mut BTreeMap<RrKey, Vec<Turn>>) -> T) -> T {
+        change(&mut self.turns.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -13,7 +13,7 @@ use hickory_proto::rr::{Name, RData, RecordType as Type};
 use pointsman::clock::instant_now;
 use pointsman::config::{EmbeddedZone, Secondary, StaticRecord};
 use pointsman::dns::{EmbeddedError, EmbeddedServer, Provider};
-use pointsman::model::{Fqdn, RecordKey, RecordSet, RecordType, Ttl};
+use pointsman::model::{Fqdn, RecordKey, RecordSet, RecordType, Routing, Ttl};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -40,7 +40,7 @@ pub(crate) fn name(text: &str) -> Name {
 }
 
 pub(crate) fn key(name: &str) -> RecordKey {
-    RecordKey { name: fqdn(name), record_type: RecordType::A }
+    RecordKey { name: fqdn(name), record_type: RecordType::A, routing: Routing::Only }
 }
 
 /// The set of those addresses of 192.0.2.0/24.

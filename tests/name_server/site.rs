@@ -4,7 +4,7 @@ use std::time::Duration;
 use pointsman::clock::instant_now;
 use pointsman::config::{Rfc2136Zone, TsigKey};
 use pointsman::dns::Rfc2136Provider;
-use pointsman::model::{Fqdn, RecordKey, RecordType};
+use pointsman::model::{Fqdn, RecordKey, RecordType, Routing};
 use pointsman::sim::{NameServer, PrimaryZone, Updates};
 
 use super::{Knot, KnotZone, SECRET, addresses, key};
@@ -110,7 +110,7 @@ impl Site {
 }
 
 pub(crate) fn demo(record_type: RecordType) -> RecordKey {
-    RecordKey { name: Fqdn::parse("demo.corp.example.").unwrap(), record_type }
+    RecordKey { name: Fqdn::parse("demo.corp.example.").unwrap(), record_type, routing: Routing::Only }
 }
 
 pub(crate) fn deadline() -> tokio::time::Instant {

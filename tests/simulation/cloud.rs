@@ -229,5 +229,6 @@ pub(crate) fn found(held: Option<&Held>, now: i64) -> Option<Found> {
             _ => InForce::Yes,
         },
         description: Some(held.description.clone()),
+        parts: Vec::new(),
     })
 }

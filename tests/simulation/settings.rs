@@ -8,7 +8,7 @@ use std::time::Duration;
 use pointsman::model::{
     Check, CheckKind, CheckName, CloudName, EipCheck, ElbCheck, ElbRef, Expression, Failback, Flap, Fqdn,
     MinHealthy, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Region, RegionName,
-    Service, ServiceName, Share, TcpCheck, Threshold, Ttl, WhenAllDown, WhenUnknown, WriteBudget,
+    Service, ServiceName, Share, TcpCheck, Threshold, Ttl, Weight, WhenAllDown, WhenUnknown, WriteBudget,
 };
 
 use super::dice::Dice;
@@ -220,6 +220,7 @@ impl Settings {
         Region {
             name: region_name(place),
             tier: self.tier(place),
+            weight: Weight::DEFAULT,
             elb: Some(elb(place)),
             addresses: self.fixed_addresses(place).into_iter().collect(),
             checks: (0..self.checks.len()).map(|check| self.check(place, check)).collect(),
@@ -269,7 +270,7 @@ pub(crate) fn service_name() -> ServiceName {
 }
 
 pub(crate) fn record_key() -> RecordKey {
-    RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A }
+    RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A)
 }
 
 pub(crate) fn region_name(place: usize) -> RegionName {

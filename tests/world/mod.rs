@@ -20,7 +20,7 @@ use pointsman::model::{
     Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Failback, Flap, Found, Fqdn, InForce, Liveness,
     Mode, Moment, Observation, OnDrift, Outcome, Pace, PolicyKind, ProviderError, ProviderErrorKind,
     ProviderName, Reason, Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share,
-    TcpCheck, Threshold, Ttl, Waiting, WhenAllDown, WhenUnknown, Word, WriteBudget,
+    TcpCheck, Threshold, Ttl, Waiting, Weight, WhenAllDown, WhenUnknown, Word, WriteBudget,
 };
 
 pub(crate) const FALL: u32 = 3;
@@ -41,7 +41,7 @@ pub(crate) fn service(regions: usize) -> Service {
     Service {
         name: ServiceName::parse("demo").unwrap(),
         record: Record {
-            key: RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A },
+            key: RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A),
             provider: ProviderName::parse("private").unwrap(),
             ttl: None,
             create: false,
@@ -63,6 +63,7 @@ pub(crate) fn region(place: usize) -> Region {
     Region {
         name: region_name(place),
         tier: 1,
+        weight: Weight::DEFAULT,
         elb: None,
         addresses: vec![address(place)],
         checks: vec![check("web", WhenUnknown::Keep)],
@@ -182,6 +183,7 @@ impl World {
                 ttl: Ttl::from_seconds(30).unwrap(),
                 in_force: InForce::Yes,
                 description: None,
+                parts: Vec::new(),
             },
             weather: Weather::Fair,
             written: Vec::new(),

@@ -203,6 +203,7 @@ impl Wanted {
             generation: Generation(self.generation),
             wanted: self.values.addresses(),
             owned: Values::A.and(Values::B).addresses(),
+            parts: Vec::new(),
             ttl: None,
             may_write: true,
             only_from: None,
@@ -225,5 +226,5 @@ fn reconciler(resync: Duration, now: Moment) -> Reconciler {
 }
 
 fn key() -> RecordKey {
-    RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A }
+    RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A)
 }

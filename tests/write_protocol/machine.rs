@@ -220,7 +220,14 @@ impl State {
 }
 
 fn as_found(values: Values, in_force: InForce) -> Found {
-    Found { id: String::new(), values: values.addresses(), ttl: Ttl::DEFAULT, in_force, description: None }
+    Found {
+        id: String::new(),
+        values: values.addresses(),
+        ttl: Ttl::DEFAULT,
+        in_force,
+        description: None,
+        parts: Vec::new(),
+    }
 }
 
 impl Model for Machine {

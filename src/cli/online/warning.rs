@@ -61,7 +61,7 @@ fn address(answers: &Answers, service: &Service, region: &Region, side: &RecordS
 /// A region of a tier that is not the best one is out of the set while all is well.
 fn is_wanted_when_well(service: &Service, region: &Region) -> bool {
     match service.policy {
-        PolicyKind::All => true,
+        PolicyKind::All | PolicyKind::Weighted => true,
         PolicyKind::Priority => service.regions.iter().all(|other| other.tier >= region.tier),
     }
 }

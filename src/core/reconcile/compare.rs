@@ -1,13 +1,12 @@
 //! What a read found, held against what the plan wants: in sync, on its way, somebody else's doing, or to be written.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use super::{POLL_FIRST, POLL_MOST, Phase, READ_LAG, Reconciler, SETTLE_DEADLINE, Write};
 use crate::core::authorship::Change;
 use crate::core::plan::Plan;
 use crate::core::report::Report;
-use crate::model::{Alarm, Found, InForce, Moment, OnDrift, addresses_in_words};
+use crate::model::{Alarm, Found, InForce, Moment, OnDrift, Weighed, addresses_in_words, is_split_as};
 
 impl Reconciler {
     /// A set that was written is in force, or on its way, or something else happened to it.
@@ -21,10 +20,12 @@ impl Reconciler {
         if found.in_force == InForce::Pending && waited < SETTLE_DEADLINE {
             return again(write);
         }
-        if found.values == write.before && found.values != *write.set.values() && waited < READ_LAG {
+        let is_there = found.values == *write.set.values() && is_split_as(found, write.set.parts());
+        let as_before = found.values == write.before && found.parts == write.parts_before;
+        if as_before && !is_there && waited < READ_LAG {
             return again(write);
         }
-        if found.values == *write.set.values() && found.in_force == InForce::Yes {
+        if is_there && found.in_force == InForce::Yes {
             self.reports.push_back(Report::InForce { generation: write.generation });
         }
         self.compare(now, answer)
@@ -42,14 +43,23 @@ impl Reconciler {
         } else {
             self.pending_since = None;
         }
-        let values = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+        let values = answer.as_ref().map(Found::weighed).unwrap_or_default();
         let change = self.whose_change(now, answer.as_ref(), &values);
         let Some(plan) = self.plan.clone() else { return idle };
-        let ours: BTreeSet<IpAddr> = values.intersection(&plan.owned).copied().collect();
+        let ours = plan.ours_of(&values);
         self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
         match &answer {
             None if !self.record.create => return idle,
-            Some(found) if ours == plan.wanted => match found.in_force {
+            Some(found) if plan.is_met_by(found) => match found.in_force {
+                InForce::Yes if plan.attainable(Some(found)) != plan.wanted => {
+                    let withheld = addresses_in_words(&(&found.withheld() & &plan.wanted));
+                    let message = format!(
+                        "{withheld} of {} is not served: the provider keeps it out of service",
+                        self.record.key
+                    );
+                    self.alarm(Alarm::Withheld, message);
+                    return idle;
+                }
                 InForce::Yes => {
                     self.writing.succeeded();
                     self.history.words = plan.words;
@@ -73,7 +83,7 @@ impl Reconciler {
     }
 
     /// Whose doing it is that the set holds these values; tells it when it is somebody else's.
-    fn whose_change(&mut self, now: Moment, found: Option<&Found>, values: &BTreeSet<IpAddr>) -> Change {
+    fn whose_change(&mut self, now: Moment, found: Option<&Found>, values: &BTreeSet<Weighed>) -> Change {
         if found.is_some_and(|found| found.in_force == InForce::Failed) {
             self.history.authorship.adopt(values);
             self.history.drift.excuse();
@@ -92,12 +102,12 @@ impl Reconciler {
 
     /// What to do when somebody else's change of our addresses is not to be mended now; none when it is, or there is
     /// none.
-    fn leave_drift(&mut self, now: Moment, plan: &Plan, ours: &BTreeSet<IpAddr>) -> Option<Phase> {
+    fn leave_drift(&mut self, now: Moment, plan: &Plan, ours: &BTreeSet<Weighed>) -> Option<Phase> {
         if !self.history.drift.is_against(plan) {
             return None;
         }
         let (key, wanted, theirs) =
-            (&self.record.key, addresses_in_words(&plan.wanted), addresses_in_words(ours));
+            (&self.record.key, addresses_in_words(&plan.weighed()), addresses_in_words(ours));
         let window = self.rules.budget.window;
         let fought = self.history.drift.is_fought(now, window, plan) && !self.dry_run;
         let leave = match self.record.on_drift {

@@ -23,7 +23,9 @@ use super::history::History;
 use super::memory::WritesMemory;
 use super::plan::{Generation, Plan, WriteRules};
 use super::report::{Report, WriteResult};
-use crate::model::{Alarm, Answer, Found, Moment, ProviderError, ProviderErrorKind, Record, RecordSet};
+use crate::model::{
+    Alarm, Answer, Found, FoundPart, Moment, ProviderError, ProviderErrorKind, Record, RecordSet,
+};
 
 /// The first of the reads that wait for a write to be in force comes so long after it; each further one waits
 /// twice as long, up to [`POLL_MOST`].
@@ -111,6 +113,8 @@ struct Write {
     generation: Generation,
     set: RecordSet,
     before: BTreeSet<IpAddr>,
+    /// The sets that it was made of.
+    parts_before: Vec<FoundPart>,
     sent: Moment,
     /// Whether the settings have changed since it was called for.
     outdated: bool,
@@ -290,6 +294,8 @@ impl Reconciler {
             };
             return;
         }
+        let owned = self.plan.as_ref().map(|plan| plan.owned.clone()).unwrap_or_default();
+        let answer = answer.map(|found| found.judged_by(&owned));
         self.reports.push_back(Report::Seen { found: answer.clone() });
         self.phase = match written {
             Some((write, polls)) => self.settle(now, write, polls, answer),
@@ -323,9 +329,8 @@ impl Reconciler {
                 self.writing.succeeded();
                 self.wary_until = self.wary_until.max(now + READ_LAG);
                 self.history.authorship.taken();
-                let owned =
-                    |address: &&IpAddr| self.plan.as_ref().is_some_and(|plan| plan.owned.contains(address));
-                self.history.drift.wrote(write.set.values().iter().filter(owned).copied().collect());
+                let ours = self.plan.as_ref().map(|plan| plan.ours_in(&write.set)).unwrap_or_default();
+                self.history.drift.wrote(ours);
                 self.remember(now);
                 self.phase = Phase::Settling { write, polls: 0, at: now + POLL_FIRST };
                 return;

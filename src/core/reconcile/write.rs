@@ -9,16 +9,17 @@ use std::net::IpAddr;
 use super::{Call, Phase, Reconciler, Write};
 use crate::core::plan::{Held, Plan, Rule};
 use crate::core::report::Report;
-use crate::model::{Found, InForce, Moment, RecordSet, Ttl};
+use crate::model::{Found, InForce, Moment, RecordSet, Ttl, Weighed, is_split_as};
 
 impl Reconciler {
     pub(super) fn write(&mut self, now: Moment, answer: Option<Found>) -> Option<Call> {
         self.phase = Phase::Due { at: now + self.idle_for(now) };
         let plan = self.plan.clone()?;
         let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
-        let values = values_wanted(&before, &plan);
+        let values = values_wanted(answer.as_ref(), &before, &plan);
         let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
-        if values == before && !failed {
+        if values == before && answer.as_ref().is_none_or(|found| is_split_as(found, &plan.parts)) && !failed
+        {
             return None;
         }
         // What was approved or released brings a plan of its own.
@@ -36,6 +37,7 @@ impl Reconciler {
         }
         let ttl = plan.ttl.or(answer.as_ref().map(|found| found.ttl)).unwrap_or(Ttl::DEFAULT);
         let Ok(set) = RecordSet::new(values, ttl) else { return None };
+        let set = set.in_parts(plan.parts.clone(), self.rules.min_published);
         if self.dry_run {
             let telling = Some((plan.generation, before.clone()));
             if self.told != telling {
@@ -55,12 +57,21 @@ impl Reconciler {
         }
         self.history.writes.sent(now);
         self.history.words = plan.words;
-        self.history.authorship.sent(now, set.values().clone());
+        let weighed = answer.as_ref().map(Found::weighed).unwrap_or_default();
+        let leaves = weighed_wanted(&weighed, &set, &plan);
+        self.history.authorship.sent(now, leaves, (!set.parts().is_empty()).then_some(weighed));
         self.remember(now);
         let generation = plan.generation;
         self.reports.push_back(Report::Sent { generation, from: before.clone(), set: set.clone() });
         self.phase = Phase::Writing {
-            write: Write { generation, set: set.clone(), before, sent: now, outdated: false },
+            write: Write {
+                generation,
+                set: set.clone(),
+                before,
+                parts_before: answer.as_ref().map(|found| found.parts.clone()).unwrap_or_default(),
+                sent: now,
+                outdated: false,
+            },
         };
         Some(match answer {
             Some(found) => Call::Replace { found, set },
@@ -99,7 +110,14 @@ impl Reconciler {
     }
 }
 
-/// What the set is to hold: all that is not ours stays, and of ours what the plan wants (ONLY-OURS).
-fn values_wanted(found: &BTreeSet<IpAddr>, plan: &Plan) -> BTreeSet<IpAddr> {
-    found.difference(&plan.owned).chain(&plan.wanted).copied().collect()
+/// What the set is to hold: all that is not ours stays, and of ours what the plan wants (ONLY-OURS), as far as the provider
+/// lets it be served.
+fn values_wanted(found: Option<&Found>, before: &BTreeSet<IpAddr>, plan: &Plan) -> BTreeSet<IpAddr> {
+    before.difference(&plan.owned).chain(&plan.attainable(found)).copied().collect()
+}
+
+/// The same with weights, when `before` is what was served.
+fn weighed_wanted(before: &BTreeSet<Weighed>, set: &RecordSet, plan: &Plan) -> BTreeSet<Weighed> {
+    let foreign = before.iter().filter(|weighed| !plan.owned.contains(&weighed.address)).copied();
+    foreign.chain(plan.ours_in(set)).collect()
 }

@@ -230,6 +230,7 @@ mod tests {
                 ttl: Ttl::DEFAULT,
                 in_force: InForce::Yes,
                 description: None,
+                parts: Vec::new(),
             };
             async { Ok(Some(found)) }.boxed()
         }
@@ -284,6 +285,7 @@ mod tests {
             generation: Generation(1),
             wanted: addresses(["192.0.2.2"]),
             owned: addresses(["192.0.2.1", "192.0.2.2"]),
+            parts: Vec::new(),
             ttl: None,
             may_write: true,
             only_from: None,

@@ -18,7 +18,7 @@ use super::content::Sets;
 use super::serial::Serial;
 use crate::clock::wall_time;
 use crate::file_access::{FileAccess, TooOpen};
-use crate::model::{Fqdn, RecordKey, RecordSet, RecordType, Ttl};
+use crate::model::{Fqdn, RecordKey, RecordSet, RecordType, Routing, Ttl};
 
 /// As many bytes of a file are read; a thousand sets of ten addresses are 150 kB.
 const FILE_MAX: u64 = 16 << 20;
@@ -173,7 +173,7 @@ impl Place {
                 "AAAA" => RecordType::Aaaa,
                 _ => return None,
             };
-            let key = RecordKey { name: Fqdn::parse(&name).ok()?, record_type };
+            let key = RecordKey { name: Fqdn::parse(&name).ok()?, record_type, routing: Routing::Only };
             let fits = key.name.is_within(&self.zone) && values.iter().all(|it| record_type.holds(*it));
             let set = RecordSet::new(values.into_iter().collect(), Ttl::from_seconds(ttl)?).ok()?;
             fits.then_some((key, set))
@@ -250,7 +250,11 @@ mod tests {
             let values = values.iter().map(|value| value.parse().unwrap()).collect();
             RecordSet::new(values, Ttl::from_seconds(ttl).unwrap()).unwrap()
         };
-        let key = |name, record_type| RecordKey { name: Fqdn::parse(name).unwrap(), record_type };
+        let key = |name, record_type| RecordKey {
+            name: Fqdn::parse(name).unwrap(),
+            record_type,
+            routing: Routing::Only,
+        };
         let sets = [
             (key("a.dev.me", RecordType::A), set(&["192.0.2.1", "192.0.2.2"], 30)),
             (key("a.dev.me", RecordType::Aaaa), set(&["2001:db8::1"], 60)),

@@ -249,5 +249,6 @@ pub(super) fn found(key: &RecordKey, set: &RecordSet) -> Found {
         ttl: set.ttl(),
         in_force: InForce::Yes,
         description: None,
+        parts: Vec::new(),
     }
 }

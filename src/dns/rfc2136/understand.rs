@@ -232,5 +232,5 @@ pub(super) fn record_set(
     let Some(ttl) = Ttl::from_seconds(ttl_s) else {
         return unclear(format!("it has a TTL of {ttl_s} s, outside of 1 to 2,147,483,647"));
     };
-    Ok(Some(Found { id, values, ttl, in_force: InForce::Yes, description: None }))
+    Ok(Some(Found { id, values, ttl, in_force: InForce::Yes, description: None, parts: Vec::new() }))
 }

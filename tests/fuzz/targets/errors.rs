@@ -34,6 +34,8 @@ pub(super) fn run(input: &[u8]) {
             ttl: 30,
             records: vec!["198.51.100.10".to_owned()],
             description: None,
+            line: None,
+            weight: None,
         };
         let written = account.update_record_set(REGION, "z1", "r1", &body, instant_now() + TIMEOUT).await;
         if let Err(error) = &written {

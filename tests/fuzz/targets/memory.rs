@@ -94,6 +94,7 @@ fn goes_on(memory: &ServiceMemory, gap: Duration) {
                         ttl: Ttl::DEFAULT,
                         in_force: InForce::Yes,
                         description: None,
+                        parts: Vec::new(),
                     };
                     reconciler.handle_read(now, Ok(Some(found)));
                 }

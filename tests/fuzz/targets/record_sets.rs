@@ -26,7 +26,7 @@ pub(super) fn run(input: &[u8]) {
     }
     in_virtual_time(async {
         for record_type in [RecordType::A, RecordType::Aaaa] {
-            let key = RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type };
+            let key = RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), record_type);
             read_and_write(&script, &key, input).await;
         }
     });

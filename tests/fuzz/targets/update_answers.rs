@@ -15,7 +15,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, RecordType as DnsType, TSigRespon
 use pointsman::config::{Rfc2136Zone, TsigAlgorithm, TsigKey};
 use pointsman::dns::Rfc2136Provider;
 use pointsman::model::{
-    Found, Fqdn, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType, Ttl,
+    Found, Fqdn, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType, Routing, Ttl,
 };
 
 use super::sentence;
@@ -27,7 +27,8 @@ const NOW: Duration = Duration::from_secs(1_800_000_000);
 pub(super) fn run(input: &[u8]) {
     let Some((mode, message)) = input.split_first() else { return };
     let record_type = if mode & 2 == 0 { RecordType::A } else { RecordType::Aaaa };
-    let key = RecordKey { name: Fqdn::parse("demo.corp.example.").unwrap(), record_type };
+    let key =
+        RecordKey { name: Fqdn::parse("demo.corp.example.").unwrap(), record_type, routing: Routing::Only };
     let has_key = mode & 4 != 0;
     if mode & 1 == 0 { read(&key, message, has_key) } else { write(&key, message, has_key) }
 }
@@ -95,6 +96,7 @@ fn write(key: &RecordKey, message: &[u8], has_key: bool) {
         ttl: Ttl::DEFAULT,
         in_force: InForce::Yes,
         description: None,
+        parts: Vec::new(),
     };
     let call = provider().change(key, Some(&found), &set, NOW).unwrap();
     let Some(bytes) = answer(call.request(), message, has_key) else { return };

@@ -4,7 +4,11 @@
 //! a whole, and says which way a write failed. A write is sent once and never repeated here: there is no
 //! version to compare, so what a lost one did is found out by reading. Foreign text stays: the description
 //! is sent as it was read, tags are not sent (ONLY-OURS); no empty list can be sent, as a [`RecordSet`]
-//! has none (NEVER-EMPTY). Start at [`HuaweiProvider`].
+//! has none (NEVER-EMPTY). Without a line or weights in the configuration it speaks v2, else v2.1; several sets that are
+//! one by weights are `weighted`'s. Start at [`HuaweiProvider`].
+
+mod parts;
+mod weighted;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,8 +24,8 @@ use super::Provider;
 use crate::config::{HuaweiZone, ZoneType};
 use crate::huawei::{Account, ApiError, ApiErrorKind, DnsRecordSet, NewRecordSet, Zone};
 use crate::model::{
-    Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, Ttl, first_in_words,
-    quoted,
+    Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, Routing, Ttl,
+    first_in_words, quoted,
 };
 
 /// More values than any record set has. A list beyond it would be written back, logged and journalled whole.
@@ -61,7 +65,11 @@ impl HuaweiProvider {
                 listed = self.list(key, &other, deadline).await;
             }
         }
-        self.only_one(key, listed)
+        let sets = listed.map_err(|error| read_error(format_args!("read {key} in {self}"), &error))?;
+        match &key.routing {
+            Routing::Only | Routing::Line(_) => self.only_one(key, &sets),
+            Routing::Weighted(_) => self.in_parts(key, &sets),
+        }
     }
 
     async fn list(
@@ -71,13 +79,16 @@ impl HuaweiProvider {
         deadline: Instant,
     ) -> Result<Vec<DnsRecordSet>, ApiError> {
         // By name, not by the id of an earlier answer: a set made anew under another id is found too.
-        self.account.record_sets(&self.zone.cloud_region, zone_id, key, deadline).await
+        let region = &self.zone.cloud_region;
+        match key.routing.line() {
+            None => self.account.record_sets(region, zone_id, key, deadline).await,
+            Some(line) => self.account.record_sets_of_line(region, zone_id, key, line, deadline).await,
+        }
     }
 
     /// The set out of the list of its name and type, of which a zone with lines or weights has several.
-    fn only_one(&self, key: &RecordKey, listed: Result<Vec<DnsRecordSet>, ApiError>) -> Answer {
-        let sets = listed.map_err(|error| read_error(format_args!("read {key} in {self}"), &error))?;
-        match sets.as_slice() {
+    fn only_one(&self, key: &RecordKey, sets: &[DnsRecordSet]) -> Answer {
+        match sets {
             [] => Ok(None),
             [one] => self.understand(key, one).map(Some),
             several => {
@@ -85,8 +96,8 @@ impl HuaweiProvider {
                 Err(failed(
                     ProviderErrorKind::Refused,
                     format_args!(
-                        "{key} in {self} is {} record sets, by lines or weights, and pointsman keeps a name \
-                         that has one: {}",
+                        "{key} in {self} is {} record sets, by lines or weights, and without `line` or \
+                         `policy = \"weighted\"` pointsman keeps a name that has one: {}",
                         several.len(),
                         first_in_words(ids)
                     ),
@@ -96,6 +107,22 @@ impl HuaweiProvider {
     }
 
     fn understand(&self, key: &RecordKey, set: &DnsRecordSet) -> Result<Found, ProviderError> {
+        let (values, ttl) = self.values_and_ttl(key, set)?;
+        Ok(Found {
+            id: set.id.clone(),
+            values,
+            ttl,
+            in_force: in_force(&set.status),
+            description: set.description.clone(),
+            parts: Vec::new(),
+        })
+    }
+
+    fn values_and_ttl(
+        &self,
+        key: &RecordKey,
+        set: &DnsRecordSet,
+    ) -> Result<(BTreeSet<IpAddr>, Ttl), ProviderError> {
         let unclear = |what: fmt::Arguments<'_>| {
             let id = quoted(&set.id, ID_MAX);
             failed(ProviderErrorKind::Unclear, format_args!("{key} in {self} (id {id}) {what}"))
@@ -117,13 +144,7 @@ impl HuaweiProvider {
         let ttl = Ttl::from_seconds(set.ttl).ok_or_else(|| {
             unclear(format_args!("has a TTL of {} s, outside of the cloud's own range", set.ttl))
         })?;
-        Ok(Found {
-            id: set.id.clone(),
-            values,
-            ttl,
-            in_force: in_force(&set.status),
-            description: set.description.clone(),
-        })
+        Ok((values, ttl))
     }
 
     /// The id of the zone, found by name and type when it is not known.
@@ -179,18 +200,33 @@ impl HuaweiProvider {
             ttl: set.ttl().as_seconds(),
             records: set.values().iter().map(ToString::to_string).collect(),
             description: found.and_then(|found| found.description.clone()),
+            line: None,
+            weight: None,
         };
         let zone_id = self.zone_id(deadline).await?;
-        let region = &self.zone.cloud_region;
-        let written = match found {
-            Some(found) => self.account.update_record_set(region, &zone_id, &found.id, &body, deadline).await,
-            None => self.account.create_record_set(region, &zone_id, &body, deadline).await,
+        let (region, line) = (&self.zone.cloud_region, key.routing.line());
+        let account = &self.account;
+        let written = match (found, line) {
+            (Some(found), None) => {
+                account.update_record_set(region, &zone_id, &found.id, &body, deadline).await
+            }
+            (Some(found), Some(_)) => {
+                account.update_record_set_of_line(region, &zone_id, &found.id, &body, deadline).await
+            }
+            (None, None) => account.create_record_set(region, &zone_id, &body, deadline).await,
+            (None, Some(line)) => {
+                let body = NewRecordSet { line: Some(line.to_string()), ..body };
+                account.create_record_set_of_line(region, &zone_id, &body, deadline).await
+            }
         };
-        let Err(error) = written else { return Ok(()) };
+        written.map(|_| ()).map_err(|error| self.not_written(key, &zone_id, &error))
+    }
+
+    fn not_written(&self, key: &RecordKey, zone_id: &str, error: &ApiError) -> ProviderError {
         if error.is_not_found() {
-            self.forget(&zone_id); // The zone, or the set: the read that follows will tell.
+            self.forget(zone_id); // The zone, or the set: the read that follows will tell.
         }
-        Err(write_error(format_args!("write {key} in {self}"), &error))
+        write_error(format_args!("write {key} in {self}"), error)
     }
 }
 
@@ -217,7 +253,10 @@ impl Provider for HuaweiProvider {
         set: &'a RecordSet,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
-        self.write(key, Some(found), set, deadline).boxed()
+        match &key.routing {
+            Routing::Only | Routing::Line(_) => self.write(key, Some(found), set, deadline).boxed(),
+            Routing::Weighted(line) => self.write_parts((key, line), found, set, deadline).boxed(),
+        }
     }
 
     fn create<'a>(
@@ -226,7 +265,10 @@ impl Provider for HuaweiProvider {
         set: &'a RecordSet,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
-        self.write(key, None, set, deadline).boxed()
+        match &key.routing {
+            Routing::Only | Routing::Line(_) => self.write(key, None, set, deadline).boxed(),
+            Routing::Weighted(line) => self.create_parts((key, line), set, deadline).boxed(),
+        }
     }
 }
 

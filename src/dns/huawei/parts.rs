@@ -1,0 +1,149 @@
+//! One set for each region: which calls bring the sets of one name and line to what is wanted, and in which order.
+//!
+//! Pure. What adds goes first; what takes away goes with it only as far as enough of what is wanted is served by sets that
+//! were in force before and are not waited for, and else in a later write, when a read has shown that the rest is in force
+//! (NEVER-EMPTY). A set left with nothing is switched off, never deleted, and never emptied; one that holds anything of
+//! somebody else's keeps that, and its weight, TTL and description (ONLY-OURS). Start at [`stage`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::model::{Found, FoundPart, Part, PartState, RecordSet, Ttl, Weight};
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Replaces a set's values and, when one is given, its weight.
+    Put { set: FoundPart, values: BTreeSet<IpAddr>, weight: Option<Weight>, ttl: Ttl },
+    /// Switches a set on.
+    Enable { id: String },
+    /// Makes a set.
+    Post { values: BTreeSet<IpAddr>, weight: Weight, ttl: Ttl },
+    /// Switches a set off.
+    Disable { id: String },
+}
+
+/// What can be done now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stage {
+    /// What lets more be served, or the same otherwise; in this order.
+    pub(super) adds: Vec<Step>,
+    /// What takes away, and may go whatever became of the others.
+    pub(super) takes: Vec<Step>,
+}
+
+/// A part that is to be served, and the set that is its own.
+struct Housed<'a> {
+    part: &'a Part,
+    /// Its values, as far as they can be served.
+    wants: BTreeSet<IpAddr>,
+    home: Option<usize>,
+}
+
+/// What brings `found` nearer to `set`. When all of it is taken and in force, another call says what is left.
+pub(super) fn stage(found: &Found, set: &RecordSet) -> Stage {
+    let owned: BTreeSet<IpAddr> = set.parts().iter().flat_map(|part| part.owned.iter().copied()).collect();
+    let housed = house(found, set, &owned);
+    let wanted: BTreeSet<IpAddr> = housed.iter().flat_map(|it| it.wants.iter().copied()).collect();
+    // Wanted addresses that are served by the set they belong in, which keeps them whatever is done here.
+    let firm: BTreeMap<IpAddr, usize> = housed.iter().flat_map(|it| firm_in(found, it)).collect();
+    let enough = (set.least() as usize).min(wanted.len()).max(1);
+    let ttl_of = |part: &FoundPart| if set.ttl() == found.ttl { part.ttl } else { set.ttl() };
+
+    let (mut puts, mut enables, mut posts, mut takes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Housed { part, wants, home } in &housed {
+        let weight = part.weight;
+        let Some((place, home)) = home.and_then(|place| Some((place, found.parts.get(place)?))) else {
+            posts.push(Step::Post { values: wants.clone(), weight, ttl: set.ttl() });
+            continue;
+        };
+        let put = |values| Step::Put { set: home.clone(), values, weight: Some(weight), ttl: ttl_of(home) };
+        let same_weight = home.weight == Some(weight);
+        if !home.state.is_served() {
+            if home.values == *wants && same_weight {
+                enables.push(Step::Enable { id: home.id.clone() });
+            } else {
+                puts.push(put(wants.clone()));
+            }
+            continue;
+        }
+        // What belongs in other sets stays until it is served by those; and what is to leave, while too little would be left.
+        let elsewhere = firm.values().filter(|other| **other != place).count();
+        let leaves = elsewhere + wants.len() >= enough;
+        let stays = |value: &&IpAddr| {
+            if wanted.contains(value) { !is_firm_beside(&firm, value, place) } else { !leaves }
+        };
+        let values: BTreeSet<IpAddr> = home.values.iter().filter(stays).chain(wants).copied().collect();
+        if values == home.values && same_weight && home.state != PartState::Failed {
+            continue;
+        }
+        let only_takes = values.is_subset(&home.values) && same_weight && home.state == PartState::Served;
+        if only_takes { takes.push(put(values)) } else { puts.push(put(values)) }
+    }
+    let homes: BTreeSet<usize> = housed.iter().filter_map(|it| it.home).collect();
+    for (place, other) in found.parts.iter().enumerate() {
+        if homes.contains(&place) || !other.state.is_served() || other.values.is_disjoint(&owned) {
+            continue;
+        }
+        let stays = |value: &&IpAddr| {
+            !owned.contains(value) || (wanted.contains(value) && !is_firm_beside(&firm, value, place))
+        };
+        let values: BTreeSet<IpAddr> = other.values.iter().filter(stays).copied().collect();
+        if values.is_empty() {
+            takes.push(Step::Disable { id: other.id.clone() });
+        } else if values != other.values {
+            takes.push(Step::Put { set: other.clone(), values, weight: None, ttl: other.ttl });
+        }
+    }
+    if firm.len() < enough {
+        takes.clear();
+    }
+    Stage { adds: [puts, enables, posts].concat(), takes }
+}
+
+/// Finds each part that is to be served the set that is its own: one that holds nothing but its addresses, rather one that
+/// is served; else a served one that our regions share.
+fn house<'a>(found: &Found, set: &'a RecordSet, owned: &BTreeSet<IpAddr>) -> Vec<Housed<'a>> {
+    let wanted =
+        set.parts().iter().map(|part| Housed { part, wants: &part.values & set.values(), home: None });
+    let mut housed: Vec<Housed<'_>> = wanted.filter(|it| !it.wants.is_empty()).collect();
+    let mut taken = BTreeSet::new();
+    for shared in [false, true] {
+        for it in housed.iter_mut().filter(|it| it.home.is_none()) {
+            let may_be = |set: &FoundPart| match set.state {
+                PartState::Withheld => false,
+                _ if shared => set.state.is_served() && set.values.is_subset(owned),
+                PartState::Served
+                | PartState::Coming
+                | PartState::Failed
+                | PartState::Leaving
+                | PartState::Off => set.values.is_subset(&it.part.owned),
+            };
+            let rank = |set: &FoundPart| {
+                let is_home = set.values.intersection(&it.wants).count();
+                (set.state.is_served(), is_home, set.weight == Some(it.part.weight))
+            };
+            let fits = |(place, set): &(usize, &FoundPart)| {
+                !taken.contains(place) && !set.values.is_disjoint(&it.part.owned) && may_be(set)
+            };
+            // The first of equals.
+            let sets = found.parts.iter().enumerate().rev().filter(fits);
+            it.home = sets.max_by_key(|(_, set)| rank(set)).map(|(place, _)| place);
+            taken.extend(it.home);
+        }
+    }
+    housed
+}
+
+fn firm_in(found: &Found, housed: &Housed<'_>) -> Vec<(IpAddr, usize)> {
+    let home = housed.home.and_then(|place| Some((place, found.parts.get(place)?)));
+    let Some((place, home)) = home.filter(|(_, home)| home.state == PartState::Served) else {
+        return Vec::new();
+    };
+    home.values.intersection(&housed.wants).map(|value| (*value, place)).collect()
+}
+
+/// Whether the value is served for good by another set than this one.
+fn is_firm_beside(firm: &BTreeMap<IpAddr, usize>, value: &IpAddr, place: usize) -> bool {
+    firm.get(value).is_some_and(|home| *home != place)
+}
