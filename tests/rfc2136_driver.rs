@@ -139,6 +139,7 @@ fn plan(service: ServiceName, key: RecordKey) -> Plan {
         words: 0,
         regions: Vec::new(),
         held: Vec::new(),
+        parts: Vec::new(),
     }
 }
 

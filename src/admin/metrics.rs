@@ -37,11 +37,13 @@ pub enum Phase {
     Write,
     /// From its being accepted to its being in force.
     Activate,
+    /// From its being in force to the last witness that showed it.
+    Witness,
 }
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Detect, Self::Write, Self::Activate];
+    pub const ALL: [Self; 4] = [Self::Detect, Self::Write, Self::Activate, Self::Witness];
 
     /// As the label `phase` spells it.
     #[must_use]
@@ -50,6 +52,7 @@ impl Phase {
             Self::Detect => "detect",
             Self::Write => "write",
             Self::Activate => "activate",
+            Self::Witness => "witness",
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::failover_memory::FailoverMemory;
 use super::row::Row;
 use super::{Core, Effect, fingerprint, signal};
 use crate::model::{CheckName, Moment, Record, RegionName, Ruling, ServiceName, Weighed};
@@ -32,6 +33,11 @@ pub struct ServiceMemory {
     pub(super) overrides: Vec<OverrideMemory>,
     pub(super) regions: Vec<RegionMemory>,
     pub(super) writes: WritesMemory,
+    /// How many failovers there have been, and the newest of them.
+    #[serde(default)]
+    pub(super) failovers: u64,
+    #[serde(default)]
+    pub(super) failover: Option<FailoverMemory>,
 }
 
 impl ServiceMemory {

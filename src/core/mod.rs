@@ -16,9 +16,12 @@ mod consent;
 mod damping;
 mod decide;
 mod drift;
+mod failover_memory;
 mod fingerprint;
 mod guard;
 mod history;
+mod ledger;
+mod ledger_words;
 mod memory;
 mod overrides;
 mod plan;
@@ -33,6 +36,7 @@ mod shares;
 mod signal;
 mod standing;
 mod status;
+mod witnessing;
 mod word;
 mod write_budget;
 
@@ -40,13 +44,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use ledger::{Cause, Course, Direction, FAILOVERS_MAX, Failover, Move, Moved, Reached};
 pub use memory::{ServiceMemory, WritesMemory};
 pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
 pub use reconcile::{Call, Reconciler, Timing};
 pub use report::{Report, WriteResult};
 
 use crate::model::{
-    Alarm, Liveness, Moment, Observation, Override, Pace, RegionName, Service, ServiceName, Waiting, Word,
+    Alarm, Fetched, Inquiry, Liveness, Moment, Observation, Override, Pace, RegionName, Service, ServiceName,
+    Testimony, Waiting, Word,
 };
 use service::ServiceState;
 
@@ -77,6 +83,24 @@ pub enum Input {
         service: ServiceName,
         /// What.
         word: Word,
+    },
+    /// Every witness was asked.
+    Witnessed {
+        /// Of which service.
+        service: ServiceName,
+        /// The number of the inquiry.
+        inquiry: u64,
+        /// What each of them said; nobody is asked when there is none.
+        said: Vec<Testimony>,
+    },
+    /// A client fetched the service through its name.
+    Fetched {
+        /// Which service.
+        service: ServiceName,
+        /// After which failover, by its number.
+        failover: u64,
+        /// What came of it.
+        fetched: Fetched,
     },
     /// Time has passed; due at [`Core::next_wake`].
     Tick,
@@ -132,6 +156,19 @@ pub enum Effect {
     },
     /// Something to know of begins or ends.
     Alarm(Raised),
+    /// A failover made a step: to be logged, counted, journalled.
+    Ledger {
+        /// Of which service.
+        service: ServiceName,
+        /// As it is now.
+        failover: Arc<Failover>,
+        /// The step.
+        reached: Reached,
+        /// When it was told of.
+        at: Moment,
+    },
+    /// Witnesses are to be asked this from now on; it replaces every older inquiry of the service.
+    Witness(Arc<Inquiry>),
 }
 
 /// A change of a region's state.
@@ -201,9 +238,11 @@ impl Core {
     pub fn step(&mut self, now: Moment, input: &Input, effects: &mut Vec<Effect>) {
         let name = match input {
             Input::Observed(observation) => &observation.check.service,
-            Input::Bound { service, .. } | Input::Reported { service, .. } | Input::Said { service, .. } => {
-                service
-            }
+            Input::Bound { service, .. }
+            | Input::Reported { service, .. }
+            | Input::Said { service, .. }
+            | Input::Witnessed { service, .. }
+            | Input::Fetched { service, .. } => service,
             Input::Tick => return self.tick(now, effects),
         };
         let Some(service) = self.services.get_mut(name) else { return };
@@ -213,6 +252,8 @@ impl Core {
             Input::Bound { region, addresses, .. } => service.bound(now, region, addresses.clone(), effects),
             Input::Reported { report, .. } => service.report(now, report, effects),
             Input::Said { word, .. } => service.said(now, word, effects),
+            Input::Witnessed { inquiry, said, .. } => service.witnessed(now, *inquiry, said, effects),
+            Input::Fetched { failover, fetched, .. } => service.fetched(now, *failover, fetched, effects),
             Input::Tick => {}
         }
         if std::mem::take(&mut service.changed) {

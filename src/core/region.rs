@@ -339,6 +339,14 @@ impl RegionState {
         self.first_failure
     }
 
+    /// Since when a region that is up passes, save for looks that failed on their own.
+    pub(super) fn healthy_since(&self) -> Option<Moment> {
+        match self.state {
+            State::Up { healthy_since } => Some(healthy_since),
+            State::Unknown | State::Suspect | State::Down { .. } | State::Recovering { .. } => None,
+        }
+    }
+
     /// When a recovering region may be up, if its signals have risen by then.
     pub(super) fn recovers_at(&self) -> Option<Moment> {
         match self.state {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ledger::Ledger;
 use super::region::RegionState;
 use super::service::ServiceState;
 use super::{Core, Effect, fingerprint};
@@ -54,6 +55,7 @@ impl ServiceState {
         old.end_alarms(|_, _| true, effects);
         self.generation = old.generation;
         (self.words, self.overrides) = (old.words, std::mem::take(&mut old.overrides));
+        self.ledger = Ledger::recall(old.ledger.count(), None);
         self.leave_behind(effects);
         self.mute_checks();
         let paces = old.paces_by_region();

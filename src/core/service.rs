@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::consent::Consent;
+use super::failover_memory::FailoverMemory;
+use super::ledger::Ledger;
 use super::memory::{ServiceMemory, WritesMemory};
 use super::overrides::Overrides;
 use super::plan::{Generation, Held, Plan};
 use super::region::{RegionState, Step};
 use super::report::Report;
+use super::witnessing::Witnessing;
 use super::{Effect, Transition, fingerprint};
 use crate::model::{Alarm, Found, Liveness, Moment, Observation, Pace, RegionName, Service, Waiting};
 
@@ -52,6 +55,8 @@ pub(super) struct ServiceState {
     /// When something is to be decided although nothing happens.
     pub(super) due: Option<Moment>,
     pub(super) paces: Vec<Pace>,
+    pub(super) ledger: Ledger,
+    pub(super) witnessing: Witnessing,
     /// What is to be remembered of the record set's writes, as of when the reconciler told.
     writes: (WritesMemory, Moment),
     /// Whether anything changed that is to be remembered.
@@ -79,6 +84,8 @@ impl ServiceState {
             write_alarm: None,
             patience_ends: None,
             due: None,
+            ledger: Ledger::default(),
+            witnessing: Witnessing::default(),
             writes: (WritesMemory::default(), now),
             changed: false,
             service,
@@ -96,6 +103,8 @@ impl ServiceState {
             overrides: self.overrides.memory(now),
             regions: self.regions.iter().map(|region| region.memory(now)).collect(),
             writes: writes.later(now.since(*told)),
+            failovers: self.ledger.count(),
+            failover: self.ledger.iter().next_back().map(|line| FailoverMemory::of(line, now)),
         }
     }
 
@@ -113,7 +122,10 @@ impl ServiceState {
         self.leave_behind(effects);
         self.expire(now, effects);
         self.mute_checks();
+        self.ledger = Ledger::recall(memory.failovers, None);
         let Some(writes) = memory.writes(&self.service.record) else { return };
+        let newest = memory.failover.as_ref().map(|line| line.recall(now - gap));
+        self.ledger = Ledger::recall(memory.failovers, newest);
         self.writes = (writes.later(gap), now);
         for region in &mut self.regions {
             if let Some(kept) = memory.regions.iter().find(|kept| kept.name == region.region.name) {
@@ -202,6 +214,7 @@ impl ServiceState {
             | Report::DryRun { .. }
             | Report::Drifted { .. } => {}
         }
+        self.follow_write(now, report, effects);
         self.advance(now, effects);
     }
 
@@ -213,7 +226,12 @@ impl ServiceState {
             self.changed |= !steps.is_empty();
             self.tell(at, &steps, now, effects);
         }
+        let generation = self.generation;
         self.decide(now, effects);
+        if self.generation != generation {
+            self.witnessing.planned(now, self.words);
+        }
+        self.heed_witnesses(now, effects);
         self.due = self.next_wake(now);
     }
 
@@ -250,6 +268,7 @@ impl ServiceState {
     pub(super) fn next_wake(&self, now: Moment) -> Option<Moment> {
         let regions = self.regions.iter().flat_map(|region| [region.recovers_at(), region.enters_at()]);
         let ends = self.patience_ends.into_iter().chain(self.overrides.next_end());
+        let ends = ends.chain(self.witnessing.patience_ends());
         regions.flatten().chain(ends).filter(|at| *at > now).min()
     }
 }

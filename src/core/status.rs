@@ -46,6 +46,7 @@ fn status(state: &ServiceState, now: Moment) -> ServiceStatus {
         overrides: state.overrides.iter().map(|held| override_status(held, now)).collect(),
         waiting: state.waiting.iter().map(waiting_status).collect(),
         alarms: alarms.collect(),
+        failovers: state.ledger.iter().map(|line| line.status(&state.service.name, now)).collect(),
     }
 }
 

@@ -12,10 +12,12 @@ use tracing::{debug, error, info, warn};
 
 use super::Event;
 use crate::admin::{Phase, Recorder};
-use crate::core::{Effect, Held, Plan, Raised, Report, Rule, Transition, WriteResult};
+use crate::core::{
+    Cause, Effect, Failover, Held, Plan, Raised, Reached, Report, Rule, Transition, WriteResult,
+};
 use crate::journal::{Entry, Journal};
 use crate::model::{
-    Alarm, AlarmStatus, Liveness, Moment, Observation, Service, ServiceName, Waiting, addresses_in_words,
+    Alarm, AlarmStatus, Moment, Observation, Service, ServiceName, Waiting, addresses_in_words,
 };
 
 /// Keeps log, metrics and listeners up to date.
@@ -23,16 +25,8 @@ pub(super) struct Chronicle {
     recorder: Recorder,
     events: broadcast::Sender<(Moment, Event)>,
     journal: Journal,
-    writes: BTreeMap<ServiceName, WriteTimes>,
     /// The rule that holds the write of a service back: told once, though each attempt finds it.
     held: BTreeMap<ServiceName, Rule>,
-}
-
-/// When the newest write of a service went through its phases.
-#[derive(Default)]
-struct WriteTimes {
-    sent: Option<Moment>,
-    taken: Option<Moment>,
 }
 
 impl Chronicle {
@@ -41,7 +35,7 @@ impl Chronicle {
         events: broadcast::Sender<(Moment, Event)>,
         journal: Journal,
     ) -> Self {
-        Self { recorder, events, journal, writes: BTreeMap::new(), held: BTreeMap::new() }
+        Self { recorder, events, journal, held: BTreeMap::new() }
     }
 
     /// Something happened that only the journal has not heard of yet.
@@ -67,7 +61,6 @@ impl Chronicle {
     pub(super) fn configured(&mut self, services: &[Arc<Service>]) {
         self.recorder.configured(services);
         let stays = |name: &ServiceName| services.iter().any(|service| service.name == *name);
-        self.writes.retain(|name, _| stays(name));
         self.held.retain(|name, _| stays(name));
     }
 
@@ -108,6 +101,11 @@ impl Chronicle {
                 info!(%service, kind = ended.ruling.as_str(), "an override ended, {because}: {ended}");
             }
             Effect::Alarm(raised) => tell_alarm(raised),
+            Effect::Ledger { service, failover, reached, .. } => self.failover(service, failover, *reached),
+            Effect::Witness(inquiry) => {
+                let (service, values) = (&inquiry.service, addresses_in_words(&inquiry.wanted));
+                debug!(%service, values, "asks the witnesses for what the zone holds");
+            }
             Effect::Pace { service, region, pace } => {
                 debug!(%service, %region, ?pace, "changed the pace of looks");
             }
@@ -116,12 +114,56 @@ impl Chronicle {
     }
 
     fn transition(&mut self, transition: &Transition) {
-        let Transition { service, region, from, to, because, first_failure, at } = transition;
+        let Transition { service, region, from, to, because, .. } = transition;
         self.recorder.transition(service, region, *to);
-        if let (Liveness::Down, Some(first)) = (to, first_failure) {
-            self.recorder.failover(service, Phase::Detect, at.since(*first));
-        }
         info!(%service, %region, %from, %to, "{region} went from {from} to {to}: {because}");
+    }
+
+    /// A failover made a step. What a write's own lines tell already is told quietly; the times that the metrics show are
+    /// the ledger's.
+    fn failover(&self, service: &ServiceName, failover: &Failover, reached: Reached) {
+        let took = |phase, from: Option<Moment>, to: Option<Moment>| {
+            if let (Some(from), Some(to)) = (from, to) {
+                self.recorder.failover(service, phase, to.since(from));
+            }
+        };
+        let (id, moves, times) = (failover.id(service), failover.moves_in_words(), failover.times_in_words());
+        match reached {
+            Reached::Sent => {
+                let fell = failover.leaves() && failover.moves.iter().any(|it| it.cause == Cause::Checks);
+                took(Phase::Detect, failover.first.filter(|_| fell), failover.verdict);
+            }
+            Reached::Acknowledged => took(Phase::Write, Some(failover.sent), failover.acknowledged),
+            Reached::Active => took(Phase::Activate, failover.acknowledged, failover.active),
+            Reached::Moved => {
+                took(Phase::Witness, failover.active, failover.witnesses.values().max().copied());
+            }
+            Reached::Witness(_)
+            | Reached::Unconfirmed
+            | Reached::Fetched
+            | Reached::CalledOff
+            | Reached::Superseded => {}
+        }
+        let is_served = failover.fetched.as_ref().is_none_or(|fetched| fetched.served);
+        let reached_words = reached.in_words();
+        match reached {
+            Reached::Sent | Reached::Acknowledged | Reached::Active => {
+                debug!(%service, failover = id, "{id} ({moves}) is {reached_words}: {times}");
+            }
+            Reached::Fetched if !is_served => {
+                warn!(%service, failover = id, "{id} ({moves}): a client was not served: {times}");
+            }
+            Reached::Unconfirmed => {
+                warn!(%service, failover = id, "{id} ({moves}) is {reached_words}: {times}");
+            }
+            Reached::Witness(_)
+            | Reached::Moved
+            | Reached::Fetched
+            | Reached::CalledOff
+            | Reached::Superseded => {
+                info!(%service, failover = id, "{id} ({moves}) is {reached_words}: {times}");
+            }
+        }
     }
 
     /// An alarm of the daemon itself begins or ends. Whoever found out has logged it, with what it is about.
@@ -134,7 +176,6 @@ impl Chronicle {
     /// The reconciler told something. Returns what the journal is to keep of it, by [`Chronicle::keep_report`].
     pub(super) fn reported(&mut self, now: Moment, service: &ServiceName, report: &Report) -> Option<Entry> {
         let is_old_news = self.is_old_news(service, report);
-        let times = self.writes.entry(service.clone()).or_default();
         match report {
             Report::Seen { found } => {
                 let values =
@@ -143,7 +184,6 @@ impl Chronicle {
             }
             Report::InSync => debug!(%service, "found the record set in sync"),
             Report::Sent { generation, from, set } => {
-                *times = WriteTimes { sent: Some(now), taken: None };
                 let (from, to) = (addresses_in_words(from), addresses_in_words(set.values()));
                 info!(%service, generation = generation.0, ttl = set.ttl().as_seconds(), "sent a write of {to} in place of {from}");
             }
@@ -155,10 +195,6 @@ impl Chronicle {
                         info!(%service, generation, "the write was not sent: {message}");
                     }
                     WriteResult::Applied | WriteResult::Superseded => {
-                        times.taken = Some(now);
-                        if let Some(sent) = times.sent {
-                            self.recorder.failover(service, Phase::Write, now.since(sent));
-                        }
                         let result = result.as_str();
                         info!(%service, generation, result, "the provider took the write");
                     }
@@ -169,11 +205,7 @@ impl Chronicle {
                 }
             }
             Report::InForce { generation } => {
-                if let Some(taken) = times.taken {
-                    self.recorder.failover(service, Phase::Activate, now.since(taken));
-                }
-                let took_ms = times.sent.map(|sent| now.since(sent).as_millis());
-                info!(%service, generation = generation.0, took_ms, "the write is in force");
+                info!(%service, generation = generation.0, "the write is in force");
             }
             Report::DryRun { generation, from, set } => {
                 let (from, to) = (addresses_in_words(from), addresses_in_words(set.values()));

@@ -19,7 +19,7 @@ use super::readiness::Readiness;
 use super::roster::Roster;
 use super::whole_state;
 use crate::admin::Questions;
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_time};
 use crate::core::{Core, Effect, Input, Report};
 use crate::dns::driver::Reported;
 use crate::journal::{Configured, Entry};
@@ -41,6 +41,8 @@ pub(super) struct Inbox {
     pub(super) observed: mpsc::Receiver<Observation>,
     pub(super) reported: mpsc::Receiver<Reported>,
     pub(super) bound: mpsc::Receiver<AddressesSeen>,
+    /// What witnesses and clients said.
+    pub(super) heard: mpsc::Receiver<Input>,
     pub(super) questions: Questions,
     pub(super) orders: mpsc::Receiver<Order>,
 }
@@ -111,6 +113,7 @@ impl CoreLoop {
                 () = stop.cancelled() => return self.end(inbox).await,
                 Some(observation) = inbox.observed.recv() => self.observed(observation),
                 Some(reported) = inbox.reported.recv() => self.reported(reported),
+                Some(heard) = inbox.heard.recv() => self.step(&heard),
                 Some(seen) = inbox.bound.recv() => {
                     let AddressesSeen { service, region, addresses } = seen;
                     let addresses = addresses.into_iter().collect();
@@ -172,10 +175,12 @@ impl CoreLoop {
                 Effect::Apply(plan) => self.roster.plan(plan),
                 Effect::Pace { service, region, pace } => self.roster.pace(service, region, *pace),
                 Effect::Transition(_) => moved = true,
+                Effect::Witness(inquiry) => self.roster.inquire(inquiry),
                 Effect::Held { .. }
                 | Effect::Waiting { .. }
                 | Effect::Said { .. }
                 | Effect::Ended { .. }
+                | Effect::Ledger { .. }
                 | Effect::Alarm(_) => {}
             }
             self.chronicle.tell(now, effect);
@@ -217,12 +222,16 @@ impl CoreLoop {
     }
 
     fn status(&self) -> Status {
-        let now = self.clock.now();
+        let (now, wall) = (self.clock.now(), wall_time().as_secs_f64());
+        let mut services = self.core.status(now);
+        for failover in services.iter_mut().flat_map(|service| &mut service.failovers) {
+            failover.began = Some(wall - failover.began_ago_s);
+        }
         Status {
             version: VERSION,
             dry_run: self.dry_run,
             uptime_s: self.clock.since_start(now).as_secs(),
-            services: self.core.status(now),
+            services,
             alarms: self.own_state.alarms(),
             journal: self.own_state.journal(),
             clouds: self.own_state.clouds(),

@@ -9,6 +9,7 @@
 mod change;
 mod chronicle;
 mod core_loop;
+mod errand;
 mod handle;
 mod memory;
 pub mod once;
@@ -19,6 +20,7 @@ pub mod service_manager;
 mod supervise;
 mod whole_state;
 mod wiring;
+mod witnesses;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ use service_manager::ServiceManager;
 /// How many looks may wait for the core: a second's worth at 10,000 checks. A look that finds no room waits, and
 /// its next one is late, which is measured.
 const OBSERVATIONS_MAX: usize = 10_000;
-/// How many reports and address changes may wait for it; each comes from one task that waits for room.
+/// How many reports, address changes and answers of witnesses may wait for it; each comes from one task that waits for room.
 const REPORTS_MAX: usize = 256;
 /// How many orders may wait for it; each comes from a person.
 const ORDERS_MAX: usize = 8;
@@ -135,6 +137,7 @@ impl Daemon {
         let (observations, observed) = mpsc::channel(OBSERVATIONS_MAX);
         let (reports, reported) = mpsc::channel(REPORTS_MAX);
         let (addresses, bound) = mpsc::channel(REPORTS_MAX);
+        let (hear, heard) = mpsc::channel(REPORTS_MAX);
         let (order, orders) = mpsc::channel(ORDERS_MAX);
         let (status, questions) = status_channel();
         let state_dir = config.daemon.state_dir.clone();
@@ -148,10 +151,11 @@ impl Daemon {
         Ok(Self {
             clock,
             change,
-            inbox: Inbox { observed, reported, bound, questions, orders },
+            inbox: Inbox { observed, reported, bound, heard, questions, orders },
             outlets: Outlets {
                 observations,
                 reports,
+                heard: hear,
                 vantage: Vantage::default(),
                 clock,
                 pulses: Pulses::new(clock),

@@ -14,13 +14,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::change::{AddressChange, Change, RegionChange, ServiceChange};
 use super::memory::Recollection;
 use super::supervise::supervised;
+use super::witnesses::{Panel, Witnesses};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::{Plan, Reconciler, Timing, WriteRules, WritesMemory};
+use crate::core::{Input, Plan, Reconciler, Timing, WriteRules, WritesMemory};
 use crate::dns::driver::{Driver, Orders, Reported};
 use crate::dns::{EmbeddedServer, ZoneTask};
 use crate::model::{
-    Check, CheckKey, CheckName, Mode, Moment, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
+    Check, CheckKey, CheckName, Inquiry, Mode, Moment, Observation, Pace, RecordKey, RegionName, Service,
+    ServiceName,
 };
 use crate::probe::{AddressFollower, Looker, Vantage, schedule};
 use crate::pulse::Pulses;
@@ -30,6 +32,8 @@ use crate::pulse::Pulses;
 pub(super) struct Outlets {
     pub(super) observations: mpsc::Sender<Observation>,
     pub(super) reports: mpsc::Sender<Reported>,
+    /// What witnesses and clients say.
+    pub(super) heard: mpsc::Sender<Input>,
     pub(super) clock: Clock,
     /// What every look that fails is judged by.
     pub(super) vantage: Vantage,
@@ -53,6 +57,9 @@ pub(super) struct Roster {
 struct ServiceTasks {
     /// Dropped first, so that the driver knows why its plans end.
     _driver: DropGuard,
+    _witnesses: DropGuard,
+    panel: watch::Sender<Panel>,
+    inquiry: watch::Sender<Option<Arc<Inquiry>>>,
     record: RecordKey,
     plan: watch::Sender<Option<Arc<Plan>>>,
     orders: watch::Sender<Orders>,
@@ -93,9 +100,17 @@ impl Roster {
         let mut before = std::mem::take(&mut self.services);
         for ServiceChange { service, provider, regions } in change.services {
             let orders = orders(&change.config, &service, provider);
+            let panel = panel(&change.config, &service);
             let going_on = before.remove(&service.name);
             let mut tasks = match going_on.filter(|tasks| tasks.writes(&service)) {
                 Some(tasks) => {
+                    tasks.panel.send_if_modified(|running| {
+                        let differs = *running != panel;
+                        if differs {
+                            *running = panel;
+                        }
+                        differs
+                    });
                     tasks.orders.send_if_modified(|running| {
                         let differs = !running.is_the_same(&orders);
                         if differs {
@@ -105,7 +120,7 @@ impl Roster {
                     });
                     tasks
                 }
-                None => self.start_service(&service, orders, recollections),
+                None => self.start_service(&service, orders, panel, recollections),
             };
             let mut regions_before = std::mem::take(&mut tasks.regions);
             for region in regions {
@@ -173,6 +188,7 @@ impl Roster {
         &mut self,
         service: &Arc<Service>,
         orders: Orders,
+        panel: Panel,
         recollections: &[Recollection],
     ) -> ServiceTasks {
         let now = self.outlets.clock.now();
@@ -206,14 +222,37 @@ impl Roster {
             };
             driver.run(ends.clone())
         }));
+        let (panel, inquiry) = (watch::Sender::new(panel), watch::Sender::new(None));
         ServiceTasks {
             _driver: stop.drop_guard(),
+            _witnesses: self.witness(&service.name, &panel, &inquiry),
+            panel,
+            inquiry,
             record: service.record.key.clone(),
             plan,
             orders,
             writes,
             regions: BTreeMap::new(),
         }
+    }
+
+    fn witness(
+        &mut self,
+        service: &ServiceName,
+        panel: &watch::Sender<Panel>,
+        inquiry: &watch::Sender<Option<Arc<Inquiry>>>,
+    ) -> DropGuard {
+        let stop = self.outlets.stop.child_token();
+        let Outlets { heard, clock, pulses, .. } = self.outlets.clone();
+        let (panel, inquiries, ends) = (panel.subscribe(), inquiry.subscribe(), stop.clone());
+        let task = format!("witnesses of {service}");
+        self.tasks.spawn(supervised(task.clone(), stop.clone(), move || {
+            let (panel, inquiries, heard) = (panel.clone(), inquiries.clone(), heard.clone());
+            let witnesses =
+                Witnesses { panel, inquiries, heard, clock, pulse: pulses.register(task.clone()) };
+            witnesses.run(ends.clone())
+        }));
+        stop.drop_guard()
     }
 
     fn follow(&mut self, name: String, follower: AddressFollower) -> DropGuard {
@@ -293,6 +332,13 @@ impl Roster {
         }
     }
 
+    /// What the witnesses of a service are asked from now on.
+    pub(super) fn inquire(&self, inquiry: &Arc<Inquiry>) {
+        if let Some(tasks) = self.services.get(&inquiry.service) {
+            tasks.inquiry.send_replace(Some(Arc::clone(inquiry)));
+        }
+    }
+
     /// What the driver told of its writes.
     pub(super) fn remember_writes(&self, service: &ServiceName, at: Moment, memory: &WritesMemory) {
         if let Some(tasks) = self.services.get(service) {
@@ -323,6 +369,14 @@ impl ServiceTasks {
     fn writes(&self, service: &Service) -> bool {
         self.record == service.record.key && self.orders.borrow().record.provider == service.record.provider
     }
+}
+
+/// Nobody is asked where nothing is written.
+fn panel(config: &Config, service: &Arc<Service>) -> Panel {
+    let dry_run = config.daemon.dry_run || service.mode == Mode::Observe;
+    let provider = config.providers.get(&service.record.provider).filter(|_| !dry_run);
+    let witnesses = provider.map(|provider| provider.witnesses.clone()).unwrap_or_default();
+    Panel { service: Arc::clone(service), witnesses }
 }
 
 fn orders(config: &Config, service: &Service, provider: Arc<dyn crate::dns::Provider>) -> Orders {
@@ -403,6 +457,7 @@ mod tests {
         let mut roster = Roster::new(Outlets {
             observations: mpsc::channel(1).0,
             reports,
+            heard: mpsc::channel(1).0,
             vantage: Vantage::default(),
             clock,
             pulses: Pulses::new(clock),

@@ -216,6 +216,7 @@ mod tests {
             held: Vec::new(),
             overrides: Vec::new(),
             waiting: Vec::new(),
+            failovers: Vec::new(),
             alarms: vec![alarm.clone(); *alarms],
         };
         let services = services.iter().map(service).collect();

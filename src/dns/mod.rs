@@ -8,6 +8,7 @@ mod embedded;
 mod huawei;
 mod rfc2136;
 mod tsig;
+pub mod witness;
 
 use std::fmt;
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::core::{Effect, Generation, Held, Plan, Raised, Report, Transition, WriteResult};
+use crate::core::{
+    Effect, Failover, Generation, Held, Plan, Raised, Reached, Report, Transition, WriteResult,
+};
 use crate::model::{
-    Alarm, Override, RecordSet, RegionName, Scope, Service, ServiceName, Waiting, Weighed, Word,
+    Alarm, Moment, Override, RecordSet, RegionName, Scope, Service, ServiceName, Waiting, Weighed, Word,
     addresses_in_words, count_in_words,
 };
 
@@ -105,6 +107,17 @@ pub enum Entry {
         /// What it holds now.
         now: BTreeSet<Weighed>,
     },
+    /// A failover made a step: its whole line.
+    Failover {
+        /// Of which service.
+        service: ServiceName,
+        /// As it was then.
+        failover: Arc<Failover>,
+        /// The step.
+        reached: Reached,
+        /// When it was told of.
+        at: Moment,
+    },
     /// What was written is in force.
     InForce {
         /// Of which service.
@@ -152,7 +165,7 @@ impl Configured {
 }
 
 impl Entry {
-    /// What is kept of what the core asked for; none of a pace.
+    /// What is kept of what the core asked for; none of a pace, nor of what witnesses are asked.
     #[must_use]
     pub fn of_effect(effect: &Effect) -> Option<Self> {
         match effect {
@@ -171,7 +184,13 @@ impl Entry {
                 Some(Self::OverrideEnded { service: service.clone(), ended: ended.clone(), because })
             }
             Effect::Alarm(raised) => Some(Self::Alarm(raised.clone())),
-            Effect::Pace { .. } => None,
+            Effect::Ledger { service, failover, reached, at } => Some(Self::Failover {
+                service: service.clone(),
+                failover: Arc::clone(failover),
+                reached: *reached,
+                at: *at,
+            }),
+            Effect::Pace { .. } | Effect::Witness(_) => None,
         }
     }
 
@@ -231,6 +250,7 @@ impl Entry {
             Self::DryRun(_) => "dry_run",
             Self::Written { .. } => "written",
             Self::Drifted { .. } => "drifted",
+            Self::Failover { .. } => "failover",
             Self::InForce { .. } => "in_force",
         }
     }
@@ -255,6 +275,7 @@ impl Entry {
             | Self::DryRun(Change { service, .. })
             | Self::Written { service, .. }
             | Self::Drifted { service, .. }
+            | Self::Failover { service, .. }
             | Self::InForce { service, .. } => Some(service),
             Self::Plan(plan) => Some(&plan.service),
         }
@@ -268,6 +289,10 @@ impl Entry {
             Self::Alarm(raised) => raised.region.as_ref(),
             Self::Said { word, .. } => word.region(),
             Self::OverrideEnded { ended, .. } => ended.ruling.scope().and_then(Scope::region),
+            Self::Failover { failover, .. } => match failover.moves.as_slice() {
+                [only] => only.region.as_ref(),
+                _ => None,
+            },
             Self::Started(_)
             | Self::Stopped
             | Self::Reloaded(_)
@@ -306,6 +331,7 @@ impl Entry {
             | Self::OverrideEnded { .. }
             | Self::WriteHeld { .. }
             | Self::Drifted { .. }
+            | Self::Failover { .. }
             | Self::Alarm(_) => None,
         }
     }
@@ -361,6 +387,13 @@ impl Entry {
                 addresses_in_words(before),
                 addresses_in_words(now)
             ),
+            Self::Failover { service, failover, reached, .. } => format!(
+                "{} ({}) is {}: {}",
+                failover.id(service),
+                failover.moves_in_words(),
+                reached.in_words(),
+                failover.times_in_words()
+            ),
             Self::InForce { .. } => "the write is in force".to_owned(),
         }
     }
@@ -404,6 +437,10 @@ impl Entry {
                 json!({ "from": change.from, "to": change.set.values(), "ttl": change.set.ttl() })
             }
             Self::Drifted { before, now, .. } => json!({ "before": before, "now": now }),
+            Self::Failover { service, failover, reached, at } => json!({
+                "reached": reached.as_str(),
+                "failover": failover.status(service, *at),
+            }),
             Self::Written { result, message, .. } => {
                 json!({ "result": result.as_str(), "provider": message })
             }

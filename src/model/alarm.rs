@@ -42,6 +42,8 @@ alarms! {
     Drift = "drift",
     /// Somebody else keeps changing our addresses; nothing is written against them.
     Fight = "fight",
+    /// A resolver that is asked what clients get has said something else than the zone for longer than caches may.
+    Witness = "witness",
     /// A region has no address that we know.
     NoAddress = "no_address",
     /// An object of a region, its load balancer, does not exist any more.

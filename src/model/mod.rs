@@ -21,6 +21,7 @@ mod service;
 mod status;
 mod threshold;
 mod time;
+mod witness;
 
 pub use alarm::Alarm;
 pub use check::{
@@ -45,8 +46,9 @@ pub use service::{
     Failback, Flap, Mode, OnDrift, PolicyKind, Record, Region, Service, Share, WhenAllDown, WriteBudget,
 };
 pub use status::{
-    AlarmStatus, CheckStatus, CloudStatus, HeldStatus, JournalStatus, Liveness, OverrideStatus, RecordStatus,
-    RegionStatus, ServiceStatus, Status, WaitingStatus,
+    AlarmStatus, CheckStatus, CloudStatus, FailoverStatus, HeldStatus, JournalStatus, Liveness, MoveStatus,
+    OverrideStatus, RecordStatus, RegionStatus, ServiceStatus, Status, WaitingStatus, WitnessStatus,
 };
 pub use threshold::Threshold;
 pub use time::Moment;
+pub use witness::{Errand, Fetched, Inquiry, Statement, Testimony};

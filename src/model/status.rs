@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Serialize, Serializer};
 
@@ -113,6 +113,8 @@ pub struct ServiceStatus {
     pub waiting: Vec<WaitingStatus>,
     /// What is alarmed now.
     pub alarms: Vec<AlarmStatus>,
+    /// The latest changes of the record set and how they got to clients, oldest first; at most 16.
+    pub failovers: Vec<FailoverStatus>,
 }
 
 /// A service's record set at one moment.
@@ -221,6 +223,66 @@ pub struct WaitingStatus {
     pub region: Option<RegionName>,
     /// What would happen, and why.
     pub because: String,
+}
+
+/// A change of a record set. Times are in milliseconds since the first that is known of it; absent before they have come,
+/// and where there is none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FailoverStatus {
+    /// Its name: the service's, and a number that is never used again.
+    pub id: String,
+    /// How far it is: `writing`, `witnessing`, `moved`, `unconfirmed`, `called_off` or `superseded`.
+    pub course: &'static str,
+    /// What leaves and what returns.
+    pub moves: Vec<MoveStatus>,
+    /// What the set held.
+    pub from: BTreeSet<IpAddr>,
+    /// What it was to hold.
+    pub to: BTreeSet<IpAddr>,
+    /// How many seconds ago the first time was; all others count from it.
+    pub began_ago_s: f64,
+    /// The first time by the wall clock, in Unix seconds; absent where nobody knows it.
+    pub began: Option<f64>,
+    /// The start of the first failing look, or the first passing one of a return: 0, when there is one.
+    pub first_look_ms: Option<u64>,
+    /// When the region was down, or up again; of an operator's word, when it was planned.
+    pub verdict_ms: Option<u64>,
+    /// When the write was first sent.
+    pub sent_ms: u64,
+    /// How many times it was sent.
+    pub tries: u32,
+    /// When the provider took it.
+    pub acknowledged_ms: Option<u64>,
+    /// When a read showed it in force.
+    pub active_ms: Option<u64>,
+    /// The witnesses that showed it.
+    pub witnesses: Vec<WitnessStatus>,
+    /// When the last client moves: the TTL from before, after the last witness.
+    pub moved_ms: Option<u64>,
+    /// Whether that was reckoned from the zone alone, since there is no witness.
+    pub moved_is_reckoned: bool,
+    /// What a client got that fetched the service through its name then: a sentence.
+    pub fetched: Option<String>,
+}
+
+/// One region's part in a change of a record set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MoveStatus {
+    /// Which; absent for addresses that are no region's.
+    pub region: Option<RegionName>,
+    /// `leaves`, `returns` or `changes`.
+    pub direction: &'static str,
+    /// `checks`, `operator` or `other`.
+    pub cause: &'static str,
+}
+
+/// A witness that showed a change of a record set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WitnessStatus {
+    /// Where it is asked.
+    pub address: SocketAddr,
+    /// When.
+    pub at_ms: u64,
 }
 
 /// Something alarmed.

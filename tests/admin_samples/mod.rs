@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::model::{
-    Alarm, AlarmStatus, CheckName, CheckStatus, CloudName, CloudStatus, Fqdn, HeldStatus, JournalStatus,
-    Liveness, OverrideStatus, Reason, RecordStatus, RecordType, RegionName, RegionStatus, ServiceName,
-    ServiceStatus, Status, Ttl, WaitingStatus, WaitsFor,
+    Alarm, AlarmStatus, CheckName, CheckStatus, CloudName, CloudStatus, FailoverStatus, Fqdn, HeldStatus,
+    JournalStatus, Liveness, MoveStatus, OverrideStatus, Reason, RecordStatus, RecordType, RegionName,
+    RegionStatus, ServiceName, ServiceStatus, Status, Ttl, WaitingStatus, WaitsFor, WitnessStatus,
 };
 
 /// Service `demo`: region1 is up and published, region2 is as told and is not.
@@ -33,7 +33,7 @@ pub(crate) fn status(region2: Liveness) -> Status {
                 phase: "idle",
             },
             regions: vec![
-                region_status("region1", Liveness::Up, true, "passing", ours),
+                region_status("region1", Liveness::Up, true, "passing", ours.clone()),
                 region_status("region2", region2, false, "unknown", BTreeSet::new()),
             ],
             held: vec![HeldStatus {
@@ -58,6 +58,29 @@ pub(crate) fn status(region2: Liveness) -> Status {
                 alarm: Alarm::NoAddress,
                 region: Some(RegionName::parse("region2").unwrap()),
                 message: "region2 has no EIP".into(),
+            }],
+            failovers: vec![FailoverStatus {
+                id: "demo-1".into(),
+                course: "moved",
+                moves: vec![MoveStatus {
+                    region: Some(RegionName::parse("region2").unwrap()),
+                    direction: "leaves",
+                    cause: "checks",
+                }],
+                from: ours.clone(),
+                to: ours.clone(),
+                began_ago_s: 60.0,
+                began: Some(1_800_000_000.0),
+                first_look_ms: Some(0),
+                verdict_ms: Some(2_010),
+                sent_ms: 2_011,
+                tries: 1,
+                acknowledged_ms: Some(2_100),
+                active_ms: Some(2_300),
+                witnesses: vec![WitnessStatus { address: ([127, 0, 0, 1], 53).into(), at_ms: 2_500 }],
+                moved_ms: Some(32_500),
+                moved_is_reckoned: false,
+                fetched: Some("status 200 from 198.51.100.10".into()),
             }],
         }],
         alarms: vec![AlarmStatus { alarm: Alarm::Journal, region: None, message: "the disk is full".into() }],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pointsman::core::{Effect, Report, WriteResult};
+use pointsman::core::{Effect, Reached, Report, WriteResult};
 use pointsman::model::{InForce, Liveness, Outcome, WaitsFor};
 
 use super::cloud::{ReadFault, WriteFault};
@@ -74,7 +74,18 @@ impl Coverage {
                         });
                     }
                 }
-                Effect::Alarm(_) | Effect::Pace { .. } => {}
+                Effect::Ledger { reached, .. } => self.count(match reached {
+                    Reached::Sent => "failovers sent",
+                    Reached::Acknowledged => "failovers acknowledged",
+                    Reached::Active => "failovers in force",
+                    Reached::Witness(_) => "witnesses that showed one",
+                    Reached::Moved => "failovers after which clients moved",
+                    Reached::Unconfirmed => "failovers that witnesses did not show",
+                    Reached::Fetched => "clients that fetched",
+                    Reached::CalledOff => "failovers called off",
+                    Reached::Superseded => "failovers superseded",
+                }),
+                Effect::Alarm(_) | Effect::Pace { .. } | Effect::Witness(_) => {}
             }
         }
     }

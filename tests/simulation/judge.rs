@@ -5,6 +5,7 @@
 //! `plans` judges what the core asks for, `words` what operators have said, `writes` what is called and what the zone becomes. Not judged here, since it
 //! has no place in this world: RELOAD-OR-KEEP, READ-ONLY-OUTSIDE, SECRETS-STAY and KEEP-WATCHING.
 
+mod ledger;
 mod plans;
 mod words;
 mod writes;

@@ -2,13 +2,15 @@
 //! points at which they wait is one step here, so a process can be killed between any two of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::core::{Core, Effect, Input, Plan, Report, ServiceMemory, WritesMemory};
-use pointsman::model::{CheckKey, Moment, Observation, Outcome, Pace};
+use pointsman::model::{
+    CheckKey, Fetched, Inquiry, Moment, Observation, Outcome, Pace, Statement, Testimony,
+};
 
 use super::driver::Driver;
 use super::event::{Said, Stage};
@@ -77,6 +79,8 @@ pub(crate) struct Process {
     /// When the last message of each kind arrives: none overtakes another of its kind.
     last_arrival: [i64; 3],
     tick_at: Option<i64>,
+    /// What witnesses are asked.
+    inquiry: Option<Arc<Inquiry>>,
     kept_all: i64,
     tokens: u64,
 }
@@ -148,6 +152,7 @@ impl Simulation<'_> {
             paces: vec![Pace::Normal; count],
             last_arrival: [0; 3],
             tick_at: None,
+            inquiry: None,
             kept_all: now,
             tokens: 0,
             settings: Settings { regions: Vec::new(), checks: Vec::new(), ..settings.clone() },
@@ -332,13 +337,14 @@ impl Simulation<'_> {
                     process.known_writes = Some((now, writes.clone()));
                 }
                 let is_intent = matches!(report, Report::Sent { .. });
+                let is_read = matches!(report, Report::Seen { .. });
                 self.step(&Input::Reported { service, report })?;
                 // After the step, so that what is kept of the write has the core's memory of it with it.
                 self.keep_entry(ticket);
                 if is_intent {
                     self.reached(Stage::IntentTold);
                 }
-                Ok(())
+                if is_read { self.witnesses_speak() } else { Ok(()) }
             }
             Message::Said(said) => {
                 self.judge.said(now, said);
@@ -376,6 +382,36 @@ impl Simulation<'_> {
         } else {
             self.plan_tick();
             Ok(())
+        }
+    }
+
+    /// What witnesses say, when they say anything: of the inquiry and the time alone, so that a run repeats. The judge never
+    /// hears of it: whatever it makes the core do to a region or a write is a break of an invariant.
+    fn witnesses_speak(&mut self) -> Judged {
+        let Some(process) = &self.process else { return Ok(()) };
+        let Some(inquiry) = process.inquiry.clone() else { return Ok(()) };
+        let chance = (self.now.unsigned_abs() ^ inquiry.number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let at = process.moment(self.now);
+        let said = |witness: u8| Testimony {
+            witness: SocketAddr::from(([127, 0, 0, witness], 53)),
+            at,
+            said: match (chance >> (4 * witness)) % 4 {
+                0 => Statement::Nothing("answers SERVFAIL".to_owned()),
+                1 => Statement::Addresses { values: BTreeSet::from([[192, 0, 2, 77].into()]), ttl_s: 9 },
+                _ => Statement::Addresses { values: inquiry.wanted.clone(), ttl_s: 9 },
+            },
+        };
+        let said = (1..=u8::try_from(chance % 3).unwrap_or_default()).map(said).collect();
+        let (service, number) = (service_name(), inquiry.number);
+        self.step(&Input::Witnessed { service, inquiry: number, said })?;
+        match &inquiry.fetch {
+            Some(errand) => {
+                let fetched =
+                    Fetched { at, address: None, served: chance.is_multiple_of(2), saw: "it".to_owned() };
+                let (service, failover) = (service_name(), errand.failover);
+                self.step(&Input::Fetched { service, failover, fetched })
+            }
+            None => Ok(()),
         }
     }
 
@@ -428,6 +464,15 @@ impl Simulation<'_> {
                 Effect::Held { held, .. } => {
                     self.tell(|_| format!("  held: {held:?}"));
                     self.keep_entry(None);
+                }
+                Effect::Ledger { failover, reached, .. } => {
+                    self.tell(|_| format!("  failover {}: {reached:?}", failover.number));
+                    self.keep_entry(None);
+                }
+                Effect::Witness(inquiry) => {
+                    if let Some(process) = &mut self.process {
+                        process.inquiry = Some(inquiry);
+                    }
                 }
                 Effect::Alarm(raised) => {
                     self.tell(|_| {

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::core::{
-    Call, Core, Effect, Input, Plan, Reconciler, Report, ServiceMemory, Timing, WriteRules,
+    Call, Core, Effect, Failover, Input, Plan, Reached, Reconciler, Report, ServiceMemory, Timing, WriteRules,
 };
 use pointsman::model::{
-    Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Failback, Flap, Found, Fqdn, InForce, Liveness,
-    Mode, Moment, Observation, OnDrift, Outcome, Pace, PolicyKind, ProviderError, ProviderErrorKind,
-    ProviderName, Reason, Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share,
-    TcpCheck, Threshold, Ttl, Waiting, Weight, WhenAllDown, WhenUnknown, Word, WriteBudget,
+    Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Failback, Flap, Found, Fqdn, InForce, Inquiry,
+    Liveness, Mode, Moment, Observation, OnDrift, Outcome, Pace, PolicyKind, ProviderError,
+    ProviderErrorKind, ProviderName, Reason, Record, RecordKey, RecordType, Region, RegionName, Service,
+    ServiceName, Share, TcpCheck, Threshold, Ttl, Waiting, Weight, WhenAllDown, WhenUnknown, Word,
+    WriteBudget,
 };
 
 pub(crate) const FALL: u32 = 3;
@@ -165,6 +166,10 @@ pub(crate) struct World {
     pub(crate) restarted: Vec<(Moment, Duration)>,
     /// The next write kills the process.
     pub(crate) death: Option<Death>,
+    /// Every step of a failover.
+    pub(crate) steps: Vec<(Reached, Arc<Failover>)>,
+    /// What witnesses are asked.
+    pub(crate) inquiry: Option<Arc<Inquiry>>,
 }
 
 impl World {
@@ -198,6 +203,8 @@ impl World {
             saved: (Moment::START, None),
             restarted: Vec::new(),
             death: None,
+            steps: Vec::new(),
+            inquiry: None,
         };
         world.save().turn();
         world
@@ -356,6 +363,8 @@ impl World {
                 Effect::Pace { region, pace, .. } => drop(self.paces.insert(region, pace)),
                 Effect::Waiting { waiting, .. } => self.waiting = waiting,
                 Effect::Said { heeded, .. } => self.heeded = heeded,
+                Effect::Ledger { failover, reached, .. } => self.steps.push((reached, failover)),
+                Effect::Witness(inquiry) => self.inquiry = Some(inquiry),
                 Effect::Held { .. } | Effect::Ended { .. } => {}
             }
         }

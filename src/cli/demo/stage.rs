@@ -203,7 +203,9 @@ impl Stage {
                 | Effect::Held { .. }
                 | Effect::Waiting { .. }
                 | Effect::Said { .. }
-                | Effect::Ended { .. },
+                | Effect::Ended { .. }
+                | Effect::Ledger { .. }
+                | Effect::Witness(_),
             )
             | Event::Looked(_)
             | Event::Reported { .. } => {}

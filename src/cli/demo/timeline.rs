@@ -7,7 +7,7 @@ use std::time::Duration;
 use anstyle::Style;
 
 use crate::cli::style::{BAD, CARE, DIM, GOOD, STRONG};
-use crate::core::{Effect, Plan, Report, WriteResult};
+use crate::core::{Effect, Plan, Reached, Report, WriteResult};
 use crate::daemon::Event;
 use crate::model::Liveness;
 
@@ -62,7 +62,24 @@ fn effect_line(at: Duration, effect: &Effect) -> io::Result<()> {
         }
         Effect::Alarm(alarm) => line(at, "alarm", GOOD, &format!("{} is over", alarm.alarm)),
         // No operator takes part in a demo.
-        Effect::Pace { .. } | Effect::Waiting { .. } | Effect::Said { .. } | Effect::Ended { .. } => Ok(()),
+        Effect::Ledger { failover, reached, .. } => match reached {
+            Reached::Witness(witness) => line(at, "witness", GOOD, &format!("{witness} shows it")),
+            Reached::Moved | Reached::Fetched => {
+                let fetched = failover.fetched.as_ref();
+                fetched.map_or(Ok(()), |fetched| line(at, "client", GOOD, &format!("got {fetched}")))
+            }
+            Reached::Unconfirmed => line(at, "witness", BAD, "not every witness shows it in time"),
+            Reached::Sent
+            | Reached::Acknowledged
+            | Reached::Active
+            | Reached::CalledOff
+            | Reached::Superseded => Ok(()),
+        },
+        Effect::Pace { .. }
+        | Effect::Waiting { .. }
+        | Effect::Said { .. }
+        | Effect::Ended { .. }
+        | Effect::Witness(_) => Ok(()),
     }
 }
 

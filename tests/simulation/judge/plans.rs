@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use pointsman::core::{Effect, Plan, Transition};
 use pointsman::model::{Liveness, Mode};
 
-use super::{Judge, Judged, Planned, Trap, View, holds};
+use super::{Judge, Judged, Planned, Trap, View, holds, ledger};
 use crate::simulation::evidence::{by_all, by_latest};
 use crate::simulation::settings::{AllDown, FAST_S, TIMEOUT_S, place_of};
 
@@ -32,7 +32,9 @@ impl Judge {
                 Effect::Said { .. } | Effect::Ended { .. } | Effect::Waiting { .. } => {
                     self.told_of_words(now, effect)?;
                 }
-                Effect::Pace { .. } => {}
+                Effect::Ledger { failover, reached, .. } => ledger::line(failover, *reached)?,
+                // What witnesses are asked binds nobody: what they say moves no region and no write.
+                Effect::Pace { .. } | Effect::Witness(_) => {}
             }
         }
         self.after_words(now)?;
