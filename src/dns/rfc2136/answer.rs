@@ -31,17 +31,17 @@ pub(super) enum AnswerError {
 pub(super) enum KeyRefusal {
     /// BADKEY; from Knot also when the key exists and nothing is granted to it.
     #[error(
-        "it does not know the key, or grants it nothing there (BADKEY); name and algorithm must be those of the server's key"
+        "the server does not know it, or grants it nothing there (BADKEY); name and algorithm must be as on the server"
     )]
     Unknown,
     /// BADSIG.
-    #[error("its key of that name has another secret (BADSIG); put the server's into the secret file")]
+    #[error("the server's key of that name has another secret (BADSIG); put that into secret_file")]
     Secret,
     /// BADTIME, and by how many seconds this machine is ahead.
     #[error("{} (BADTIME); set the clock that is wrong", apart(*.0))]
     Clock(i64),
     /// Something else.
-    #[error("it does not take the signature (TSIG error {0})")]
+    #[error("TSIG error {0}")]
     Other(u16),
 }
 

@@ -50,7 +50,7 @@ impl Errand {
                 ProviderError { message: format!("{} (the answer is not signed)", error.message), ..error }
             }
             Failure::Answer(error @ AnswerError::Key(_)) => {
-                self.failed(Refused, format_args!("the key {}: {error}", self.key))
+                self.failed(Refused, format_args!("the key {} is not taken: {error}", self.key))
             }
             Failure::Answer(
                 error @ (AnswerError::Garbage(_)
@@ -72,7 +72,7 @@ impl Errand {
             // Of all that is not signed this alone is told: the protocol has it so, and nothing is believed for it but that
             // the update was refused, which the next read tells.
             Failure::Answer(error @ AnswerError::Key(_)) => {
-                self.failed(Refused, format_args!("the key {}: {error}", self.key))
+                self.failed(Refused, format_args!("the key {} is not taken: {error}", self.key))
             }
             Failure::Exchange(error @ (ExchangeError::Unanswered(_) | ExchangeError::UnansweredInTime)) => {
                 self.lost(error)
@@ -114,8 +114,8 @@ impl Errand {
             ResponseCode::Refused => self.failed(
                 Refused,
                 format_args!(
-                    "the server lets the key {} not change it (REFUSED); grant it that: update-policy or \
-                     allow-update in BIND, an acl in Knot",
+                    "the server does not let the key {} change it (REFUSED); grant it that: update-policy in \
+                     BIND, an acl in Knot",
                     self.key
                 ),
             ),
