@@ -91,7 +91,7 @@ impl CoreLoop {
     /// First what is to carry the core's wishes out, then the wishes.
     fn take_over(&mut self, change: Change, recollections: &[Recollection]) {
         self.dry_run = change.config.daemon.dry_run;
-        self.own_state.watch(change.accounts.clone());
+        self.own_state.watch(change.accounts.clone(), change.zones.clone());
         self.chronicle.configured(&change.config.services);
         self.roster.apply(change, recollections);
     }

@@ -2,6 +2,7 @@
 //!
 //! Looked at now and then, since none of it happens in the loop's sight; what begins or ends is told once.
 
+use crate::dns::EmbeddedServer;
 use crate::huawei::Account;
 use crate::journal::{Health, Journal};
 use crate::model::{Alarm, AlarmStatus, CloudStatus, JournalStatus};
@@ -15,17 +16,18 @@ pub(super) struct OwnState {
     journal: Journal,
     vantage: Vantage,
     accounts: Vec<Account>,
+    zones: Vec<EmbeddedServer>,
     alarms: Vec<AlarmStatus>,
 }
 
 impl OwnState {
     pub(super) fn new(journal: Journal, vantage: Vantage) -> Self {
-        Self { journal, vantage, accounts: Vec::new(), alarms: Vec::new() }
+        Self { journal, vantage, accounts: Vec::new(), zones: Vec::new(), alarms: Vec::new() }
     }
 
-    /// These accounts are used from now on.
-    pub(super) fn watch(&mut self, accounts: Vec<Account>) {
-        self.accounts = accounts;
+    /// These accounts are used and these zones served from now on.
+    pub(super) fn watch(&mut self, accounts: Vec<Account>, zones: Vec<EmbeddedServer>) {
+        (self.accounts, self.zones) = (accounts, zones);
     }
 
     /// Finds out what is wrong now, and tells what began or ended.
@@ -45,7 +47,9 @@ impl OwnState {
         let journal = self.journal.health().trouble.map(|message| (Alarm::Journal, message));
         let accounts = self.accounts.iter().flat_map(Account::alarms);
         let vantage = self.vantage.alarm().map(|message| (Alarm::Vantage, message));
-        let alarms = journal.into_iter().chain(accounts).chain(vantage);
+        let zones = self.zones.iter().filter_map(EmbeddedServer::trouble);
+        let zones = zones.map(|message| (Alarm::ZoneState, message));
+        let alarms = journal.into_iter().chain(accounts).chain(vantage).chain(zones);
         alarms.map(|(alarm, message)| AlarmStatus { alarm, region: None, message }).collect()
     }
 

@@ -54,6 +54,8 @@ alarms! {
     Certificate = "certificate",
     /// The journal cannot be written; what happens is kept in memory for as long as there is room.
     Journal = "journal",
+    /// What a zone that is served here holds cannot be kept over a restart; it is served from memory.
+    ZoneState = "zone_state",
     /// An account has no keys, or its temporary ones cannot be renewed.
     Credentials = "credentials",
     /// This machine's clock and the cloud's are far apart.

@@ -19,6 +19,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Keeper {
     desk: Arc<Desk>,
+    place: Place,
     wake: SyncSender<()>,
 }
 
@@ -45,13 +46,13 @@ impl Keeper {
             done: watch::Sender::new(0),
         });
         if let Some(claim) = claim {
-            let at = Arc::clone(&desk);
+            let (at, place) = (Arc::clone(&desk), place.clone());
             let thread = thread::Builder::new().name("zone".to_owned());
             if let Err(error) = thread.spawn(move || write_all(&place, &at, &woken, claim)) {
                 *lock(&desk.trouble) = Some(format!("cannot start what writes it: {error}"));
             }
         }
-        Self { desk, wake }
+        Self { desk, place, wake }
     }
 
     /// Hands over the newest version; its number is above all before.
@@ -68,14 +69,29 @@ impl Keeper {
         }
         let mut done = self.desk.done.subscribe();
         if timeout(KEPT_WITHIN, done.wait_for(|done| *done >= version)).await.is_err() {
-            let trouble = format!("the disk did not take it within {KEPT_WITHIN:?}");
-            lock(&self.desk.trouble).get_or_insert(trouble);
+            self.desk.tell(Some(format!("the disk did not take it within {KEPT_WITHIN:?}")), &self.place);
         }
     }
 
     /// Why nothing is kept, while nothing is.
     pub(super) fn trouble(&self) -> Option<String> {
         lock(&self.desk.trouble).clone()
+    }
+}
+
+impl Desk {
+    /// From now on this is the trouble. What begins or ends is told once.
+    fn tell(&self, trouble: Option<String>, place: &Place) {
+        let mut was = lock(&self.trouble);
+        let file = place.path();
+        match (was.as_ref(), &trouble) {
+            (None, Some(trouble)) => {
+                tracing::error!(file = %file.display(), "cannot keep what a zone holds; it goes on from memory: {trouble}");
+            }
+            (Some(_), None) => tracing::info!(file = %file.display(), "kept what a zone holds again"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        *was = trouble;
     }
 }
 
@@ -92,7 +108,7 @@ fn write_all(place: &Place, desk: &Desk, woken: &Receiver<()>, claim: Claim) {
             if written.is_err() {
                 failed = Some((version, state));
             }
-            *lock(&desk.trouble) = trouble;
+            desk.tell(trouble, place);
             desk.done.send_replace(version);
         }
         if woke == Err(RecvTimeoutError::Disconnected) {
