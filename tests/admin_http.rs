@@ -152,6 +152,14 @@ async fn the_status_has_the_shape_that_programs_rely_on() {
         }],
         "waiting": [{ "waits_for": "failback", "region": "region2", "because": "serves again" }],
         "alarms": [{ "alarm": "no_address", "region": "region2", "message": "region2 has no EIP" }],
+        "failovers": [{
+            "id": "demo-1", "course": "moved", "from": ["198.51.100.10"], "to": ["198.51.100.10"],
+            "moves": [{ "region": "region2", "direction": "leaves", "cause": "checks" }],
+            "began_ago_s": 60.0, "began": 1_800_000_000.0, "first_look_ms": 0, "verdict_ms": 2_010, "sent_ms": 2_011,
+            "tries": 1, "acknowledged_ms": 2_100, "active_ms": 2_300,
+            "witnesses": [{ "address": "127.0.0.1:53", "at_ms": 2_500 }], "moved_ms": 32_500,
+            "moved_is_reckoned": false, "fetched": "status 200 from 198.51.100.10",
+        }],
     });
     let all = json!({
         "version": "0.0.0", "dry_run": false, "uptime_s": 61, "services": [service.clone()],

@@ -165,8 +165,8 @@ pub(super) const FAILOVER: Series = Series {
                   on how the region fails; a minute is a long outage, two are an incident.",
     }),
     labels: &["service", "phase"],
-    help: "How long the phases of changes took: first failing look to verdict, write sent to accepted, \
-           accepted to in force.",
+    help: "How long the phases of changes took: first failing look to verdict (of what then leaves), write first \
+           sent to accepted, accepted to in force, in force to the last witness that shows it.",
 };
 
 pub(super) const CLOUD_REQUESTS: Series = Series {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::ledger::Ledger;
 use super::region::RegionState;
 use super::service::ServiceState;
+use super::witnessing::Witnessing;
 use super::{Core, Effect, fingerprint};
 use crate::model::{Alarm, Moment, Pace, RegionName, Service};
 
@@ -56,6 +57,7 @@ impl ServiceState {
         self.generation = old.generation;
         (self.words, self.overrides) = (old.words, std::mem::take(&mut old.overrides));
         self.ledger = Ledger::recall(old.ledger.count(), None);
+        self.witnessing = Witnessing::in_place_of(&old.witnessing);
         self.leave_behind(effects);
         self.mute_checks();
         let paces = old.paces_by_region();

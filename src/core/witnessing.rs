@@ -58,6 +58,11 @@ impl Default for Witnessing {
 }
 
 impl Witnessing {
+    /// Of a service that starts as new where another was: what was said to that one's inquiries says nothing to its own.
+    pub(super) fn in_place_of(old: &Self) -> Self {
+        Self { inquiries: old.inquiries, ..Self::default() }
+    }
+
     /// When disagreement is to be alarmed, while there is some.
     pub(super) fn patience_ends(&self) -> Option<Moment> {
         self.since.filter(|_| !self.disagree.is_empty()).map(|since| since + self.patience)
@@ -73,7 +78,7 @@ impl Witnessing {
         self.inquiry.as_ref().is_some_and(|inquiry| inquiry.wanted == *values)
     }
 
-    /// The same with less to tell: what the resolvers say beside what the zone holds.
+    /// What those that disagree say, beside what the zone holds, and what to do.
     fn complaint(&self) -> Option<String> {
         let inquiry = self.inquiry.as_ref()?;
         let says = |it: &Testimony| format!("{} {}", it.witness, it.said);

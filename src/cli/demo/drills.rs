@@ -6,7 +6,7 @@ use super::Scenario;
 use super::report::Report;
 use super::stage::{Stage, Timing};
 use crate::clock::instant_now;
-use crate::core::Effect;
+use crate::core::{Course, Effect, Failover};
 use crate::daemon::Event;
 use crate::huawei::MemberState;
 use crate::model::{Alarm, Liveness, Moment, Outcome};
@@ -57,7 +57,30 @@ pub(super) async fn play(stage: &mut Stage, scenario: Scenario) -> anyhow::Resul
         Scenario::ApiOutage => api_outage(stage, &mut report).await?,
         Scenario::Flap => flap(stage, &mut report).await?,
     }
+    clients_move(stage, &mut report).await?;
     Ok(report)
+}
+
+/// A failover is over when clients get the new answer, and not when the API says so.
+async fn clients_move(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
+    let over = |line: &Failover| match line.course {
+        Course::Moved => line.fetched.is_some(),
+        Course::Superseded | Course::CalledOff => true,
+        Course::Writing | Course::Witnessing | Course::Unconfirmed => false,
+    };
+    let told = stage.until(PATIENCE, |stage| stage.failovers.values().all(|line| over(line))).await?;
+    let served = stage.failovers.values().filter_map(|line| line.fetched.as_ref()).all(|got| got.served);
+    if !stage.failovers.is_empty() {
+        report.step(
+            "clients get each new answer, and it works",
+            "the witness shows it, a client is served",
+            format!("{} failovers, in the ledger below", stage.failovers.len()),
+            None,
+            told.is_some() && served,
+        );
+    }
+    report.ledger(stage.failovers.values().cloned());
+    Ok(())
 }
 
 async fn both_serve(stage: &mut Stage, report: &mut Report) -> anyhow::Result<bool> {

@@ -17,7 +17,7 @@ use super::timeline;
 use crate::cli::style::{DIM, STRONG};
 use crate::clock::Clock;
 use crate::config;
-use crate::core::{Effect, Report};
+use crate::core::{Effect, Failover, Report};
 use crate::daemon::{Daemon, Event};
 use crate::huawei::Account;
 use crate::model::{Alarm, Liveness, Moment, RegionName};
@@ -51,6 +51,8 @@ pub(super) struct Stage {
     pub(super) samples: Vec<Sample>,
     pub(super) liveness: BTreeMap<RegionName, Liveness>,
     pub(super) alarms: Vec<(Alarm, Option<RegionName>)>,
+    /// Each as it was told last, by its number.
+    pub(super) failovers: BTreeMap<u64, Arc<Failover>>,
     events: broadcast::Receiver<(Moment, Event)>,
     told: mpsc::Receiver<Sample>,
     tasks: JoinSet<()>,
@@ -117,6 +119,7 @@ impl Stage {
             samples: Vec::new(),
             liveness: BTreeMap::new(),
             alarms: Vec::new(),
+            failovers: BTreeMap::new(),
             events,
             told,
             tasks,
@@ -197,6 +200,9 @@ impl Stage {
                     self.alarms.push(key);
                 }
             }
+            Event::Effect(Effect::Ledger { failover, .. }) => {
+                self.failovers.insert(failover.number, Arc::clone(failover));
+            }
             Event::Effect(
                 Effect::Apply(_)
                 | Effect::Pace { .. }
@@ -204,7 +210,6 @@ impl Stage {
                 | Effect::Waiting { .. }
                 | Effect::Said { .. }
                 | Effect::Ended { .. }
-                | Effect::Ledger { .. }
                 | Effect::Witness(_),
             )
             | Event::Looked(_)
@@ -289,6 +294,7 @@ kind = "huawei"
 cloud = "main"
 zone = "{zone}"
 zone_type = "private"
+witnesses = ["{witness}"]
 
 [defaults]
 interval = "{interval}ms"
@@ -320,6 +326,7 @@ kind = "eip"
         file = key_file.display(),
         state = scratch.join("state").display(),
         zone = setup.zone,
+        witness = cloud.dns_address(),
         record = setup.record,
         interval = timing.interval.as_millis(),
         fast = timing.fast_interval.as_millis(),

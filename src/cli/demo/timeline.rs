@@ -64,14 +64,18 @@ fn effect_line(at: Duration, effect: &Effect) -> io::Result<()> {
         // No operator takes part in a demo.
         Effect::Ledger { failover, reached, .. } => match reached {
             Reached::Witness(witness) => line(at, "witness", GOOD, &format!("{witness} shows it")),
-            Reached::Moved | Reached::Fetched => {
+            Reached::Fetched => {
                 let fetched = failover.fetched.as_ref();
-                fetched.map_or(Ok(()), |fetched| line(at, "client", GOOD, &format!("got {fetched}")))
+                fetched.map_or(Ok(()), |got| {
+                    let style = if got.served { GOOD } else { BAD };
+                    line(at, "client", style, &format!("asks for the name and gets {got}"))
+                })
             }
             Reached::Unconfirmed => line(at, "witness", BAD, "not every witness shows it in time"),
             Reached::Sent
             | Reached::Acknowledged
             | Reached::Active
+            | Reached::Moved
             | Reached::CalledOff
             | Reached::Superseded => Ok(()),
         },

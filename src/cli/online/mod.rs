@@ -8,6 +8,7 @@ mod finding;
 mod name_server;
 mod numbers;
 mod warning;
+mod witness;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use crate::model::{Check, CheckKind, CloudName, ElbRef, ProviderName, Region, Se
 use crate::probe::unreached;
 use balancer::{Balancer, Wanted};
 use finding::{Finding, Keys, PROJECTS, Patience, Question, Verdict};
+use witness::Heard;
 use zone::RecordSide;
 
 /// All questions together. Some 20 a second go out, so that even a hundred load balancers are through by then.
@@ -48,6 +50,7 @@ struct Answers {
     findings: Vec<Finding>,
     balancers: Vec<Balancer>,
     services: Vec<ServiceSide>,
+    witnesses: Vec<Heard>,
     /// What was seen of each reference that does not answer.
     unreached: Vec<String>,
 }
@@ -110,7 +113,8 @@ async fn ask(config: &Config, accounts: &BTreeMap<CloudName, Account>, patience:
     let mut findings: Vec<Finding> =
         config.clouds.keys().filter_map(|cloud| credentials(cloud, &rest)).collect();
     findings.extend(rest);
-    Answers { findings, balancers, services, unreached }
+    let witnesses = witness::ask_all(config, &services).await;
+    Answers { findings, balancers, services, witnesses, unreached }
 }
 
 /// The zones that services keep record sets in.
@@ -313,6 +317,9 @@ fn print(config: &Config, answers: &Answers) -> anyhow::Result<ExitCode> {
                 out,
                 "  then the record set is written, and clients follow within its TTL of {ttl_s} s"
             )?;
+        }
+        for heard in answers.witnesses.iter().filter(|heard| heard.service.name == service.name) {
+            writeln!(out, "  {}", shown(&heard.sentence()))?;
         }
     }
 

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::numbers::{detection, seconds};
+use super::witness::Heard;
 use super::zone::RecordSide;
 use super::{Answers, Balancer};
 use crate::model::{PolicyKind, Region, Service, Ttl, addresses_in_words};
 
-/// All of them: of load balancers first, then service by service, then of references.
+/// All of them: of load balancers first, then service by service, then of witnesses and references.
 pub(super) fn all(answers: &Answers) -> Vec<String> {
     let mut warnings: Vec<String> =
         answers.balancers.iter().flat_map(|balancer| balancer.warnings.clone()).collect();
@@ -19,6 +20,7 @@ pub(super) fn all(answers: &Answers) -> Vec<String> {
         }
         warnings.extend(ttl(answers, service, side));
     }
+    warnings.extend(answers.witnesses.iter().filter_map(Heard::warning));
     warnings.extend(
         answers
             .unreached

@@ -25,6 +25,7 @@ mod sentence;
 mod signing;
 mod update_answers;
 mod value;
+mod witness_answer;
 
 /// A way for bytes to come in.
 pub(crate) struct Target {
@@ -57,4 +58,5 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "memory", run: memory::run, inputs: 8_000 },
     Target { name: "dns_request", run: dns_request::run, inputs: 2_000 },
     Target { name: "admin", run: admin::run, inputs: 1_600 },
+    Target { name: "witness_answer", run: witness_answer::run, inputs: 20_000 },
 ];
