@@ -77,7 +77,7 @@ impl Report {
     }
 }
 
-/// A line a failover, a column a phase.
+/// A line a failover of the only service, a column a phase.
 fn ledger(lines: &[Arc<Failover>]) -> Table {
     let mut table = Table::new([
         "",
@@ -99,7 +99,7 @@ fn ledger(lines: &[Arc<Failover>]) -> Table {
         };
         let got = line.fetched.as_ref().map_or_else(String::new, ToString::to_string);
         table.row([
-            line.number.to_string().into(),
+            format!("demo-{}", line.number).into(),
             line.moves_in_words().into(),
             at(line.first),
             at(line.verdict),
