@@ -8,11 +8,15 @@ use std::net::IpAddr;
 use hickory_proto::op::ResponseCode;
 use pointsman::clock::instant_now;
 use pointsman::dns::witness::{ANSWER_WITHIN, ask};
-use pointsman::model::{Fqdn, RecordKey, RecordType, Statement};
+use pointsman::model::{Fqdn, RecordKey, RecordType, Routing, Statement};
 use resolver::{Resolver, Script};
 
 fn key() -> RecordKey {
-    RecordKey { name: Fqdn::parse("demo.localdev.me.").unwrap(), record_type: RecordType::A }
+    RecordKey {
+        name: Fqdn::parse("demo.localdev.me.").unwrap(),
+        record_type: RecordType::A,
+        routing: Routing::Only,
+    }
 }
 
 fn addresses(count: u8) -> Vec<IpAddr> {
