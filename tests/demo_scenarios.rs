@@ -9,8 +9,22 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-const SCENARIOS: [&str; 7] =
-    ["drill", "cluster-down", "eip-unbound", "endpoint-503", "all-down", "api-outage", "flap"];
+/// A story, and where its record set lives.
+type Play = (&'static str, &'static str);
+
+const IN_THE_CLOUD: &str = "huawei";
+
+const PLAYS: [Play; 9] = [
+    ("drill", IN_THE_CLOUD),
+    ("drill", "rfc2136"),
+    ("drill", "embedded"),
+    ("cluster-down", IN_THE_CLOUD),
+    ("eip-unbound", IN_THE_CLOUD),
+    ("endpoint-503", IN_THE_CLOUD),
+    ("all-down", IN_THE_CLOUD),
+    ("api-outage", IN_THE_CLOUD),
+    ("flap", IN_THE_CLOUD),
+];
 
 #[test]
 fn a_region_that_dies_and_loses_its_eip_leaves_the_zone_and_returns() {
@@ -20,6 +34,19 @@ fn a_region_that_dies_and_loses_its_eip_leaves_the_zone_and_returns() {
         "{table}"
     );
     assert!(table.contains("from the first failing look to the zone"), "the bound is shown: {table}");
+}
+
+#[test]
+fn the_same_drill_is_followed_by_a_name_server_that_takes_updates_and_by_the_daemons_own_zone() {
+    for place in ["rfc2136", "embedded"] {
+        let table = said_by(("drill", place));
+        assert!(table.contains("region1 is put back"), "{table}");
+        let ledger = table.split("The ledger").nth(1).unwrap_or_default();
+        for line in ["region1 leaves", "region1 returns"] {
+            let told = ledger.lines().find(|told| told.contains(line)).unwrap_or_default();
+            assert!(told.contains("status 200 from 127.0."), "{place}: {line}: {table}");
+        }
+    }
 }
 
 #[test]
@@ -52,27 +79,32 @@ fn a_region_that_flaps_waits_longer_each_time() {
     assert!(table_of("flap").contains("return 3: region1 is put back"));
 }
 
-/// What the scenario's process printed, after making sure that it went well and is plain text.
-fn table_of(scenario: &str) -> String {
-    static PLAYED: LazyLock<BTreeMap<&str, Output>> = LazyLock::new(play_all);
-    let played = &PLAYED[scenario];
+fn table_of(scenario: &'static str) -> String {
+    said_by((scenario, IN_THE_CLOUD))
+}
+
+/// What the process of that play printed, after making sure that it went well and is plain text.
+fn said_by(play: Play) -> String {
+    static PLAYED: LazyLock<BTreeMap<Play, Output>> = LazyLock::new(play_all);
+    let played = &PLAYED[&play];
     let said = String::from_utf8(played.stdout.clone()).unwrap();
     let complaints = String::from_utf8(played.stderr.clone()).unwrap();
-    assert!(played.status.success(), "{scenario} ended with {}:\n{said}{complaints}", played.status);
-    assert!(said.contains('✓') && !said.contains('✗'), "{scenario} exited with 0 all the same:\n{said}");
+    assert!(played.status.success(), "{play:?} ended with {}:\n{said}{complaints}", played.status);
+    assert!(said.contains('✓') && !said.contains('✗'), "{play:?} exited with 0 all the same:\n{said}");
     let escape = '\u{1b}';
     assert!(!said.contains(escape) && !complaints.contains(escape), "colour in a pipe:\n{said}{complaints}");
     said
 }
 
-fn play_all() -> BTreeMap<&'static str, Output> {
+fn play_all() -> BTreeMap<Play, Output> {
     std::thread::scope(|scope| {
-        let playing = SCENARIOS.map(|scenario| (scenario, scope.spawn(move || play(scenario))));
-        playing.into_iter().map(|(scenario, played)| (scenario, played.join().unwrap())).collect()
+        let playing = PLAYS.map(|play| (play, scope.spawn(move || run(play))));
+        playing.into_iter().map(|(play, played)| (play, played.join().unwrap())).collect()
     })
 }
 
-fn play(scenario: &str) -> Output {
+fn run((scenario, place): Play) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
-    command.args(["demo", "--scenario", scenario]).env_remove("CLICOLOR_FORCE").output().unwrap()
+    let arguments = ["demo", "--scenario", scenario, "--dns", place];
+    command.args(arguments).env_remove("CLICOLOR_FORCE").output().unwrap()
 }

@@ -10,7 +10,7 @@ use hickory_net::client::{Client as DnsClient, ClientHandle as _};
 use hickory_net::runtime::TokioRuntimeProvider;
 use hickory_net::udp::UdpClientStream;
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -19,6 +19,8 @@ use crate::model::Moment;
 
 /// How often it asks.
 const EVERY: Duration = Duration::from_millis(100);
+/// How often the zone alone is asked.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long it waits for an answer of the zone, and then of the service.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -96,6 +98,19 @@ impl Client {
             let ended = clock.now();
             if samples.send(Sample { began, ended, served }).await.is_err() {
                 return;
+            }
+        }
+    }
+    /// Tells what the zone answers for the name, sorted, until nobody wants to know any more.
+    pub(super) async fn keep_resolving(self, answered: watch::Sender<Vec<IpAddr>>) {
+        let mut beat = tokio::time::interval(LOOK_EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while !answered.is_closed() {
+            beat.tick().await;
+            // No answer tells nothing.
+            if let Ok(mut addresses) = self.resolve().await {
+                addresses.sort_unstable();
+                answered.send_if_modified(|known| std::mem::replace(known, addresses.clone()) != addresses);
             }
         }
     }

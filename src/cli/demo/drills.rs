@@ -412,7 +412,7 @@ fn alarms(stage: &Stage) -> String {
 }
 
 fn zone(stage: &Stage) -> String {
-    let values: Vec<_> = stage.cloud.zone_values().iter().map(ToString::to_string).collect();
+    let values: Vec<_> = stage.zone_answers().iter().map(ToString::to_string).collect();
     if values.is_empty() { "the zone holds nothing".to_owned() } else { values.join(", ") }
 }
 

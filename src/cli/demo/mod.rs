@@ -1,5 +1,6 @@
 mod client;
 mod drills;
+mod place;
 mod report;
 mod stage;
 mod timeline;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use place::PlaceKind;
 use stage::Stage;
 
 /// Play a regional failure on this machine, and report how it went
@@ -21,6 +23,9 @@ pub(super) struct Arguments {
     /// What happens to the regions
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Scenario::Drill)]
     scenario: Scenario,
+    /// Where the record set lives
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = PlaceKind::Huawei)]
+    dns: PlaceKind,
 }
 
 /// The stories that the demo can play.
@@ -44,7 +49,7 @@ pub(super) enum Scenario {
 }
 
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let mut stage = Stage::set(arguments.scenario.timing()).await?;
+    let mut stage = Stage::set(arguments.scenario.timing(), arguments.dns).await?;
     let report = drills::play(&mut stage, arguments.scenario).await;
     stage.strike().await;
     let report = report?;

@@ -1,4 +1,4 @@
-//! The stage that a drill is played on: a simulated cloud, the real daemon against it over HTTP, and a client.
+//! The stage that a drill is played on: a simulated cloud, a zone, the real daemon against both, and a client.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Sample};
+use super::place::{Place, PlaceKind};
 use super::timeline;
 use crate::cli::style::{DIM, STRONG};
 use crate::clock::Clock;
@@ -55,6 +56,10 @@ pub(super) struct Stage {
     pub(super) failovers: BTreeMap<u64, Arc<Failover>>,
     events: broadcast::Receiver<(Moment, Event)>,
     told: mpsc::Receiver<Sample>,
+    /// What the zone answers for the name, sorted.
+    zone: watch::Receiver<Vec<IpAddr>>,
+    /// Goes last: it may be a server that runs.
+    _place: Place,
     tasks: JoinSet<()>,
     stop: CancellationToken,
     scratch: PathBuf,
@@ -62,11 +67,12 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Builds it, and says how a person can look at it from outside.
-    pub(super) async fn set(timing: Timing) -> anyhow::Result<Self> {
+    pub(super) async fn set(timing: Timing, kind: PlaceKind) -> anyhow::Result<Self> {
         let cloud =
             SimulatedCloud::start(Setup::two_regions()).await.context("cannot start the simulated cloud")?;
         let scratch = scratch_folder()?;
-        let text = configuration(&cloud, timing, &scratch)?;
+        let place = Place::set(kind, &cloud, &scratch).await?;
+        let text = configuration(&cloud, &place, timing, &scratch)?;
         let loaded =
             config::parse(&text, Path::new("demo.toml")).context("the demo's configuration is not right")?;
         let (name, settings) = loaded.config.clouds.first_key_value().context("the demo has no account")?;
@@ -77,7 +83,7 @@ impl Stage {
             .first()
             .map(|region| region.listener_port)
             .context("the demo has no region")?;
-        let client = Client::new(cloud.dns_address(), &cloud.setup().record, port)?;
+        let client = Client::new(place.address, &cloud.setup().record, port)?;
 
         let daemon = Daemon::new(loaded.config).await?;
         let admin = daemon.admin_address().context("cannot tell where the daemon listens")?;
@@ -89,17 +95,26 @@ impl Stage {
         tasks.spawn(async move {
             stopping.run_until_cancelled(asking.keep_asking(clock, samples)).await;
         });
+        let (answered, zone) = watch::channel(Vec::new());
+        let (asking, stopping) = (client.clone(), stop.clone());
+        tasks.spawn(async move {
+            stopping.run_until_cancelled(asking.keep_resolving(answered)).await;
+        });
         let stopping = stop.clone();
         tasks.spawn(daemon.run(stopping));
 
         let name = cloud.setup().record.trim_end_matches('.');
-        let zone = cloud.dns_address();
         timeline::say(format_args!(
-            "{STRONG}pointsman demo{STRONG:#}: two regions, one name, and a bad day."
+            "{STRONG}pointsman demo{STRONG:#}: two regions, one name in {}, and a bad day.",
+            place.in_words()
         ))?;
         timeline::say(format_args!("  status   curl http://{admin}/api/v1/status"))?;
         timeline::say(format_args!("  metrics  curl http://{admin}/metrics"))?;
-        timeline::say(format_args!("  zone     dig @{} -p {} {name} A +short", zone.ip(), zone.port()))?;
+        timeline::say(format_args!(
+            "  zone     dig @{} -p {} {name} A +short",
+            place.address.ip(),
+            place.address.port()
+        ))?;
         timeline::say(format_args!(
             "  {DIM}interval {:?}, fast_interval {:?}, timeout {:?}, fall {}, rise {}, recover_after {:?}{DIM:#}\n",
             timing.interval,
@@ -122,6 +137,8 @@ impl Stage {
             failovers: BTreeMap::new(),
             events,
             told,
+            zone,
+            _place: place,
             tasks,
             stop,
             scratch,
@@ -239,10 +256,13 @@ impl Stage {
     /// Whether the zone answers with exactly these regions' EIPs.
     pub(super) fn zone_holds(&self, regions: &[&str]) -> bool {
         let mut wanted: Vec<IpAddr> = self.eips(regions);
-        let mut there = self.cloud.zone_values();
         wanted.sort_unstable();
-        there.sort_unstable();
-        wanted == there
+        wanted == self.zone_answers()
+    }
+
+    /// What the zone answers for the name, sorted.
+    pub(super) fn zone_answers(&self) -> Vec<IpAddr> {
+        self.zone.borrow().clone()
     }
 
     fn eips(&self, regions: &[&str]) -> Vec<IpAddr> {
@@ -267,7 +287,12 @@ fn scratch_folder() -> anyhow::Result<PathBuf> {
 }
 
 /// What a person would write, with the simulated cloud's addresses in it.
-fn configuration(cloud: &SimulatedCloud, timing: Timing, scratch: &Path) -> anyhow::Result<String> {
+fn configuration(
+    cloud: &SimulatedCloud,
+    place: &Place,
+    timing: Timing,
+    scratch: &Path,
+) -> anyhow::Result<String> {
     use std::fmt::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let setup = cloud.setup();
@@ -289,12 +314,8 @@ access_key = "{key}"
 secret_key_file = "{file}"
 endpoints = {{ iam = "{endpoint}", elb = "{endpoint}", eip = "{endpoint}", dns = "{endpoint}" }}
 
-[dns.private]
-kind = "huawei"
-cloud = "main"
-zone = "{zone}"
-zone_type = "private"
-witnesses = ["{witness}"]
+[dns.demo]
+{section}
 
 [defaults]
 interval = "{interval}ms"
@@ -308,7 +329,7 @@ recover_after = "{recover}ms"
 name = "demo"
 domain = "{record}"
 type = "A"
-dns = "private"
+dns = "demo"
 
 [[service.check]]
 name = "web"
@@ -325,8 +346,7 @@ kind = "eip"
         key = setup.access_key,
         file = key_file.display(),
         state = scratch.join("state").display(),
-        zone = setup.zone,
-        witness = cloud.dns_address(),
+        section = place.section,
         record = setup.record,
         interval = timing.interval.as_millis(),
         fast = timing.fast_interval.as_millis(),
@@ -341,6 +361,7 @@ kind = "eip"
             "\n[[service.region]]\nname = \"{}\"\ncloud_region = \"{}\"\nelb = \"{}\"\nlistener_port = {}",
             region.name, region.cloud_region, region.elb_id, region.listener_port
         )?;
+        text.push_str(&place.address_key(region.eip.into()));
     }
     Ok(text)
 }

@@ -94,7 +94,7 @@ fn report_line(at: Duration, report: &Report) -> io::Result<()> {
             line(at, "write", STRONG, &format!("the record set shall hold {}", values.join(", ")))
         }
         Report::Written { result: WriteResult::Applied | WriteResult::Superseded, .. } => {
-            line(at, "write", DIM, "taken by the API")
+            line(at, "write", DIM, "taken by the zone")
         }
         Report::Written { message, .. } => line(at, "write", BAD, message),
         Report::InForce { .. } => line(at, "write", GOOD, "in force, read back from the zone"),
