@@ -115,7 +115,7 @@ impl Errand {
                 Refused,
                 format_args!(
                     "the server does not let the key {} change it (REFUSED); grant it that: update-policy in \
-                     BIND, an acl in Knot",
+                     BIND, an acl in Knot; a secondary refuses everybody",
                     self.key
                 ),
             ),
