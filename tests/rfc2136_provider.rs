@@ -6,12 +6,14 @@ mod name_server;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use name_server::{CLOSED, Site, ZONE, addresses, deadline, demo, dig, key};
+use name_server::{CLOSED, Site, ZONE, addresses, deadline, demo, dig, key, primary};
+use pointsman::config::{Rfc2136Zone, TsigAlgorithm, TsigKey};
 use pointsman::dns::{Provider as _, Rfc2136Provider};
 use pointsman::model::{
     Answer, Found, Fqdn, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType,
     Routing, Ttl,
 };
+use pointsman::sim::NameServer;
 
 const ONE: &str = "192.0.2.1";
 const TWO: &str = "192.0.2.2";
@@ -290,5 +292,24 @@ async fn what_a_wildcard_answers_is_never_replaced() {
         assert_eq!(kind, ProviderErrorKind::Conflict);
         assert!(message.contains("wildcard"), "{message}");
         assert_eq!(site.demo(), [ONE.parse::<IpAddr>().unwrap()]);
+    }
+}
+
+#[tokio::test]
+async fn each_algorithm_signs_and_another_one_than_the_servers_is_refused() {
+    let all = [TsigAlgorithm::HmacSha256, TsigAlgorithm::HmacSha384, TsigAlgorithm::HmacSha512];
+    for (algorithm, other) in all.into_iter().zip([all[1], all[2], all[0]]) {
+        let folder = tempfile::tempdir().unwrap();
+        let tsig = TsigKey { algorithm, ..key(folder.path(), "pointsman.", name_server::SECRET) };
+        let server = NameServer::start(folder.path(), &[primary(ZONE, &[])], &tsig).await.unwrap();
+        let zone = Rfc2136Zone { server: server.address(), zone: Fqdn::parse(ZONE).unwrap(), tsig };
+        let provider = Rfc2136Provider::new(zone.clone()).unwrap();
+        provider.create(&demo(RecordType::A), &set(&[ONE], 30), deadline()).await.unwrap();
+        assert_eq!(found(&provider).await.values, values(&[ONE]));
+        let tsig = TsigKey { algorithm: other, ..zone.tsig.clone() };
+        let wrong = Rfc2136Provider::new(Rfc2136Zone { tsig, ..zone }).unwrap();
+        let (kind, message) = told(read(&wrong, &demo(RecordType::A)).await);
+        assert_eq!(kind, ProviderErrorKind::Refused, "{message}");
+        assert!(message.contains("BADKEY") && message.contains("algorithm"), "{message}");
     }
 }
