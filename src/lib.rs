@@ -2,7 +2,8 @@
 //!
 //! In the order that things flow: [`config`] says what to watch; [`probe`] looks; [`core`] decides, purely;
 //! [`dns`] acts through a provider; [`huawei`] is the cloud both talk to; [`journal`] remembers; [`daemon`]
-//! wires and supervises; [`admin`] shows; [`cli`] is what a person types; [`sim`] is a cloud to try it all on.
+//! wires and supervises; [`admin`] shows; [`cli`] is what a person types; [`sim`] is a cloud to try it all on; [`import`]
+//! begins a configuration from what others wrote.
 //! The words they share are in [`model`].
 //!
 //! [`core`]: mod@crate::core
@@ -15,6 +16,7 @@ pub mod daemon;
 pub mod dns;
 pub mod file_access;
 pub mod huawei;
+pub mod import;
 pub mod journal;
 pub mod log;
 pub mod model;

@@ -11,13 +11,14 @@ use regex::Regex;
 
 /// Which top-level module may import which others: ARCHITECTURE.md's "who may import whom", and no more
 /// than is needed. `core` stays pure by it, and a provider that decides or a probe that writes cannot be built.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("pulse", &["model", "clock"]),
     ("core", &["model"]),
     ("file_access", &[]),
     ("config", &["model", "file_access"]),
+    ("import", &["model", "config"]),
     ("log", &["config"]),
     ("huawei", &["model", "clock", "config", "file_access"]),
     ("probe", &["model", "clock", "pulse", "config", "huawei"]),
@@ -46,7 +47,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
         "cli",
         &[
             "model", "clock", "config", "core", "huawei", "probe", "dns", "admin", "journal", "log",
-            "daemon", "sim",
+            "import", "daemon", "sim",
         ],
     ),
 ];
@@ -154,6 +155,8 @@ fn one_thing_has_one_word() {
     let synonyms = SYNONYMS.map(|(no, yes)| (Regex::new(&format!(r"(?i)\b{no}\b")).unwrap(), yes));
     let files: Vec<File> = ["src", "docs", "config"].into_iter().flat_map(files_below).collect();
     let broken = lines_of(&files, |line| {
+        // The name that a manifest's annotation has is not ours to choose.
+        let line = &line.replace("elb.health-check-", "");
         let (found, yes) = synonyms.iter().find_map(|(no, yes)| Some((no.find(line)?, yes)))?;
         Some(format!("{:?}: say {yes}", found.as_str()))
     });

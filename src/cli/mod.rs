@@ -7,6 +7,7 @@ mod apply;
 mod budget;
 mod check;
 mod demo;
+mod import;
 mod online;
 mod plan;
 mod probe;
@@ -50,6 +51,7 @@ enum Command {
     Plan(plan::Arguments),
     Apply(apply::Arguments),
     Probe(probe::Arguments),
+    Import(import::Arguments),
     Schema(schema::Arguments),
 }
 
@@ -99,6 +101,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(arguments) => plan::execute(arguments).await,
         Command::Apply(arguments) => apply::execute(arguments).await,
         Command::Probe(arguments) => probe::execute(arguments).await,
+        Command::Import(arguments) => import::execute(arguments),
         Command::Schema(arguments) => schema::execute(&arguments),
     }
 }

@@ -1,5 +1,7 @@
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::source::printable;
 
 /// One thing that is wrong with a configuration, or worth a warning.
 ///
@@ -36,10 +38,41 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+/// So many characters before a mark are kept of a line: all of one that a person would write.
+const KEPT_BEFORE: usize = 500;
+
 /// The longest part of a line that is shown, in characters; a screen's width.
 const SHOWN_MAX: usize = 100;
 
 impl Problem {
+    /// What is wrong with a part of a line of a file: `span` in characters from 0, with its length. The line and all that
+    /// is said are made fit for a terminal; of a long line the part around the span is kept.
+    #[must_use]
+    pub fn on_line(
+        severity: Severity,
+        (file, line): (&Path, usize),
+        text: &str,
+        (from, length): (usize, usize),
+        message: &str,
+        hint: &str,
+    ) -> Self {
+        let skipped = from.saturating_sub(KEPT_BEFORE);
+        let fit = |text: &str| text.chars().map(printable).collect::<String>();
+        let text: String = text.chars().skip(skipped).take(2 * KEPT_BEFORE).map(printable).collect();
+        let from = (from - skipped).min(text.chars().count());
+        let length = length.clamp(1, (text.chars().count() - from).max(1));
+        let span = (from, length);
+        Self {
+            severity,
+            file: file.to_owned(),
+            line,
+            text,
+            span,
+            message: fit(message),
+            hint: Some(fit(hint)),
+        }
+    }
+
     /// The part of the line worth showing: its start as a column, its text.
     fn shown(&self) -> (usize, String) {
         let indent = self.text.chars().take_while(|c| *c == ' ').count().min(self.span.0);

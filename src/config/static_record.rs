@@ -20,7 +20,7 @@ const IN_QUOTES: &str = "put the text in quotes: '@ 300 TXT \"v=spf1 -all\"'";
 /// A type of records that can be written.
 struct Kind {
     name: &'static str,
-    kind: RecordType,
+    record_type: RecordType,
     /// How many parts its data has; none: any number.
     parts: Option<usize>,
     example: &'static str,
@@ -41,8 +41,13 @@ const KINDS: [Kind; 11] = [
 ];
 
 impl Kind {
-    const fn new(name: &'static str, kind: RecordType, parts: Option<usize>, example: &'static str) -> Self {
-        Self { name, kind, parts, example }
+    const fn new(
+        name: &'static str,
+        record_type: RecordType,
+        parts: Option<usize>,
+        example: &'static str,
+    ) -> Self {
+        Self { name, record_type, parts, example }
     }
 }
 
@@ -117,7 +122,7 @@ fn kind_of(word: &str, name: &Fqdn, zone: &Fqdn) -> Result<&'static Kind, Wrong>
 }
 
 fn data(known: &Kind, text: &str, zone: &Fqdn) -> Result<RData, Wrong> {
-    let Kind { kind, parts, .. } = *known;
+    let Kind { record_type: kind, parts, .. } = *known;
     let written = parts_of(text)?;
     if let Some(parts) = parts.filter(|parts| *parts != written.len()) {
         let message = format!("has data of {} parts; {kind} takes {parts}", written.len());
@@ -228,8 +233,8 @@ mod tests {
 
     #[test]
     fn every_type_that_is_known_is_read_from_the_example_that_its_error_shows() {
-        for Kind { name, kind, example, .. } in KINDS {
-            assert_eq!(parse(example, &zone()).unwrap().data.record_type(), kind, "{name}");
+        for Kind { name, record_type, example, .. } in KINDS {
+            assert_eq!(parse(example, &zone()).unwrap().data.record_type(), record_type, "{name}");
         }
     }
 

@@ -1,0 +1,81 @@
+//! What is wrong with manifests, drawn as the problems of a configuration are.
+
+use std::path::Path;
+
+use super::yaml::Spot;
+use crate::config::{Problem, Severity};
+
+/// How many problems are told, and how many notes: far more than anybody mends before looking again.
+const TOLD_MAX: usize = 100;
+
+/// One of the files.
+pub(super) struct Source<'f> {
+    pub(super) path: &'f Path,
+    pub(super) text: &'f str,
+}
+
+/// Where something stands: the number of the file, and the place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    pub(super) file: usize,
+    pub(super) spot: Spot,
+}
+
+/// Everything found so far.
+pub(super) struct Report<'f> {
+    sources: &'f [Source<'f>],
+    found: Vec<(At, Severity, String, String)>,
+    notes: Vec<String>,
+    failed: bool,
+}
+
+impl<'f> Report<'f> {
+    pub(super) fn new(sources: &'f [Source<'f>]) -> Self {
+        Self { sources, found: Vec::new(), notes: Vec::new(), failed: false }
+    }
+
+    /// It cannot work.
+    pub(super) fn error(&mut self, at: At, message: impl Into<String>, hint: impl Into<String>) {
+        // The first error is kept even among very many warnings.
+        if !self.failed || self.found.len() < TOLD_MAX {
+            self.found.push((at, Severity::Error, message.into(), hint.into()));
+        }
+        self.failed = true;
+    }
+
+    /// It works, and somebody should look at it.
+    pub(super) fn warning(&mut self, at: At, message: impl Into<String>, hint: impl Into<String>) {
+        if self.found.len() < TOLD_MAX {
+            self.found.push((at, Severity::Warning, message.into(), hint.into()));
+        }
+    }
+
+    /// Something is no part of the result, and need not be.
+    pub(super) fn note(&mut self, at: At, what: &str) {
+        if self.notes.len() < TOLD_MAX {
+            self.notes.push(format!("{}: {what}", self.whence(at)));
+        }
+    }
+
+    /// The name of a file.
+    pub(super) fn file(&self, number: usize) -> String {
+        self.sources.get(number).map_or_else(String::new, |source| source.path.display().to_string())
+    }
+
+    /// The file and line, for a message about another place.
+    pub(super) fn whence(&self, at: At) -> String {
+        format!("{}:{}", self.file(at.file), at.spot.line)
+    }
+
+    /// All of it, in the order of the files and their lines.
+    pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<String>) {
+        self.found.sort_by_key(|(at, severity, ..)| (at.file, at.spot.line, *severity));
+        let drawn = self.found.iter().filter_map(|(at, severity, message, hint)| {
+            let source = self.sources.get(at.file)?;
+            let text = source.text.lines().nth(at.spot.line - 1).unwrap_or_default();
+            let span = (at.spot.from, at.spot.length);
+            Some(Problem::on_line(*severity, (source.path, at.spot.line), text, span, message, hint))
+        });
+        (drawn.collect(), self.notes)
+    }
+}
