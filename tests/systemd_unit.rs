@@ -69,7 +69,7 @@ fn what_the_program_calls_is_let_through() {
 
 #[test]
 fn it_says_each_thing_once() {
-    for file in ["pointsman.service", "pointsman-before-253.conf"] {
+    for file in ["pointsman.service", "pointsman-before-253.conf", "pointsman-port-53.conf"] {
         let mut said = BTreeSet::new();
         for (section, key, _) in Unit::read(file).entries {
             let again = !said.insert((section, key.clone()));
@@ -77,6 +77,30 @@ fn it_says_each_thing_once() {
             assert!(!again || key == "SystemCallFilter", "{file}: {key} is given twice");
         }
     }
+}
+
+#[test]
+fn port_53_takes_one_capability_and_costs_little() {
+    let drop_in = Unit::read("pointsman-port-53.conf");
+    for (key, value) in [
+        ("CapabilityBoundingSet", "CAP_NET_BIND_SERVICE"),
+        ("AmbientCapabilities", "CAP_NET_BIND_SERVICE"),
+        ("PrivateUsers", "no"), // else it would hold for no port of the machine
+    ] {
+        assert_eq!(drop_in.one(key), value);
+    }
+    assert_eq!(drop_in.entries.len(), 3);
+    if systemd_analyze_version().is_none() {
+        return;
+    }
+    let installed = Installed::new();
+    let unit = installed.directory.path().join("pointsman.service");
+    let whole = fs::read_to_string(&unit).unwrap() + &read("pointsman-port-53.conf");
+    fs::write(&unit, whole).unwrap();
+    let (status, said) = installed.analyze(&["security", "--offline=true", "--no-pager"]);
+    let level = said.split_once("Overall exposure level for pointsman.service: ");
+    let level = level.and_then(|(_, level)| level.split(' ').next()?.parse::<f64>().ok());
+    assert!(level.is_some_and(|level| level <= EXPOSURE_MAX + 0.5), "{status}: {said}");
 }
 
 #[test]
