@@ -317,7 +317,12 @@ fn read_rule(rule: &Node, name: &str, file: usize, report: &mut Report<'_>) -> O
     };
     let bare = text.trim_end_matches('.');
     let host = match Fqdn::parse(text) {
-        Ok(host) if bare.parse::<IpAddr>().is_err() => host,
+        Ok(host) if bare.parse::<IpAddr>().is_err() && bare != "*" => host,
+        Ok(_) if bare == "*" => {
+            let hint = "write a name, or a wildcard of a zone: *.localdev.me";
+            report.error(at(node), "the host stands for every name there is", hint);
+            return None;
+        }
         Ok(_) => {
             report.error(at(node), "the host is an address", "write a name: an address has no record set");
             return None;

@@ -4,9 +4,13 @@ use std::path::Path;
 
 use super::yaml::Spot;
 use crate::config::{Problem, Severity};
+use crate::model::quoted;
 
 /// How many problems are told, and how many notes: far more than anybody mends before looking again.
 const TOLD_MAX: usize = 100;
+
+/// As many characters of a file's name are shown.
+const PATH_MAX: usize = 200;
 
 /// One of the files.
 pub(super) struct Source<'f> {
@@ -57,14 +61,10 @@ impl<'f> Report<'f> {
         }
     }
 
-    /// The name of a file.
-    pub(super) fn file(&self, number: usize) -> String {
-        self.sources.get(number).map_or_else(String::new, |source| source.path.display().to_string())
-    }
-
     /// The file and line, for a message about another place.
     pub(super) fn whence(&self, at: At) -> String {
-        format!("{}:{}", self.file(at.file), at.spot.line)
+        let path = self.sources.get(at.file).map(|source| source.path.display().to_string());
+        format!("{}:{}", quoted(&path.unwrap_or_default(), PATH_MAX), at.spot.line)
     }
 
     /// All of it, in the order of the files and their lines.
@@ -72,10 +72,33 @@ impl<'f> Report<'f> {
         self.found.sort_by_key(|(at, severity, ..)| (at.file, at.spot.line, *severity));
         let drawn = self.found.iter().filter_map(|(at, severity, message, hint)| {
             let source = self.sources.get(at.file)?;
-            let text = source.text.lines().nth(at.spot.line - 1).unwrap_or_default();
+            let text = line(source.text, at.spot.line);
             let span = (at.spot.from, at.spot.length);
             Some(Problem::on_line(*severity, (source.path, at.spot.line), text, span, message, hint))
         });
         (drawn.collect(), self.notes)
+    }
+}
+
+/// A line by its number, from 1. To YAML a carriage return alone ends one too.
+fn line(text: &str, number: usize) -> &str {
+    let ends = |text: &str| text.find(['\r', '\n']).unwrap_or(text.len());
+    let mut rest = text;
+    for _ in 1..number {
+        let after = rest.get(ends(rest)..).unwrap_or_default();
+        let ended = after.strip_prefix("\r\n").or_else(|| after.strip_prefix(['\r', '\n']));
+        rest = ended.unwrap_or_default();
+    }
+    rest.get(..ends(rest)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_where_yaml_says_so() {
+        let lines: Vec<_> = (1..8).map(|number| line("a\rb\r\nc\n\nd", number)).collect();
+        assert_eq!(lines, ["a", "b", "c", "", "d", "", ""]);
     }
 }

@@ -12,19 +12,22 @@ const COLUMN: usize = 43;
 /// How wide a line gets.
 const WIDTH: usize = 118;
 
+/// A name of so many bytes takes no more than one before it.
+const LONG: usize = 240;
+
 /// The mark of what a person must decide.
 const DECIDE: &str = "DECIDE";
 
-/// The longest name of a service.
-const NAME_MAX: usize = 63;
+/// The longest name that is made, with room for a number.
+const NAME_MAX: usize = 58;
 
 /// A configuration of these services, of so many manifests in these files.
 pub(super) fn write(services: &[Service], manifests: usize, files: &[String]) -> String {
-    let zones = zones(services);
+    let zones = sections(zones(services));
     let mut body = Text::default();
     body.account();
-    for zone in &zones {
-        body.zone(zone, zones.len());
+    for (zone, section) in &zones {
+        body.zone(zone, section);
     }
     let mut names = BTreeSet::new();
     for service in services {
@@ -79,10 +82,42 @@ fn zones(services: &[Service]) -> Vec<Fqdn> {
     zones
 }
 
-/// What the section of a zone is called.
-fn section(zone: &Fqdn, zones: usize) -> String {
-    let name: String = zone.host().replace('.', "-").chars().take(NAME_MAX).collect();
-    if zones == 1 { "private".to_owned() } else { name.trim_start_matches(['-', '_']).to_owned() }
+/// The zones with what their sections are called.
+fn sections(zones: Vec<Fqdn>) -> Vec<(Fqdn, String)> {
+    let is_only = zones.len() == 1;
+    let mut taken = BTreeSet::new();
+    let named = |zone: Fqdn| {
+        let candidates = [zone.host().replace('.', "-")];
+        let name = if is_only { "private".to_owned() } else { unused(&candidates, "zone", &mut taken) };
+        (zone, name)
+    };
+    zones.into_iter().map(named).collect()
+}
+
+/// What a service is called: the host's first part, or the host when that is taken.
+fn name(host: &Fqdn, taken: &mut BTreeSet<String>) -> String {
+    let whole = host.host().trim_start_matches("*.");
+    let first = whole.split('.').next().unwrap_or(whole);
+    unused(&[first.to_owned(), whole.to_owned()], "service", taken)
+}
+
+/// The first of these that can be a name and that nothing has, else the last one with a number.
+fn unused(candidates: &[String], otherwise: &str, taken: &mut BTreeSet<String>) -> String {
+    let plain = |text: &String| -> Option<String> {
+        let name: String = text.trim_start_matches(['-', '_', '.']).chars().take(NAME_MAX).collect();
+        (!name.is_empty()).then_some(name)
+    };
+    let names: Vec<String> = candidates.iter().filter_map(plain).collect();
+    let last = names.last().cloned().unwrap_or_else(|| otherwise.to_owned());
+    // One more than are taken: one of them is not.
+    let numbered = (2..taken.len() + 3).map(|number| format!("{last}-{number}"));
+    let name = names
+        .into_iter()
+        .chain([otherwise.to_owned()].into_iter().filter(|name| *name == last))
+        .chain(numbered);
+    let name = name.into_iter().find(|name| !taken.contains(name)).unwrap_or(last);
+    taken.insert(name.clone());
+    name
 }
 
 #[derive(Default)]
@@ -147,23 +182,23 @@ impl Text {
         self.decide("region = \"HOME-REGION\"", "the account's home region: \"cn-north-4\"");
     }
 
-    fn zone(&mut self, zone: &Fqdn, zones: usize) {
-        self.head(&format!("\n[dns.{}]", section(zone, zones)));
+    fn zone(&mut self, zone: &Fqdn, section: &str) {
+        self.head(&format!("\n[dns.{section}]"));
         self.key("kind = \"huawei\"", "");
         self.decide(&format!("zone = \"{zone}\""), "the zone that holds the names; it may be one further up");
         self.decide("zone_type = \"private\"", "private, which VPCs see, or public, which all do");
     }
 
-    fn service(&mut self, service: &Service, zones: &[Fqdn], names: &mut BTreeSet<String>) {
+    fn service(&mut self, service: &Service, zones: &[(Fqdn, String)], names: &mut BTreeSet<String>) {
         let name = name(&service.host, names);
         self.head("");
         self.rule(&service.host);
         self.head("[[service]]");
         self.key(&format!("name = \"{name}\""), "what logs, metrics and commands call it");
         self.key(&format!("domain = \"{}\"", service.host), "");
-        let zone = zones.iter().find(|zone| service.host.is_within(zone)).filter(|_| zones.len() > 1);
-        if let Some(zone) = zone {
-            self.key(&format!("dns = \"{}\"", section(zone, zones.len())), "");
+        let zone = zones.iter().find(|(zone, _)| service.host.is_within(zone)).filter(|_| zones.len() > 1);
+        if let Some((_, section)) = zone {
+            self.key(&format!("dns = \"{section}\""), "");
         }
         self.decide("ttl = 30", "how long resolvers may go on with an old answer, in seconds");
         self.decide("create = false", "true makes the record set when it is missing");
@@ -207,7 +242,9 @@ impl Text {
         self.decide(&format!("path = \"{}\"", service.path), "one that tells that the application works");
         if service.is_wildcard() {
             let above = service.host.host().trim_start_matches("*.");
-            self.decide(&format!("host = \"www.{above}\""), "which of the names is asked for");
+            // As long as the wildcard, where that is as long as a name gets.
+            let first = if above.len() < LONG { "www" } else { "w" };
+            self.decide(&format!("host = \"{first}.{above}\""), "which of the names is asked for");
         }
         if !service.other_paths.is_empty() {
             let shown: Vec<&str> = service.other_paths.iter().take(10).map(String::as_str).collect();
@@ -263,19 +300,4 @@ impl Text {
             self.look(service, region.tls);
         }
     }
-}
-
-/// A name for the service that no other one has: the host's first part, else the host, else that with a number.
-fn name(host: &Fqdn, taken: &mut BTreeSet<String>) -> String {
-    let plain = host.host().trim_start_matches("*.").trim_start_matches(['-', '_']);
-    let cut = |text: &str| -> String { text.chars().take(NAME_MAX - 5).collect() };
-    let first = plain.split('.').next().unwrap_or(plain);
-    let candidates =
-        [cut(first), cut(plain)].into_iter().chain((2..).map(|number| format!("{}-{number}", cut(plain))));
-    for name in candidates {
-        if !name.is_empty() && taken.insert(name.clone()) {
-            return name;
-        }
-    }
-    "service".to_owned()
 }

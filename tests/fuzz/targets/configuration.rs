@@ -4,11 +4,12 @@
 //! stands in a configuration by mistake is in no message (SECRETS-STAY); a configuration that is refused is so for a
 //! reason with a line (RELOAD-OR-KEEP); what is good in TOML of another hand is the same.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use pointsman::config::{self, Loaded, Problems, Severity};
+use pointsman::config::{self, Loaded, Problems, Provider, ProviderKind, Severity, TsigKey};
 use pointsman::model::CheckKind;
 use tempfile::TempDir;
 
@@ -66,7 +67,17 @@ fn assert_bounded(loaded: &Loaded) {
     assert!(loaded.warnings.iter().all(|warning| warning.severity == Severity::Warning));
     let config = &loaded.config;
     assert!(!config.services.is_empty() && config.daemon.resync <= YEAR);
+    for provider in config.providers.values() {
+        assert_zone_bounded(provider);
+    }
     for service in &config.services {
+        if let ProviderKind::Embedded(zone) = &config.providers[&service.record.provider].kind {
+            let key = &service.record.key;
+            let kept = |record: &&config::StaticRecord| {
+                record.name == key.name && record.data.record_type().to_string() == key.record_type.as_str()
+            };
+            assert!(service.record.create && !zone.records.iter().any(|record| kept(&record)), "{service:?}");
+        }
         assert!(service.min_published >= 1 && service.max_removed >= 1, "{service:?}");
         assert!(service.write_budget.writes >= 1 && !service.regions.is_empty(), "{service:?}");
         for region in &service.regions {
@@ -84,6 +95,34 @@ fn assert_bounded(loaded: &Loaded) {
                             .chain([http.user_agent.as_str(), http.host.as_str()])
                             .any(|line| line.contains(['\r', '\n']))
                     );
+                }
+            }
+        }
+    }
+}
+
+/// Addresses are there once, keys have a file, and the records of a zone can be served.
+fn assert_zone_bounded(provider: &Provider) {
+    let once = |list: &[std::net::SocketAddr]| {
+        list.iter().collect::<BTreeSet<_>>().len() == list.len() && list.len() <= 8
+    };
+    let signs = |key: &TsigKey| !key.secret_file.as_os_str().is_empty();
+    assert!(once(&provider.witnesses), "{provider:?}");
+    match &provider.kind {
+        ProviderKind::Huawei(_) => {}
+        ProviderKind::Rfc2136(zone) => assert!(signs(&zone.tsig) && zone.server.port() > 0, "{zone:?}"),
+        ProviderKind::Embedded(zone) => {
+            assert!(!zone.listen.is_empty() && once(&zone.listen) && !zone.ns.is_empty(), "{zone:?}");
+            assert!(zone.secondaries.iter().all(|secondary| signs(&secondary.tsig)), "{zone:?}");
+            assert!(zone.records.len() <= 1_000, "{} records", zone.records.len());
+            for (number, record) in zone.records.iter().enumerate() {
+                assert!(record.name.is_within(&zone.zone), "{record:?}");
+                let kind = record.data.record_type().to_string();
+                assert!(kind != "SOA" && (kind != "NS" || record.name != zone.zone), "{record:?}");
+                let others = zone.records.iter().take(number).filter(|other| other.name == record.name);
+                for other in others {
+                    let theirs = other.data.record_type().to_string();
+                    assert!(kind != "CNAME" && theirs != "CNAME" && other.data != record.data, "{record:?}");
                 }
             }
         }

@@ -14,6 +14,7 @@ mod expression;
 mod http_answer;
 mod keys;
 mod loopback;
+mod manifest;
 mod memory;
 mod metadata;
 mod names;
@@ -40,6 +41,7 @@ pub(crate) struct Target {
 /// All of them.
 pub(crate) const ALL: &[Target] = &[
     Target { name: "configuration", run: configuration::run, inputs: 300 },
+    Target { name: "manifest", run: manifest::run, inputs: 1_500 },
     Target { name: "value", run: value::run, inputs: 2_000 },
     Target { name: "expression", run: expression::run, inputs: 1_500 },
     Target { name: "secret_file", run: secret_file::run, inputs: 2_000 },
