@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use daemon_world::{EIP1, EIP2, Scene, World};
 use pointsman::model::Secret;
-use pointsman::sim::{Api, Effect, Fault};
+use pointsman::sim::{Api, Effect, Fault, MoreSet};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// All is well, down to a TTL that no failover outruns.
@@ -245,6 +245,35 @@ async fn what_is_not_answered_cannot_be_told_and_is_not_missing() {
     let text = ended_with(1, &world.outcome("check", &["--online"]).await, &["the connection to"]);
     assert!(row(&text, "demo/region1").contains("  cannot tell  "), "{text}");
     assert!(row(&text, "demo/region2").contains("  found  ") && !text.contains("missing  "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sets_of_a_weighted_service_in_a_public_zone_are_told_with_their_weights() {
+    for (service, code, told) in [
+        (
+            "policy = \"weighted\"",
+            0,
+            "127.0.1.10, weight 90, TTL 3 s, ACTIVE; 127.0.2.20, weight 10, TTL 3 s, ACTIVE",
+        ),
+        ("", 1, "2 record sets, by lines or weights"),
+        ("line = \"default_view\"", 1, "2 record sets, by lines or weights"),
+        ("line = \"Dianxin\"", 1, "it is not there and will not be made"),
+    ] {
+        let scene = scene();
+        let mut scene = Scene { cloud: scene.cloud.in_a_public_zone(), service, ..scene };
+        let set = |weight, value| MoreSet {
+            record_type: "A".to_owned(),
+            line: "default_view".to_owned(),
+            weight: Some(weight),
+            values: vec![value],
+        };
+        scene.cloud.values = Some(Vec::new());
+        scene.cloud.more_sets = vec![set(90, EIP1), set(10, EIP2)];
+        let (_world, said) = asked(scene).await;
+        let text = ended_with(code, &said, &[told]);
+        assert!(row(&text, "record set demo").contains("dns:recordset:list"), "{text}");
+        assert!(row(&text, "public zone localdev.me.").contains("  found  "), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

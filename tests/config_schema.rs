@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// Good in every key by itself, and broken by a rule between keys, by what a key means, or by what is not there: the
 /// parser's alone to find.
 const BEYOND_A_SCHEMA: &str = "
-    aaaa-follows-no-eip access-key-without-secret address-of-another-region address-of-many
+    access-key-without-secret address-of-another-region address-of-many
     address-of-other-family address-twice check-missing check-name-taken check-without-kind
     check-without-name cloud-none cloud-not-named cloud-unknown cloud-without-region credentials-two-ways
     dns-key-of-another-kind dns-not-named dns-unknown dns-without-kind domain-missing domain-not-a-name domain-

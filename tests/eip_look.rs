@@ -42,7 +42,7 @@ async fn watched() -> (CloudDouble, Arc<CloudView>, EipLooker, EipLooker) {
     let cloud = CloudDouble::start().await;
     cloud.plays(TWO);
     let view = CloudView::new(cloud.account(), REGION);
-    let looker = |id| EipLooker::new(&view, &EipCheck { elb: elb(id) });
+    let looker = |id| EipLooker::new(&view, &EipCheck { elb: elb(id), record_type: RecordType::A });
     let (one, other) = (looker(ELB), looker(OTHER_ELB));
     (cloud, view, one, other)
 }
@@ -58,6 +58,29 @@ async fn one_call_tells_of_all_load_balancers_which_has_an_eip() {
     for id in [ELB, OTHER_ELB] {
         assert!(asked[0].query.contains(&format!("id={id}")), "{asked:?}");
     }
+}
+
+#[tokio::test]
+async fn a_service_of_type_aaaa_looks_for_an_ipv6_eip_and_one_of_type_a_for_an_ipv4_one() {
+    let cloud = CloudDouble::start().await;
+    cloud.plays(TWO);
+    let view = CloudView::new(cloud.account(), REGION);
+    let looker = |record_type| EipLooker::new(&view, &EipCheck { elb: elb(ELB), record_type });
+    let (mut v4, mut v6) = (looker(RecordType::A), looker(RecordType::Aaaa));
+    let unbound = look(&mut v6).await;
+    assert_eq!(unbound.outcome, Outcome::Fail(Reason::Unbound));
+    assert!(unbound.saw.starts_with("no IPv6 EIP is bound"), "{}", unbound.saw);
+    assert_eq!(look(&mut v4).await.outcome, Outcome::Pass);
+    let both = read("elb-show_load_balancer-ipv6")["body"]["loadbalancer"]["eips"].clone();
+    cloud.plays_as(TWO, |body| body["loadbalancers"][0]["eips"] = both.clone());
+    assert_eq!(look(&mut v6).await.saw, "IPv6 EIP 2001:db8:14::37 bound");
+    assert_eq!(look(&mut v4).await.saw, "EIP 198.51.100.10 bound");
+    cloud.plays_as(TWO, |body| {
+        body["loadbalancers"][0]["eips"] = json!([both[1]]);
+        body["loadbalancers"][0]["publicips"] = json!([]);
+    });
+    assert_eq!(look(&mut v6).await.outcome, Outcome::Pass);
+    assert_eq!(look(&mut v4).await.outcome, Outcome::Fail(Reason::Unbound));
 }
 
 #[tokio::test]
@@ -133,9 +156,9 @@ async fn a_list_that_was_not_asked_for_a_load_balancer_says_nothing_of_it() {
     let cloud = CloudDouble::start().await;
     cloud.plays(TWO);
     let view = CloudView::new(cloud.account(), REGION);
-    let mut first = EipLooker::new(&view, &EipCheck { elb: elb(ELB) });
+    let mut first = EipLooker::new(&view, &EipCheck { elb: elb(ELB), record_type: RecordType::A });
     look(&mut first).await;
-    let mut later = EipLooker::new(&view, &EipCheck { elb: elb(OTHER_ELB) });
+    let mut later = EipLooker::new(&view, &EipCheck { elb: elb(OTHER_ELB), record_type: RecordType::A });
     assert_eq!(look(&mut later).await.outcome, Outcome::Fail(Reason::Unbound));
     let asked = cloud.asked();
     assert_eq!(asked.len(), 2, "{asked:?}");
@@ -160,7 +183,7 @@ fn region() -> Region {
         addresses: Vec::new(),
         checks: vec![Check {
             name: name.clone(),
-            kind: CheckKind::Eip(EipCheck { elb: elb(ELB) }),
+            kind: CheckKind::Eip(EipCheck { elb: elb(ELB), record_type: RecordType::A }),
             interval: INTERVAL,
             fast_interval: INTERVAL,
             timeout: Duration::from_secs(2),

@@ -279,6 +279,13 @@ const WAYS: &[Way] = &[
         served: &[(90, &["11"]), (10, &["12"])],
     },
     Way {
+        name: "a set without a weight is split",
+        from: || vec![MoreSet { weight: None, ..set(0, &[11, 12]) }],
+        off: &[],
+        to: &[(90, &[11]), (10, &[12])],
+        served: &[(90, &["11"]), (10, &["12"])],
+    },
+    Way {
         name: "a dead region leaves",
         from: || vec![set(90, &[11]), set(10, &[12]), set(5, &[13])],
         off: &[],

@@ -87,7 +87,7 @@ pub(super) fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
         )?;
     }
     if let Some(plan) = plan {
-        writeln!(out, "wanted  {}", addresses_in_words(&plan.wanted))?;
+        writeln!(out, "wanted  {}", addresses_in_words(&plan.weighed()))?;
         for region in plan.regions.iter().filter(|region| region.published != region.wanted) {
             let verb = if region.wanted { "enters" } else { "leaves" };
             writeln!(out, "        {} {verb}: {}", region.region, region.because)?;

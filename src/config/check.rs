@@ -200,7 +200,10 @@ impl RawCheck {
                 elb: self.needs_elb(around, report)?,
                 min_healthy: self.elb.min_healthy.as_ref().map_or(MinHealthy::Count(1), |at| at.value),
             })),
-            CheckKindWord::Eip => Some(CheckKind::Eip(EipCheck { elb: self.needs_elb(around, report)? })),
+            CheckKindWord::Eip => Some(CheckKind::Eip(EipCheck {
+                elb: self.needs_elb(around, report)?,
+                record_type: around.record_type,
+            })),
         }
     }
 

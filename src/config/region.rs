@@ -153,9 +153,6 @@ fn addresses(
         if keys.elb.is_none() && !elb_is_bad {
             let hint = "add elb = \"ID\", whose EIPs are followed, or address = [\"198.51.100.10\"]";
             report.missing(place, "address", hint);
-        } else if record_type == RecordType::Aaaa {
-            let hint = "EIPs are IPv4 only; add address = [\"2001:db8::10\"]";
-            report.missing(place, "address", hint);
         }
         return Vec::new();
     };

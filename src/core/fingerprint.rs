@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Check, CheckKind, ElbRef, HttpCheck, Record, Region, Routing};
+use crate::model::{Check, CheckKind, ElbRef, HttpCheck, Record, RecordType, Region, Routing};
 
 /// So many bytes of the hash tell a check from the one that it was before an edit.
 const BYTES: usize = 8;
@@ -22,7 +22,12 @@ pub(super) fn of_check(check: &Check) -> String {
             add_elb(&mut text, &elb.elb);
             add(&mut text, &[&elb.min_healthy.to_string()]);
         }
-        CheckKind::Eip(eip) => add_elb(&mut text, &eip.elb),
+        CheckKind::Eip(eip) => {
+            add_elb(&mut text, &eip.elb);
+            if eip.record_type == RecordType::Aaaa {
+                add(&mut text, &[&eip.record_type]);
+            }
+        }
     }
     add(&mut text, &[&check.max_latency.map(|most| most.as_micros())]);
     let mut hex = String::with_capacity(2 * BYTES);

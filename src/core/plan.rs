@@ -54,7 +54,8 @@ pub struct Plan {
 
 impl Plan {
     /// Each wanted address with the weight that it is wanted at.
-    pub(super) fn weighed(&self) -> BTreeSet<Weighed> {
+    #[must_use]
+    pub fn weighed(&self) -> BTreeSet<Weighed> {
         if self.parts.is_empty() {
             return self.wanted.iter().copied().map(Weighed::from).collect();
         }
@@ -166,7 +167,7 @@ impl fmt::Display for Plan {
             self.generation,
             self.service,
             self.key,
-            addresses_in_words(&self.wanted)
+            addresses_in_words(&self.weighed())
         )?;
         for region in &self.regions {
             let change = match (region.published, region.wanted) {

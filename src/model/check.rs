@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CheckName, CloudName, Secret, Share, Threshold};
+use super::{CheckName, CloudName, RecordType, Secret, Share, Threshold};
 
 /// A configured way of looking at one region, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,6 +290,8 @@ pub struct ElbCheck {
 pub struct EipCheck {
     /// Which load balancer.
     pub elb: ElbRef,
+    /// Of which record set the EIP is to be a value: IPv4 or IPv6.
+    pub record_type: RecordType,
 }
 
 /// A listener of a load balancer in a cloud's region.

@@ -115,16 +115,13 @@ impl AddressFollower {
     /// Ends by `deadline`, or when `seen` has room again.
     pub async fn look(&mut self, deadline: Instant, trace: &mut Trace) -> Look {
         let mut sight = Sight::begin(&mut self.history, self.interval, deadline, trace);
-        let bound = match bound(&self.elb, &mut sight).await {
+        let bound = match bound(&self.elb, self.record_type, &mut sight).await {
             Ok(bound) => bound,
             Err(unseen) => return unseen.into(),
         };
-        let look = verdict(&self.elb, &bound);
+        let look = verdict(&self.elb, self.record_type, &bound);
         match bound {
-            Bound::Addresses(mut addresses) => {
-                addresses.retain(|address| self.record_type.holds(*address));
-                self.learn(addresses).await;
-            }
+            Bound::Addresses(addresses) => self.learn(addresses).await,
             Bound::Gone => self.learn(Vec::new()).await,
             Bound::NotTold(_) => {}
         }

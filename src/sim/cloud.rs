@@ -2,7 +2,7 @@
 //! brings record sets into force.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,7 +46,7 @@ pub(super) struct Cloud {
 #[derive(Debug)]
 pub(super) struct NewDoor {
     listener: TcpListener,
-    address: SocketAddrV4,
+    address: SocketAddr,
     inbox: mpsc::Receiver<DoorOrder>,
 }
 
@@ -88,12 +88,8 @@ impl Cloud {
     }
 
     /// Serves an address from now on.
-    pub(super) async fn add_door(
-        &self,
-        listener: TcpListener,
-        address: SocketAddrV4,
-    ) -> Result<(), SimError> {
-        let (door, inbox) = Door::new(*address.ip());
+    pub(super) async fn add_door(&self, listener: TcpListener, address: SocketAddr) -> Result<(), SimError> {
+        let (door, inbox) = Door::new(address.ip());
         self.doors.lock().await.push(door);
         self.new_doors.send(NewDoor { listener, address, inbox }).await.map_err(|_| SimError::Stopped)
     }
@@ -126,7 +122,10 @@ impl Cloud {
     pub(super) fn eip(&self, region: usize) -> Option<Ipv4Addr> {
         let state = self.state();
         let elb = &state.regions.get(region)?.setup.elb_id;
-        state.eip_of(elb).map(|eip| eip.address)
+        match state.eip_of(elb)?.address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
     }
 
     pub(super) fn keep_alive(&self, region: usize, count: usize) {
@@ -148,17 +147,20 @@ impl Cloud {
     }
 
     pub(super) async fn change_eip(&self, region: usize, address: Ipv4Addr) -> Result<(), SimError> {
+        let address = IpAddr::V4(address);
         let Some(setup) = self.setup.regions.get(region) else { return Ok(()) };
         let known = self.state().eips.iter().any(|eip| eip.address == address);
         if !known {
-            let at = SocketAddrV4::new(address, setup.listener_port);
+            let at = SocketAddr::new(address, setup.listener_port);
             let listener = TcpListener::bind(at).await?;
             self.state().eips.push(Eip { elb: None, ..Eip::bound(setup, address) });
             self.add_door(listener, at).await?;
         }
         {
             let mut state = self.state();
-            state.unbind(region);
+            for eip in state.eips.iter_mut().filter(|eip| eip.elb.as_ref() == Some(&setup.elb_id)) {
+                eip.elb.take_if(|_| eip.address.is_ipv4());
+            }
             let eip = state.eips.iter().find(|eip| eip.address == address).map(|eip| eip.id.clone());
             state.bind(&eip.unwrap_or_default(), &setup.elb_id);
         }

@@ -67,7 +67,7 @@ fn list(state: &State, project: &str, call: &Call<'_>) -> Result<Reply, Refusal>
     let mut items: Vec<Value> = of_project.map(|eip| tell(state, eip)).collect();
     let keys = ["id", "ip_version", "public_ip_address", "status", "associate_instance_type"];
     page::keep(&mut items, call.query, &keys);
-    page::keep(&mut items, call.query, &["associate_instance_id", "alias"]);
+    page::keep(&mut items, call.query, &["associate_instance_id", "alias", "public_ipv6_address"]);
     let page = page::cut(items, call.query, MAX_PAGE)?;
     let info = json!({"previous_marker": page.first(), "next_marker": page.next,
         "current_count": page.items.len()});
@@ -94,7 +94,9 @@ fn associate(state: &mut State, project: &str, id: &str, call: &Call<'_>) -> Res
     if !state.regions.iter().any(known) {
         return Err(Refusal::not_found("loadbalancer", elb_id));
     }
-    if find(state, project, id)?.elb.is_some() || state.eip_of(elb_id).is_some() {
+    let version = find(state, project, id)?.ip_version();
+    if find(state, project, id)?.elb.is_some() || state.eips_of(elb_id).any(|eip| eip.ip_version() == version)
+    {
         return Err(Refusal::usual(409, "The publicip or the instance is bound already."));
     }
     state.bind(id, elb_id);
@@ -117,8 +119,9 @@ fn tell(state: &State, eip: &Eip) -> Value {
         })
     });
     json!({
-        "id": eip.id, "project_id": eip.project_id, "ip_version": 4, "public_ip_address": eip.address,
-        "public_ipv6_address": null, "status": if region.is_some() { "ELB" } else { "DOWN" },
+        "id": eip.id, "project_id": eip.project_id, "ip_version": eip.ip_version(),
+        "public_ip_address": (eip.ip_version() == 4).then_some(eip.address),
+        "public_ipv6_address": (eip.ip_version() == 6).then_some(eip.address), "status": if region.is_some() { "ELB" } else { "DOWN" },
         "description": "", "type": "EIP", "vnic": vnic, "lock_status": null,
         "associate_instance_type": region.map(|_| "ELB"), "associate_instance_id": eip.elb,
         "alias": format!("eip-{}", eip.address), "enterprise_project_id": "0", "billing_info": "",
@@ -133,7 +136,9 @@ fn tell(state: &State, eip: &Eip) -> Value {
 fn tell_v1(state: &State, eip: &Eip) -> Value {
     let region = state.regions.iter().find(|region| Some(&region.setup.elb_id) == eip.elb.as_ref());
     let mut item = json!({
-        "id": eip.id, "tenant_id": eip.project_id, "ip_version": 4, "public_ip_address": eip.address,
+        "id": eip.id, "tenant_id": eip.project_id, "ip_version": eip.ip_version(),
+        "public_ip_address": (eip.ip_version() == 4).then_some(eip.address),
+        "public_ipv6_address": (eip.ip_version() == 6).then_some(eip.address),
         "status": if region.is_some() { "ELB" } else { "DOWN" }, "type": "5_bgp", "alias": "", "tags": [],
         "bandwidth_id": ids::uuid(&format!("bandwidth {}", eip.address)), "bandwidth_name": "bw-web",
         "bandwidth_share_type": "PER", "bandwidth_size": 200, "enterprise_project_id": "0",

@@ -99,14 +99,18 @@ impl Look<'_> {
     }
 
     fn load_balancer(&self, region: &RegionState) -> Value {
-        let bound: Vec<_> = self.state.eip_of(&region.setup.elb_id).into_iter().collect();
+        let bound: Vec<_> = self.state.eips_of(&region.setup.elb_id).collect();
         let eips: Vec<Value> = bound
             .iter()
-            .map(|eip| json!({"eip_id": eip.id, "eip_address": eip.address, "ip_version": 4}))
+            .map(|eip| json!({"eip_id": eip.id, "eip_address": eip.address, "ip_version": eip.ip_version()}))
             .collect();
         let publicips: Vec<Value> = bound
             .iter()
-            .map(|eip| json!({"publicip_id": eip.id, "publicip_address": eip.address, "ip_version": 4}))
+            .map(|eip| {
+                json!({
+                    "publicip_id": eip.id, "publicip_address": eip.address, "ip_version": eip.ip_version(),
+                })
+            })
             .collect();
         json!({
             "id": region.setup.elb_id, "name": format!("mci-{}", region.setup.name),

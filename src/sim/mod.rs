@@ -30,7 +30,7 @@ mod zone;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -317,7 +317,11 @@ fn check(setup: &Setup) -> io::Result<()> {
             return wrong(format!("{}: {} is not a loopback address", region.name, region.eip));
         }
         let earlier = setup.regions.iter().take(at);
-        if earlier.into_iter().any(|other| other.name == region.name || other.eip == region.eip) {
+        let same = |other: &RegionSetup| {
+            let same_v6 = other.eip6.is_some() && other.eip6 == region.eip6;
+            other.name == region.name || other.eip == region.eip || same_v6
+        };
+        if earlier.into_iter().any(same) {
             return wrong(format!("{}: another region has that name or address", region.name));
         }
     }
@@ -325,7 +329,7 @@ fn check(setup: &Setup) -> io::Result<()> {
 }
 
 /// A listener on every region's address; ports that are 0 become one that is free on all of them.
-async fn bind_regions(setup: &mut Setup) -> io::Result<Vec<(TcpListener, SocketAddrV4)>> {
+async fn bind_regions(setup: &mut Setup) -> io::Result<Vec<(TcpListener, SocketAddr)>> {
     let mut tries = 0;
     loop {
         match try_bind_regions(setup).await {
@@ -343,17 +347,23 @@ async fn bind_regions(setup: &mut Setup) -> io::Result<Vec<(TcpListener, SocketA
     }
 }
 
-async fn try_bind_regions(setup: &Setup) -> io::Result<Vec<(TcpListener, SocketAddrV4)>> {
+async fn try_bind_regions(setup: &Setup) -> io::Result<Vec<(TcpListener, SocketAddr)>> {
     let mut doors = Vec::new();
     let mut free = 0;
     for region in &setup.regions {
         let port = if region.listener_port == 0 { free } else { region.listener_port };
-        let listener = TcpListener::bind(SocketAddrV4::new(region.eip, port)).await?;
+        let listener = TcpListener::bind((region.eip, port)).await?;
         let port = listener.local_addr()?.port();
         if region.listener_port == 0 {
             free = port;
         }
-        doors.push((listener, SocketAddrV4::new(region.eip, port)));
+        doors.push((listener, SocketAddr::new(region.eip.into(), port)));
+    }
+    // After all the others, whose order is the regions'.
+    let ports: Vec<u16> = doors.iter().map(|(_, address)| address.port()).collect();
+    for (region, port) in setup.regions.iter().zip(ports) {
+        let Some(address) = region.eip6.filter(Ipv6Addr::is_loopback) else { continue };
+        doors.push((TcpListener::bind((address, port)).await?, SocketAddr::new(address.into(), port)));
     }
     Ok(doors)
 }

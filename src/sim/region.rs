@@ -5,7 +5,7 @@
 //! Start at [`Path`] and [`serve_door`].
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,13 +72,13 @@ pub(super) struct DoorOrder {
 /// The handle of a door.
 #[derive(Clone, Debug)]
 pub(super) struct Door {
-    pub(super) address: Ipv4Addr,
+    pub(super) address: IpAddr,
     orders: mpsc::Sender<DoorOrder>,
 }
 
 impl Door {
     /// A handle, and where its orders arrive.
-    pub(super) fn new(address: Ipv4Addr) -> (Self, mpsc::Receiver<DoorOrder>) {
+    pub(super) fn new(address: IpAddr) -> (Self, mpsc::Receiver<DoorOrder>) {
         // One order at a time: whoever gives one waits for it.
         let (orders, inbox) = mpsc::channel(1);
         (Self { address, orders }, inbox)
@@ -100,7 +100,7 @@ impl Door {
 pub(super) async fn serve_door(
     cloud: Arc<Cloud>,
     listener: TcpListener,
-    address: SocketAddrV4,
+    address: SocketAddr,
     mut inbox: mpsc::Receiver<DoorOrder>,
     stop: CancellationToken,
 ) {
@@ -126,7 +126,7 @@ pub(super) async fn serve_door(
             accepted = accept(listener.as_ref()), if has_room && listener.is_some() => {
                 if let Ok(stream) = accepted {
                     let cloud = Arc::clone(&cloud);
-                    let ip = *address.ip();
+                    let ip = address.ip();
                     connections.spawn(async move {
                         converse(stream, |request| answer(&cloud, ip, request)).await;
                     });
@@ -144,7 +144,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<tokio::net::TcpStr
     }
 }
 
-async fn answer(cloud: &Cloud, address: Ipv4Addr, _request: Request) -> Action {
+async fn answer(cloud: &Cloud, address: IpAddr, _request: Request) -> Action {
     let path = cloud.state().path(address, clock::instant_now());
     match path {
         Path::Nowhere => Action::Silence,

@@ -1,6 +1,6 @@
 //! What a simulated cloud is made of when it starts.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::ids;
@@ -63,6 +63,9 @@ pub struct RegionSetup {
     pub elb_id: String,
     /// The EIP bound to it at first: a loopback address that no other region has.
     pub eip: Ipv4Addr,
+    /// The IPv6 EIP bound to it, if it has one. One on loopback is served; of any other the load balancer only says that it
+    /// is there.
+    pub eip6: Option<Ipv6Addr>,
     /// The listener's port. 0 takes a free one, the same for all regions that say 0.
     pub listener_port: u16,
     /// How many members the listener's default pool has; the pool behind its forwarding policy has one more
@@ -182,6 +185,7 @@ impl RegionSetup {
             project_id: ids::plain(&format!("project {cloud_region}")),
             elb_id: ids::uuid(&format!("elb {name}")),
             eip,
+            eip6: None,
             listener_port: 0,
             members: 2,
             health_monitor: true,

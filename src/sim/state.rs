@@ -4,7 +4,7 @@
 //! which address leads where are decided here; how it is told is each service's own file. Start at [`State`].
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -41,8 +41,8 @@ pub(super) struct RegionState {
     pub(super) setup: RegionSetup,
     pub(super) members: Vec<Member>,
     pub(super) endpoint: EndpointState,
-    /// The id of the EIP that was bound last, to be bound again.
-    pub(super) last_eip: String,
+    /// The ids of the EIPs that were bound last, one of each family, to be bound again.
+    pub(super) last_eips: Vec<String>,
 }
 
 /// Which pool of a load balancer.
@@ -73,7 +73,7 @@ pub(super) struct Member {
 pub(super) struct Eip {
     pub(super) id: String,
     pub(super) project_id: String,
-    pub(super) address: Ipv4Addr,
+    pub(super) address: IpAddr,
     /// The load balancer it is bound to.
     pub(super) elb: Option<String>,
 }
@@ -82,7 +82,7 @@ impl State {
     pub(super) fn new(setup: &Setup, records: Records) -> Self {
         Self {
             regions: setup.regions.iter().map(RegionState::new).collect(),
-            eips: setup.regions.iter().map(|region| Eip::bound(region, region.eip)).collect(),
+            eips: setup.regions.iter().flat_map(Eip::all_of).collect(),
             records,
             faults: Faults::default(),
             agency: Agency::new(setup),
@@ -100,27 +100,39 @@ impl State {
         if self.clock_ahead.is_negative() { wall.saturating_sub(apart) } else { wall.saturating_add(apart) }
     }
 
-    /// The EIP bound to a load balancer.
+    /// The IPv4 EIP bound to a load balancer.
     pub(super) fn eip_of(&self, elb_id: &str) -> Option<&Eip> {
-        self.eips.iter().find(|eip| eip.elb.as_deref() == Some(elb_id))
+        self.eips_of(elb_id).find(|eip| eip.address.is_ipv4())
+    }
+
+    /// The EIPs bound to a load balancer, of both families.
+    pub(super) fn eips_of(&self, elb_id: &str) -> impl Iterator<Item = &Eip> {
+        self.eips.iter().filter(move |eip| eip.elb.as_deref() == Some(elb_id))
     }
 
     /// Binds an EIP that is there to a load balancer that is there.
     pub(super) fn bind(&mut self, eip: &str, elb_id: &str) {
+        let is_v4 = |id: &str| self.eips.iter().any(|eip| eip.id == id && eip.address.is_ipv4());
+        let family = is_v4(eip);
+        for region in self.regions.iter_mut().filter(|region| region.setup.elb_id == elb_id) {
+            region.last_eips.retain(|last| {
+                self.eips.iter().any(|eip| eip.id == *last && eip.address.is_ipv4() != family)
+            });
+            region.last_eips.push(eip.to_owned());
+        }
         for eip in self.eips.iter_mut().filter(|known| known.id == eip) {
             eip.elb = Some(elb_id.to_owned());
         }
-        for region in self.regions.iter_mut().filter(|region| region.setup.elb_id == elb_id) {
-            eip.clone_into(&mut region.last_eip);
-        }
     }
 
-    /// Binds the EIP again that a region had last, unless it has one.
+    /// Binds the EIPs again that a region had last, unless it has one.
     pub(super) fn bind_again(&mut self, region: usize) {
         let Some(region) = self.regions.get(region) else { return };
-        let (elb, eip) = (region.setup.elb_id.clone(), region.last_eip.clone());
-        if self.eip_of(&elb).is_none() {
-            self.bind(&eip, &elb);
+        let (elb, eips) = (region.setup.elb_id.clone(), region.last_eips.clone());
+        if self.eips_of(&elb).next().is_none() {
+            for eip in eips {
+                self.bind(&eip, &elb);
+            }
         }
     }
 
@@ -133,7 +145,7 @@ impl State {
     }
 
     /// Where traffic to a public address ends.
-    pub(super) fn path(&self, address: Ipv4Addr, now: Instant) -> Path {
+    pub(super) fn path(&self, address: IpAddr, now: Instant) -> Path {
         let eip = self.eips.iter().find(|eip| eip.address == address);
         let elb = eip.and_then(|eip| eip.elb.as_deref());
         let Some(region) = self.regions.iter().find(|region| Some(region.setup.elb_id.as_str()) == elb)
@@ -160,7 +172,7 @@ impl RegionState {
         Self {
             members: web.chain(api).collect(),
             endpoint: EndpointState::Serve,
-            last_eip: Eip::bound(setup, setup.eip).id,
+            last_eips: Eip::all_of(setup).map(|eip| eip.id).collect(),
             setup: setup.clone(),
         }
     }
@@ -224,7 +236,18 @@ impl Member {
 }
 
 impl Eip {
-    pub(super) fn bound(region: &RegionSetup, address: Ipv4Addr) -> Self {
+    /// Those that a region starts with.
+    fn all_of(region: &RegionSetup) -> impl Iterator<Item = Self> {
+        let v6 = region.eip6.map(IpAddr::V6);
+        [IpAddr::V4(region.eip)].into_iter().chain(v6).map(|address| Self::bound(region, address))
+    }
+
+    /// 4 or 6.
+    pub(super) fn ip_version(&self) -> u8 {
+        if self.address.is_ipv4() { 4 } else { 6 }
+    }
+
+    pub(super) fn bound(region: &RegionSetup, address: IpAddr) -> Self {
         Self {
             id: ids::uuid(&format!("eip {address}")),
             project_id: region.project_id.clone(),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use pointsman::sim::{Setup, SimulatedCloud};
+use pointsman::sim::{Setup, SimulatedCloud, ZoneType};
 
 use super::FOREIGN;
 
@@ -67,6 +67,10 @@ impl Scene {
         let (at, home) = (cloud.endpoint(), &setup.regions[0].cloud_region);
         let (zone, record) = (&setup.zone, &setup.record);
         let state = state.display();
+        let zone_type = match setup.zone_type {
+            ZoneType::Private => "private",
+            ZoneType::Public => "public",
+        };
         let mut text = format!(
             r#"
 [daemon]
@@ -84,7 +88,7 @@ endpoints = {{ iam = "{at}", elb = "{at}", eip = "{at}", dns = "{at}", metadata 
 kind = "huawei"
 cloud = "main"
 zone = "{zone}"
-zone_type = "private"
+zone_type = "{zone_type}"
 
 [defaults]
 interval = "1s"

@@ -239,7 +239,7 @@ impl Settings {
                 Kind::Web => CheckKind::Tcp(TcpCheck { port: settings.looks_at, source: None }),
                 Kind::Closed => CheckKind::Tcp(TcpCheck { port: settings.looks_at + 1, source: None }),
                 Kind::Elb => CheckKind::Elb(ElbCheck { elb, min_healthy: MinHealthy::Count(1) }),
-                Kind::Eip => CheckKind::Eip(EipCheck { elb }),
+                Kind::Eip => CheckKind::Eip(EipCheck { elb, record_type: RecordType::A }),
             },
             interval: Duration::from_secs(settings.interval_s),
             fast_interval: Duration::from_secs(FAST_S),

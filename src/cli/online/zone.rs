@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::finding::{Finding, Patience, Question, Verdict};
 use crate::config::{HuaweiZone, ZoneType};
 use crate::huawei::{Account, DnsRecordSet};
-use crate::model::{ProviderName, Service};
+use crate::model::{ProviderName, Routing, Service};
 
 /// Asks for the zone of `[dns.NAME]`: the row, and its id when there is exactly one.
 pub(super) async fn ask_zone(
@@ -63,7 +63,12 @@ pub(super) async fn ask_record_set(
     patience: Patience,
 ) -> (Finding, RecordSide) {
     let record = &service.record;
-    let answer = account.record_sets(&zone.cloud_region, zone_id, &record.key, patience.deadline()).await;
+    let (region, key) = (&zone.cloud_region, &record.key);
+    let answer = match key.routing.line() {
+        None => account.record_sets(region, zone_id, key, patience.deadline()).await,
+        Some(line) => account.record_sets_of_line(region, zone_id, key, line, patience.deadline()).await,
+    };
+    let is_weighted = matches!(key.routing, Routing::Weighted(_));
     let question = Question {
         cloud: &zone.cloud,
         of: service.name.as_str(),
@@ -79,21 +84,32 @@ pub(super) async fn ask_record_set(
             "it is not there and will not be made, as create = false; make it, or set create = true"
                 .to_owned(),
         ),
-        [DnsRecordSet { records, ttl, status, .. }] => {
-            (Verdict::Found, format!("{}, TTL {ttl} s, {status}", records.join(", ")))
+        sets if is_weighted || sets.len() == 1 => {
+            (Verdict::Found, sets.iter().map(in_words).collect::<Vec<_>>().join("; "))
         }
         several => {
             let count = several.len();
-            (Verdict::Unclear, format!("{count} record sets, by lines or weights: pointsman keeps one"))
+            let hint = "without `line` or `policy = \"weighted\"` pointsman keeps a name that has one";
+            (Verdict::Unclear, format!("{count} record sets, by lines or weights: {hint}"))
         }
     });
     let side = match answer.as_deref() {
         Ok([]) => RecordSide::Missing,
-        Ok([set]) => RecordSide::Seen {
-            values: set.records.iter().filter_map(|value| value.parse().ok()).collect(),
-            ttl_s: set.ttl,
+        Ok(sets) if is_weighted || sets.len() == 1 => RecordSide::Seen {
+            values: sets
+                .iter()
+                .filter(|set| !is_weighted || set.status != "DISABLE")
+                .flat_map(|set| set.records.iter().filter_map(|value| value.parse().ok()))
+                .collect(),
+            ttl_s: sets.iter().map(|set| set.ttl).max().unwrap_or_default(),
         },
         Ok(_) | Err(_) => RecordSide::NotKnown,
     };
     (finding, side)
+}
+
+fn in_words(set: &DnsRecordSet) -> String {
+    let DnsRecordSet { records, ttl, status, weight, .. } = set;
+    let weight = weight.map_or_else(String::new, |weight| format!(", weight {weight}"));
+    format!("{}{weight}, TTL {ttl} s, {status}", records.join(", "))
 }

@@ -18,8 +18,8 @@ impl Reconciler {
         let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
         let values = values_wanted(answer.as_ref(), &before, &plan);
         let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
-        if values == before && answer.as_ref().is_none_or(|found| is_split_as(found, &plan.parts)) && !failed
-        {
+        let is_split = answer.as_ref().is_none_or(|found| is_split_as(found, &plan.parts));
+        if values == before && is_split && !failed {
             return None;
         }
         // What was approved or released brings a plan of its own.

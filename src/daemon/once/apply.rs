@@ -14,14 +14,21 @@ use crate::core::{Held, Plan, Reconciler, Report, Rule, Timing, WriteResult, Wri
 use crate::daemon::wiring::{Wiring, WiringError};
 use crate::dns::Provider;
 use crate::dns::driver::{Driver, Orders, Reported};
-use crate::model::{RecordSet, Service, WriteBudget, addresses_in_words};
+use crate::model::{RecordSet, Routing, Service, WriteBudget, addresses_in_words};
 use crate::pulse::Pulses;
 
 /// How long is waited for the set to be in force: a zone settles within a minute or never, and a write whose answer is
 /// lost lands within one, too.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(90);
-/// One write and no more, however long it is waited for.
-const BUDGET: WriteBudget = WriteBudget { writes: 1, window: Duration::from_secs(3_600) };
+/// So many writes and no more, however long it is waited for: one, or the few that one takes where each region has a set of
+/// its own and some must be in force before others may leave.
+fn budget(service: &Service) -> WriteBudget {
+    let writes = match service.record.key.routing {
+        Routing::Only | Routing::Line(_) => 1,
+        Routing::Weighted(_) => 4,
+    };
+    WriteBudget { writes, window: Duration::from_secs(3_600) }
+}
 /// How many reports may wait; they are taken as they come.
 const REPORTS_MAX: usize = 16;
 
@@ -63,7 +70,7 @@ pub enum ApplyError {
     NotInForce(String),
 }
 
-/// Brings the record set of a service to what the plan wants, by one write at most, and waits for it to be in force for
+/// Brings the record set of a service to what the plan wants, by one write at most or the few that one takes, and waits for it to be in force for
 /// 90 s at most. It is read right before the write, so what is not ours stays as it is by then; when `stop` comes before
 /// the write, nothing is changed.
 ///
@@ -86,7 +93,7 @@ async fn carry_out(
     clock: Clock,
     stop: &CancellationToken,
 ) -> Result<Applied, ApplyError> {
-    let rules = WriteRules { min_published: service.min_published, budget: BUDGET };
+    let rules = WriteRules { min_published: service.min_published, budget: budget(service) };
     let timing = Timing { resync: IN_FORCE_WITHIN };
     let record = service.record.clone();
     let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now());
@@ -145,7 +152,10 @@ impl Story {
     fn told(&mut self, report: Report) -> Option<Result<Applied, ApplyError>> {
         match report {
             Report::InSync => return Some(Ok(self.applied())),
-            Report::Sent { from, set, .. } => self.sent = Some(Sent { from, set, at: instant_now() }),
+            Report::Sent { from, set, .. } => match &mut self.sent {
+                Some(sent) => sent.set = set,
+                None => self.sent = Some(Sent { from, set, at: instant_now() }),
+            },
             Report::Written { result: WriteResult::Refused, message, .. } => {
                 return Some(Err(ApplyError::Refused(message)));
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::clock::instant_now;
-use pointsman::model::{CloudName, EipCheck, ElbRef, Outcome, Reason};
+use pointsman::model::{CloudName, EipCheck, ElbRef, Outcome, Reason, RecordType};
 use pointsman::probe::{CloudView, EipLooker, Trace};
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ async fn look(script: &Arc<Script>, input: &[u8]) {
         id: "lb1".to_owned(),
         listener_port: 80,
     };
-    let mut looker = EipLooker::new(&view, &EipCheck { elb });
+    let mut looker = EipLooker::new(&view, &EipCheck { elb, record_type: RecordType::A });
     let look = looker.look(5 * SECOND, instant_now() + 2 * SECOND, &mut Trace::off()).await;
     assert_tells_no_key(&look.saw, input);
     let listed = script.lists("loadbalancers", "loadbalancers");

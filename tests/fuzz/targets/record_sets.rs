@@ -11,7 +11,8 @@ use pointsman::clock::instant_now;
 use pointsman::config::{HuaweiZone, ZoneType};
 use pointsman::dns::{HuaweiProvider, Provider as _};
 use pointsman::model::{
-    CloudName, Found, Fqdn, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType, Ttl,
+    CloudName, Found, Fqdn, Line, Part, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType,
+    Routing, Ttl, Weight,
 };
 use serde_json::Value;
 
@@ -26,8 +27,13 @@ pub(super) fn run(input: &[u8]) {
     }
     in_virtual_time(async {
         for record_type in [RecordType::A, RecordType::Aaaa] {
-            let key = RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), record_type);
-            read_and_write(&script, &key, input).await;
+            let name = Fqdn::parse("demo.localdev.me.").unwrap();
+            for routing in
+                [Routing::Only, Routing::Line(Line::everybody()), Routing::Weighted(Line::everybody())]
+            {
+                let key = RecordKey { name: name.clone(), record_type, routing };
+                read_and_write(&script, &key, input).await;
+            }
         }
     });
 }
@@ -64,6 +70,9 @@ async fn read_and_write(script: &Arc<Script>, key: &RecordKey, input: &[u8]) {
 
 /// Every value is of the set that some answer has under this name and type.
 fn assert_is_told(script: &Script, key: &RecordKey, found: &Found) {
+    if !found.parts.is_empty() {
+        return assert_are_told(script, key, found);
+    }
     assert!(!found.values.is_empty(), "an empty set was understood");
     assert!(found.values.iter().all(|value| key.record_type.holds(*value)), "{found:?}");
     let is_it = |set: &Value| {
@@ -80,6 +89,17 @@ fn assert_is_told(script: &Script, key: &RecordKey, found: &Found) {
     assert!(told, "{found:?} was not told");
 }
 
+/// The same of each of several sets.
+fn assert_are_told(script: &Script, key: &RecordKey, found: &Found) {
+    for part in &found.parts {
+        let (id, ttl, description) = (part.id.clone(), part.ttl, part.description.clone());
+        let values = part.values.clone();
+        let alone = Found { id, ttl, description, values, in_force: found.in_force, parts: Vec::new() };
+        assert_is_told(script, key, &alone);
+        assert!(!part.state.is_served() || part.values.is_subset(&found.values), "{found:?}");
+    }
+}
+
 async fn write(
     provider: &HuaweiProvider,
     key: &RecordKey,
@@ -91,16 +111,25 @@ async fn write(
         RecordType::A => [203, 0, 113, 20].into(),
         RecordType::Aaaa => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
     };
-    let set = RecordSet::new([address].into(), found.map_or(Ttl::DEFAULT, |found| found.ttl)).unwrap();
+    let mut set = RecordSet::new([address].into(), found.map_or(Ttl::DEFAULT, |found| found.ttl)).unwrap();
+    let is_weighted = matches!(key.routing, Routing::Weighted(_));
+    if is_weighted {
+        // All that was found is ours, and leaves.
+        let ours = found.map(|found| found.values.clone()).unwrap_or_default();
+        let part =
+            Part { weight: Weight::DEFAULT, values: [address].into(), owned: &ours | &[address].into() };
+        set = set.in_parts(vec![part], 1);
+    }
     let deadline = instant_now() + TIMEOUT;
     let before = script.asked.lock().unwrap().len();
     let written = match found {
         Some(found) => provider.replace(key, found, &set, deadline).await,
         None => provider.create(key, &set, deadline).await,
     };
+    let calls = if is_weighted { found.map_or(1, |found| found.parts.len() + 1) } else { 1 };
     assert!(
-        script.asked.lock().unwrap().len() <= before + 2,
-        "a write is sent once, and once more when it was refused"
+        script.asked.lock().unwrap().len() <= before + 2 * calls,
+        "a call of a write is sent once, and once more when it was refused"
     );
     match written {
         // A clear answer is one that is about the set.
@@ -108,6 +137,11 @@ async fn write(
             let last = script.last.lock().unwrap().clone().unwrap();
             assert_ne!(last.method, "GET");
             let body: Value = serde_json::from_slice(&last.body).unwrap();
+            if is_weighted {
+                let is_empty = |records: &Value| records.as_array().is_some_and(Vec::is_empty);
+                assert!(!body.get("records").is_some_and(is_empty), "NEVER-EMPTY: {body}");
+                return;
+            }
             assert_eq!(body["records"], serde_json::json!([address.to_string()]));
         }
         Err(ProviderError { message, .. }) => assert_tells_no_key(&message, input),
