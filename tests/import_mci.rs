@@ -1,4 +1,4 @@
-//! Manifests of MultiClusterIngress become a configuration that `pointsman check` accepts, or are refused with the line.
+//! Manifests of `MultiClusterIngress` become a configuration that `pointsman check` accepts, or are refused with the line.
 //!
 //! Each file in `data/mci/broken` cannot work, each in `data/mci/warned` works and bites; what must be said of it stands
 //! at its end, after `#>`.
@@ -220,13 +220,15 @@ fn a_file_that_is_not_there_too_long_or_no_text_is_named() {
 #[test]
 fn very_many_hosts_and_manifests_are_refused_before_the_result_is_too_long_to_be_read() {
     let one = std::fs::read_to_string(TWO[0]).unwrap();
-    let hosts: String = (0..2_001).map(|number| format!("    - host: h{number}.localdev.me\n")).collect();
+    let hosts = |count: usize| {
+        let host = |number: usize| format!("    - host: h{number}.localdev.me\n");
+        (0..count).map(host).collect::<Vec<_>>().concat()
+    };
     let head = one.split("    - host").next().unwrap();
     let told = |texts: &str| import::mci(&[(Path::new("a.yaml"), texts)]).unwrap_err().to_string();
-    assert!(told(&format!("{head}{hosts}")).contains("more than 2000 regions in all"));
+    assert!(told(&format!("{head}{}", hosts(2_001))).contains("more than 2000 regions in all"));
     assert!(told(&vec![one.as_str(); 1_001].join("---\n")).contains("more than 1000 manifests"));
-    let fits: String = (0..2_000).map(|number| format!("    - host: h{number}.localdev.me\n")).collect();
-    let all = import::mci(&[(Path::new("a.yaml"), &format!("{head}{fits}"))]).unwrap().config;
+    let all = import::mci(&[(Path::new("a.yaml"), &format!("{head}{}", hosts(2_000)))]).unwrap().config;
     assert!(u64::try_from(all.len()).unwrap() < import::FILE_BYTES_MAX, "{}", all.len());
     assert_eq!(config_of(&all).services.len(), 2_000);
 }
