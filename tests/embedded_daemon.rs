@@ -348,3 +348,27 @@ async fn a_zone_that_cannot_be_kept_is_alarmed_until_it_can() {
     }
     world.until_status(false).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_online_says_whether_the_zone_can_be_served_or_is() {
+    let mut world = World::watched(6).await;
+    let address = world.addresses[0];
+    let check = async |world: &World| {
+        let output = world.outcome(&["check", "--online"]).await;
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check(&world).await;
+    let serial = world.serial();
+    assert!(
+        code == Some(0) && said.contains(&format!("dev.test. is served there, serial {serial}")),
+        "{said}"
+    );
+    let [one, two] = world.regions;
+    assert!(said.contains(&format!("{one}, {two}, TTL 30 s")), "{said}");
+    world.end("KILL").await;
+    let (code, said) = check(&world).await;
+    assert!(code == Some(0) && said.contains("free over UDP and TCP"), "{said}");
+    let _taken = StdTcpListener::bind(address).unwrap();
+    let (code, said) = check(&world).await;
+    assert!(code == Some(1) && said.contains(&format!("cannot serve DNS on {address}")), "{said}");
+}

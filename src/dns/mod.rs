@@ -16,7 +16,8 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 pub use embedded::{
-    BindError, EmbeddedError, EmbeddedReader, EmbeddedServer, StateError, Transport, ZoneTask,
+    BindError, EmbeddedError, EmbeddedReader, EmbeddedServer, StateError, Transport, ZoneTask, can_serve,
+    serial_at,
 };
 pub use huawei::HuaweiProvider;
 pub use rfc2136::{Rfc2136Call, Rfc2136Provider};

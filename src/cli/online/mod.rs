@@ -7,6 +7,7 @@ mod balancer;
 mod finding;
 mod name_server;
 mod numbers;
+mod served_zone;
 mod warning;
 mod witness;
 mod zone;
@@ -127,7 +128,8 @@ fn zones(config: &Config) -> BTreeMap<&ProviderName, &HuaweiZone> {
     zones.filter(|(name, _)| used(name)).collect()
 }
 
-/// The zones on name servers that services keep record sets in, each server asked in turn, and all of them at once.
+/// The zones on name servers that services keep record sets in, each server asked in turn, and all of them at once; and the zones
+/// that the daemon serves itself.
 async fn name_servers(config: &Config, patience: Patience) -> (Vec<Finding>, Vec<ServiceSide>) {
     let in_zone = |name: &ProviderName| -> Vec<Arc<Service>> {
         config.services.iter().filter(|service| service.record.provider == *name).map(Arc::clone).collect()
@@ -136,9 +138,20 @@ async fn name_servers(config: &Config, patience: Patience) -> (Vec<Finding>, Vec
         ProviderKind::Rfc2136(zone) => Some((name, zone, in_zone(name))),
         ProviderKind::Huawei(_) | ProviderKind::Embedded(_) => None,
     });
+    let served = config.providers.iter().filter_map(|(name, provider)| match &provider.kind {
+        ProviderKind::Embedded(zone) => Some((name, zone, in_zone(name))),
+        ProviderKind::Huawei(_) | ProviderKind::Rfc2136(_) => None,
+    });
+    let state_dir = &config.daemon.state_dir;
+    let served = stream::iter(served)
+        .map(async |(name, zone, services)| {
+            served_zone::ask(name, zone, state_dir, &services, patience).await
+        })
+        .buffered(AT_ONCE);
     let asked = stream::iter(zones.filter(|(.., services)| !services.is_empty()))
         .map(async |(name, zone, services)| name_server::ask(name, zone, &services, patience).await)
         .buffered(AT_ONCE)
+        .chain(served)
         .collect::<Vec<_>>()
         .await;
     let (findings, services): (Vec<_>, Vec<_>) = asked.into_iter().unzip();

@@ -12,6 +12,7 @@ mod lookup;
 mod notify;
 mod provider;
 mod rate;
+mod reach;
 mod serial;
 mod served;
 mod signature;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use answer::Transport;
 pub use provider::EmbeddedReader;
+pub use reach::{can_serve, serial_at};
 pub use sockets::BindError;
 pub use state::StateError;
 
