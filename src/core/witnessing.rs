@@ -316,7 +316,7 @@ impl ServiceState {
             Ruling::Pin(_) => direction == Direction::Returns,
             Ruling::Freeze(_) | Ruling::Mute(_) => false,
         });
-        let (planned, planner) =
+        let (planned, by) =
             self.witnessing.planned.map_or((None, Cause::Other), |(at, by)| (Some(at), by));
         let returned = region.healthy_since().filter(|_| !region.may_return());
         let (cause, first, verdict) = match (direction, region.liveness(), returned) {
@@ -327,7 +327,7 @@ impl ServiceState {
             (Direction::Returns, Liveness::Up, Some(healthy)) => {
                 (Cause::Checks, Some(healthy), Some(region.since))
             }
-            (Direction::Leaves | Direction::Returns | Direction::Changes, _, _) => (planner, None, planned),
+            (Direction::Leaves | Direction::Returns | Direction::Changes, _, _) => (by, None, planned),
         };
         Some(Move { region: Some(region.region.name.clone()), direction, cause, first, verdict })
     }

@@ -84,8 +84,8 @@ fn statement(answer: &Message, record_type: RecordType) -> Statement {
                 (RData::AAAA(aaaa), RecordType::Aaaa) => Some((IpAddr::V6(aaaa.0), record.ttl)),
                 _ => None,
             });
-            let (values, ttls): (BTreeSet<IpAddr>, Vec<u32>) = addresses.unzip();
-            return match ttls.into_iter().min() {
+            let (values, lifetimes): (BTreeSet<IpAddr>, Vec<u32>) = addresses.unzip();
+            return match lifetimes.into_iter().min() {
                 Some(ttl_s) => Statement::Addresses { values, ttl_s },
                 None => Statement::Nothing(format!("answers that there is no {record_type}")),
             };
