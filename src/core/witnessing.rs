@@ -316,8 +316,7 @@ impl ServiceState {
             Ruling::Pin(_) => direction == Direction::Returns,
             Ruling::Freeze(_) | Ruling::Mute(_) => false,
         });
-        let (planned, by) =
-            self.witnessing.planned.map_or((None, Cause::Other), |(at, by)| (Some(at), by));
+        let (planned, by) = self.witnessing.planned.map_or((None, Cause::Other), |(at, by)| (Some(at), by));
         let returned = region.healthy_since().filter(|_| !region.may_return());
         let (cause, first, verdict) = match (direction, region.liveness(), returned) {
             _ if ruled => (Cause::Operator, None, planned),
