@@ -2,6 +2,7 @@
 #![cfg(test)] // makes clippy take the helpers below for tests too
 
 mod daemon_world;
+mod resolver;
 
 use std::process::Output;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use daemon_world::{EIP1, EIP2, Scene, World};
 use pointsman::model::Secret;
 use pointsman::sim::{Api, Effect, Fault, MoreSet};
+use resolver::{Resolver, Script};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// All is well, down to a TTL that no failover outruns.
@@ -307,6 +309,26 @@ fn row(text: &str, what: &str) -> String {
 /// Whether the credentials are taken for the culprit.
 fn keys_are_blamed(text: &str) -> bool {
     row(text, "credentials").contains("  missing  ")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_tells_what_each_witness_answers_and_warns_of_one_that_says_something_else() {
+    let stale = Resolver::start(Script::Answer(vec![EIP1])).await;
+    let world = World::set(scene()).await;
+    let (zone, type_key) = (world.cloud.dns_address(), "zone_type = \"private\"\n");
+    let witnesses = format!("{type_key}witnesses = [\"{zone}\", \"{}\"]\n", stale.address);
+    world.edit_config(type_key, &witnesses);
+    let said = world.outcome("check", &["--online"]).await;
+    let told = [
+        format!("witness {zone} answers 127.0.1.10, 127.0.2.20 (TTL 3 s)"),
+        format!("witness {} answers 127.0.1.10 (TTL 17 s)", stale.address),
+        format!(
+            "warning: demo: witness {} answers 127.0.1.10 (TTL 17 s), the zone holds 127.0.1.10, 127.0.2.20;",
+            stale.address
+        ),
+    ];
+    let text = ended_with(0, &said, &told.each_ref().map(String::as_str));
+    assert_eq!(text.matches("warning:").count(), 1, "{text}");
 }
 
 /// What it printed, after asserting how it ended, what it told, and that it kept its secrets.

@@ -1,6 +1,6 @@
 //! The ledger: every change of a record set has one line, from the first failing look to the last client, whatever happens on
 //! the way; and witnesses, whatever they say, move nothing.
-#![cfg(test)] // makes clippy take the helpers below for tests too
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
 mod world;
 
@@ -17,8 +17,11 @@ use world::{Death, Look, RECOVER_AFTER, Weather, World, address, foreign, region
 
 use Look::{Fail, Pass};
 
-const ONE: ([u8; 4], u16) = ([127, 0, 0, 1], 53);
-const TWO: ([u8; 4], u16) = ([127, 0, 0, 2], 53);
+/// Where a witness is.
+type Place = ([u8; 4], u16);
+
+const ONE: Place = ([127, 0, 0, 1], 53);
+const TWO: Place = ([127, 0, 0, 2], 53);
 
 fn both_up() -> World {
     let mut world = World::new(service(2), &[0, 1]);
@@ -46,7 +49,7 @@ fn seconds(failover: &Failover, at: Option<Moment>) -> Option<f64> {
 }
 
 /// What each of these witnesses says now: what the zone holds, these values, or nothing.
-fn witness(world: &mut World, said: &[(([u8; 4], u16), Option<&[IpAddr]>)]) {
+fn witness(world: &mut World, said: &[(Place, Option<&[IpAddr]>)]) {
     let inquiry = world.inquiry.clone().expect("somebody is asked");
     let said = said.iter().map(|(witness, values)| Testimony {
         witness: SocketAddr::from(*witness),
@@ -174,7 +177,8 @@ fn a_witness_that_disagrees_is_alarmed_after_the_old_ttl_and_ten_seconds_with_bo
     witness(&mut world, &[(ONE, Some(&before)), (TWO, Some(&now))]);
     let alarm = |world: &World| world.alarms.get(&(Alarm::Witness, None)).cloned();
     // Nobody says anything more: time alone makes it an alarm.
-    world.pass(Duration::from_secs(40) - world.now.since(active) - Duration::from_millis(1));
+    let almost = (active + Duration::from_millis(39_999)).since(world.now);
+    world.pass(almost);
     assert_eq!(alarm(&world), None);
     world.pass(Duration::from_millis(1));
     assert_eq!(

@@ -21,7 +21,7 @@ impl Failover {
             None => format!("what is no region's {}", it.direction.as_str()),
         });
         let moves: Vec<String> = moves.collect();
-        if moves.is_empty() { "the same addresses once more".to_owned() } else { moves.join(", ") }
+        if moves.is_empty() { "no address moves".to_owned() } else { moves.join(", ") }
     }
 
     /// All its times in one line, in seconds since the first of them.

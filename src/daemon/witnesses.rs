@@ -52,7 +52,7 @@ pub(super) struct Witnesses {
 impl Witnesses {
     /// Asks until stopped, or until nobody listens any more.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.turn()).await;
+        stop.run_until_cancelled(Box::pin(self.turn())).await;
     }
 
     async fn turn(&mut self) {
@@ -77,10 +77,11 @@ impl Witnesses {
                     return;
                 }
             }
+            let has_witnesses = !panel.witnesses.is_empty();
             let rounds = u32::try_from(panel.witnesses.len().div_ceil(AT_ONCE)).unwrap_or(u32::MAX);
             self.pulse.turns_within(ANSWER_WITHIN.saturating_mul(rounds));
             let said = tokio::select! {
-                said = ask_all(&panel.witnesses, &inquiry, self.clock) => said,
+                said = ask_all(panel.witnesses, &inquiry, self.clock) => said,
                 changed = self.inquiries.changed() => if changed.is_err() { return } else { continue },
                 changed = self.panel.changed() => if changed.is_err() { return } else { continue },
             };
@@ -89,7 +90,7 @@ impl Witnesses {
             if self.tell(Input::Witnessed { service, inquiry: number, said }).await.is_err() {
                 return;
             }
-            let next = (!panel.witnesses.is_empty()).then(|| pause(self.clock.now(), &inquiry, all_agree));
+            let next = has_witnesses.then(|| pause(self.clock.now(), &inquiry, all_agree));
             if self.wait(next).await.is_err() {
                 return;
             }
@@ -121,8 +122,8 @@ impl Witnesses {
     }
 }
 
-async fn ask_all(witnesses: &[SocketAddr], inquiry: &Inquiry, clock: Clock) -> Vec<Testimony> {
-    let each = witnesses.to_vec().into_iter().map(|witness| {
+async fn ask_all(witnesses: Vec<SocketAddr>, inquiry: &Inquiry, clock: Clock) -> Vec<Testimony> {
+    let each = witnesses.into_iter().map(|witness| {
         let key = inquiry.key.clone();
         async move {
             let said = ask(witness, &key).await;

@@ -25,6 +25,12 @@ use crate::model::{RecordKey, RecordType, Statement, quoted};
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// As many characters are told of what went wrong.
 const SAID_MAX: usize = 200;
+/// The codes that resolvers really answer with, and what they mean.
+const REFUSALS: [(ResponseCode, &str); 3] = [
+    (ResponseCode::NXDomain, "NXDOMAIN: no such name"),
+    (ResponseCode::ServFail, "SERVFAIL: it cannot find out"),
+    (ResponseCode::Refused, "REFUSED: it does not serve us"),
+];
 
 /// What `witness` answers for `key` now; within [`ANSWER_WITHIN`]. May be dropped half-way.
 pub async fn ask(witness: SocketAddr, key: &RecordKey) -> Statement {
@@ -76,26 +82,24 @@ pub fn read_answer(bytes: &[u8], record_type: RecordType) -> Statement {
 }
 
 fn statement(answer: &Message, record_type: RecordType) -> Statement {
-    let code = match answer.metadata.response_code {
-        ResponseCode::NoError => {
-            // Also at the end of a chain of aliases: that is where a client goes.
-            let addresses = answer.answers.iter().filter_map(|record| match (&record.data, record_type) {
-                (RData::A(a), RecordType::A) => Some((IpAddr::V4(a.0), record.ttl)),
-                (RData::AAAA(aaaa), RecordType::Aaaa) => Some((IpAddr::V6(aaaa.0), record.ttl)),
-                _ => None,
-            });
-            let (values, lifetimes): (BTreeSet<IpAddr>, Vec<u32>) = addresses.unzip();
-            return match lifetimes.into_iter().min() {
-                Some(ttl_s) => Statement::Addresses { values, ttl_s },
-                None => Statement::Nothing(format!("answers that there is no {record_type}")),
-            };
-        }
-        ResponseCode::NXDomain => "NXDOMAIN: no such name".to_owned(),
-        ResponseCode::ServFail => "SERVFAIL: it cannot find out".to_owned(),
-        ResponseCode::Refused => "REFUSED: it does not serve us".to_owned(),
-        other => format!("with code {}", u16::from(other)),
-    };
-    Statement::Nothing(format!("answers {code}"))
+    let code = answer.metadata.response_code;
+    if code != ResponseCode::NoError {
+        let known = REFUSALS.iter().find(|(known, _)| *known == code);
+        let words =
+            known.map_or_else(|| format!("with code {}", u16::from(code)), |(_, words)| (*words).to_owned());
+        return Statement::Nothing(format!("answers {words}"));
+    }
+    // Also at the end of a chain of aliases: that is where a client goes.
+    let addresses = answer.answers.iter().filter_map(|record| match (&record.data, record_type) {
+        (RData::A(a), RecordType::A) => Some((IpAddr::V4(a.0), record.ttl)),
+        (RData::AAAA(aaaa), RecordType::Aaaa) => Some((IpAddr::V6(aaaa.0), record.ttl)),
+        _ => None,
+    });
+    let (values, left): (BTreeSet<IpAddr>, Vec<u32>) = addresses.unzip();
+    match left.into_iter().min() {
+        Some(ttl_s) => Statement::Addresses { values, ttl_s },
+        None => Statement::Nothing(format!("answers that there is no {record_type}")),
+    }
 }
 
 fn wire_type(record_type: RecordType) -> WireType {

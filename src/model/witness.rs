@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Moment, RecordKey, RegionName, ServiceName, addresses_in_words, quoted};
+use super::{Moment, RecordKey, RegionName, Routing, ServiceName, addresses_in_words, quoted};
 
 /// As many characters of addresses are shown: a dozen and more, and a resolver may answer thousands.
 const SHOWN_MAX: usize = 300;
@@ -63,12 +63,24 @@ pub enum Statement {
 }
 
 impl Inquiry {
-    /// Whether that is what the zone holds; order and TTL do not count.
+    /// Whether that is what the zone holds.
     #[must_use]
     pub fn agrees(&self, said: &Statement) -> bool {
-        match said {
-            Statement::Addresses { values, .. } => *values == self.wanted,
-            Statement::Nothing(_) => false,
+        said.shows(&self.key, &self.wanted)
+    }
+}
+
+impl Statement {
+    /// Whether it is what clients get while the zone holds `wanted` under `key`; order and TTL do not count. Of sets that are
+    /// answered by weight each answer is a part: it shows nothing that has left.
+    #[must_use]
+    pub fn shows(&self, key: &RecordKey, wanted: &BTreeSet<IpAddr>) -> bool {
+        match (self, &key.routing) {
+            (Self::Addresses { values, .. }, Routing::Only | Routing::Line(_)) => values == wanted,
+            (Self::Addresses { values, .. }, Routing::Weighted(_)) => {
+                !values.is_empty() && values.is_subset(wanted)
+            }
+            (Self::Nothing(_), _) => false,
         }
     }
 }
@@ -104,5 +116,26 @@ impl fmt::Display for Fetched {
             Some(address) => write!(f, "{} from {address}", self.saw),
             None => f.write_str(&self.saw),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Fqdn, Line, RecordType};
+
+    #[test]
+    fn an_answer_shows_all_of_a_set_or_of_weighted_ones_a_part_and_never_what_has_left() {
+        let of = |all: &[u8]| all.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect();
+        let said = |all: &[u8]| Statement::Addresses { values: of(all), ttl_s: 9 };
+        let only = RecordKey::new(Fqdn::parse("demo.example.").unwrap(), RecordType::A);
+        let weighted = RecordKey { routing: Routing::Weighted(Line::everybody()), ..only.clone() };
+        let wanted: BTreeSet<IpAddr> = of(&[1, 2]);
+        let shows = [&[1, 2][..], &[1], &[1, 3], &[3], &[]].map(|all| {
+            let said = said(all);
+            (said.shows(&only, &wanted), said.shows(&weighted, &wanted))
+        });
+        assert_eq!(shows, [(true, true), (false, true), (false, false), (false, false), (false, false)]);
+        assert!(!Statement::Nothing(String::new()).shows(&weighted, &wanted));
     }
 }

@@ -113,9 +113,8 @@ fn answer(question: &[u8], script: &Script, over_tcp: bool) -> Option<Vec<u8>> {
     match script {
         Script::Answer(addresses) => add(&mut message, addresses),
         Script::Truncated(addresses) if over_tcp => add(&mut message, addresses),
-        Script::Truncated(_) => message.metadata.truncation = true,
         Script::TruncatedAndSilent if over_tcp => return None,
-        Script::TruncatedAndSilent => message.metadata.truncation = true,
+        Script::Truncated(_) | Script::TruncatedAndSilent => message.metadata.truncation = true,
         Script::Code(code) => message.metadata.response_code = *code,
         Script::Silence => return None,
         Script::WrongId(addresses) => {

@@ -54,12 +54,16 @@ impl Heard {
     pub(super) fn warning(&self) -> Option<String> {
         let (name, witness) = (&self.service.name, self.witness);
         match (&self.said, &self.holds) {
-            (Statement::Addresses { values, .. }, Some(holds)) if values != holds => Some(format!(
-                "{name}: witness {witness} {}, the zone holds {}; right for as long as a change is younger than the TTL, \
+            (said @ Statement::Addresses { .. }, Some(holds))
+                if !said.shows(&self.service.record.key, holds) =>
+            {
+                Some(format!(
+                    "{name}: witness {witness} {}, the zone holds {}; right for as long as a change is younger than the TTL, \
                  else clients that ask there are sent elsewhere",
-                self.said,
-                addresses_in_words(holds)
-            )),
+                    self.said,
+                    addresses_in_words(holds)
+                ))
+            }
             (Statement::Nothing(what), _) => Some(format!(
                 "{name}: witness {witness} {what}; a witness must be asked from here, and must know the zone"
             )),
