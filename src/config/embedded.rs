@@ -1,7 +1,7 @@
 //! `[dns.NAME]` of the kind `embedded`: a zone that is served here, and the rules between its records.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
 use hickory_proto::rr::{RData, RecordType as Type};
@@ -30,11 +30,15 @@ const RECORDS_MAX: usize = 1_000;
 /// So many bytes of data of one name and type fit into an answer, with room for names and types: a message of DNS has 65,535.
 const SET_BYTES_MAX: usize = 48_000;
 
-/// What embedded zones must not share: a listener serves one zone, and a zone is served once.
+/// More name servers of a zone are no use: an answer that names them has to be short.
+const NS_MAX: usize = 16;
+
+/// What embedded zones must not share: a listener serves one zone, and a zone is served once. With where each stands.
 #[derive(Default)]
 pub(super) struct Listeners {
-    zones: Vec<(Fqdn, usize)>,
-    addresses: Vec<(SocketAddr, usize)>,
+    zones: BTreeMap<Fqdn, usize>,
+    /// By port, so that those that could be in each other's way lie together.
+    addresses: BTreeMap<(u16, IpAddr), usize>,
 }
 
 /// The zone, when all of it is good.
@@ -74,11 +78,11 @@ pub(super) fn embedded(
 impl Listeners {
     fn take(&mut self, listen: &At<Vec<Spanned<SocketAddr>>>, report: &mut Report<'_>) {
         at_most(listen.value.len(), LISTEN_MAX, &listen.mark, "listen on fewer addresses", report);
-        for address in &listen.value {
+        for address in listen.value.iter().take(LISTEN_MAX) {
             let (span, address) = (address.span(), *address.get_ref());
-            if let Some((other, at)) = self.addresses.iter().find(|(other, _)| overlap(*other, address)) {
-                let whence = report.whence(*at, span.start);
-                let message = if *other == address {
+            if let Some((other, at)) = self.in_the_way(address) {
+                let whence = report.whence(at, span.start);
+                let message = if other == address {
                     format!("listen: {address} is taken ({whence})")
                 } else {
                     format!("listen: {address} and {other} ({whence}) cannot both be listened on")
@@ -86,29 +90,36 @@ impl Listeners {
                 let hint = "a listener serves one zone: give each an address or a port of its own";
                 report.error(&listen.mark.place, span.clone(), message, hint);
             }
-            self.addresses.push((address, span.start));
+            self.addresses.entry((address.port(), address.ip())).or_insert(span.start);
         }
+    }
+
+    /// What keeps the system from listening on the address too. Port 0 is a different one each time.
+    fn in_the_way(&self, address: SocketAddr) -> Option<(SocketAddr, usize)> {
+        let (port, ip) = (address.port(), address.ip());
+        let (all_v4, all_v6) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let last_v4 = IpAddr::V4(Ipv4Addr::BROADCAST);
+        let last_v6 = IpAddr::V6(Ipv6Addr::from(u128::MAX));
+        let known = |ip: IpAddr| self.addresses.get_key_value(&(port, ip));
+        let among = |first, last| self.addresses.range((port, first)..=(port, last)).next();
+        // An IPv6 socket on all addresses takes IPv4 in as well.
+        let found = known(ip)
+            .or_else(|| known(all_v6))
+            .or_else(|| known(all_v4).filter(|_| ip.is_ipv4()))
+            .or_else(|| among(all_v4, last_v6).filter(|_| ip == all_v6))
+            .or_else(|| among(all_v4, last_v4).filter(|_| ip == all_v4));
+        found.filter(|_| port != 0).map(|((port, ip), at)| (SocketAddr::new(*ip, *port), *at))
     }
 
     fn take_zone(&mut self, zone: &At<Fqdn>, report: &mut Report<'_>) {
         let at = zone.mark.span.start;
-        if let Some((_, other)) = self.zones.iter().find(|(other, _)| *other == zone.value) {
+        if let Some(other) = self.zones.get(&zone.value) {
             let message =
                 format!("the zone {} is served already ({})", zone.value, report.whence(*other, at));
             report.value(&zone.mark, message, "serve it once, on all the addresses");
         }
-        self.zones.push((zone.value.clone(), at));
+        self.zones.entry(zone.value.clone()).or_insert(at);
     }
-}
-
-/// Whether one socket keeps the system from opening the other. Port 0 is a different one each time.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let (ip_a, ip_b) = (a.ip(), b.ip());
-    // An IPv6 socket on all addresses takes IPv4 in as well.
-    let all_of = |all: std::net::IpAddr, other: std::net::IpAddr| {
-        all.is_unspecified() && (all.is_ipv6() || other.is_ipv4())
-    };
-    a.port() == b.port() && a.port() != 0 && (ip_a == ip_b || all_of(ip_a, ip_b) || all_of(ip_b, ip_a))
 }
 
 fn read_secondaries(
@@ -122,7 +133,7 @@ fn read_secondaries(
         let message = format!("secondaries has {} entries; it takes {SECONDARIES_MAX} at most", tables.len());
         report.error(place, head.clone(), message, "let one secondary pass the zone on to the others");
     }
-    for (number, (head, entries)) in (1..).zip(tables) {
+    for (number, (head, entries)) in (1..).zip(tables).take(SECONDARIES_MAX) {
         let place =
             Place { name: format!("{}, secondary {number}", place.name).into(), rank: place.rank, head };
         let mut table = Table::new(entries, place.clone());
@@ -246,7 +257,8 @@ fn beside(
 
 /// The zone's own name servers: each once, and found by those who look for them.
 fn name_servers(ns: &At<Vec<Spanned<Fqdn>>>, zone: &Fqdn, records: &[StaticRecord], report: &mut Report<'_>) {
-    for (number, server) in ns.value.iter().enumerate() {
+    at_most(ns.value.len(), NS_MAX, &ns.mark, "name those that are asked first", report);
+    for (number, server) in ns.value.iter().take(NS_MAX).enumerate() {
         let (span, name) = (server.span(), server.get_ref());
         let place = &ns.mark.place;
         let has =

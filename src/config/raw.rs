@@ -210,7 +210,7 @@ keys! {
     of_a_kind EmbeddedKeys {
         /// Where the zone is served, over UDP and TCP; 8 addresses at most, and of no other zone.
         listen: Vec<Spanned<SocketAddr>>,
-        /// The zone's own name servers, as whole names.
+        /// The zone's own name servers, as whole names; 16 at most.
         ns: Vec<Spanned<Fqdn>>,
         /// What stands in the zone beside the record sets of services, 1000 at most: "NAME TTL TYPE DATA", names relative
         /// to the zone unless they end in a dot, @ the zone itself.
