@@ -372,3 +372,22 @@ async fn check_online_says_whether_the_zone_can_be_served_or_is() {
     let (code, said) = check(&world).await;
     assert!(code == Some(1) && said.contains(&format!("cannot serve DNS on {address}")), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_lacks_a_living_region_is_served_as_it_is_and_mended_like_any_set() {
+    let mut world = World::watched(7).await;
+    let file = world.folder.path().join("state/zones/dev.test.json");
+    world.kill(1);
+    world.until(&[0]).await;
+    let without = fs::read(&file).unwrap();
+    world.raise(1).await;
+    world.until(&[0, 1]).await;
+    world.end("TERM").await;
+    fs::write(&file, without).unwrap();
+    world.start().await;
+    world.until_said("planned", 1).await;
+    assert!(world.log().contains(&format!("planned {}", world.regions[0])), "{}", world.log());
+    world.until(&[0, 1]).await;
+    // Foreign to the name, and nobody's to take out: there is no such value in a zone that nobody else writes.
+    assert!(!world.log().contains("fight"), "{}", world.log());
+}

@@ -15,7 +15,7 @@ use super::ConfigFile;
 use super::plan::show;
 use super::style::{BAD, CARE, GOOD};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ProviderKind};
 use crate::core::Plan;
 use crate::daemon::Wiring;
 use crate::daemon::once::{self, Applied, ApplyError, Change, Outlook};
@@ -88,7 +88,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for (service, outlook) in services.into_iter().zip(outlooks) {
         let outlook = outlook?;
         show(&mut out, &outlook)?;
-        let (plan, right) = weigh(&mut out, service, outlook, config.daemon.dry_run)?;
+        let (plan, right) = weigh(&mut out, service, outlook, &config)?;
         all_right &= right;
         due.extend(plan.map(|plan| Due { service, plan }));
         writeln!(out)?;
@@ -113,8 +113,10 @@ fn weigh(
     out: &mut impl Write,
     service: &Service,
     outlook: Outlook,
-    dry_run: bool,
+    config: &Config,
 ) -> io::Result<(Option<Arc<Plan>>, bool)> {
+    let dry_run = config.daemon.dry_run;
+    let provider = config.providers.get(&service.record.provider).map(|provider| &provider.kind);
     let free = outlook.plan.as_ref().is_some_and(|plan| plan.held.is_empty());
     match outlook.change {
         Change::None => Ok((None, free)),
@@ -122,6 +124,14 @@ fn weigh(
         Change::Due(_) if dry_run || service.mode == Mode::Observe => {
             let because = if dry_run { "dry_run = true" } else { "mode = \"observe\"" };
             writeln!(out, "{CARE}not written{CARE:#}: the configuration says {because}")?;
+            Ok((None, false))
+        }
+        Change::Due(_) if matches!(provider, Some(ProviderKind::Embedded(_))) => {
+            writeln!(
+                out,
+                "{CARE}not written{CARE:#}: its zone is embedded, so only the daemon that serves it changes it; start it with: \
+                 pointsman run"
+            )?;
             Ok((None, false))
         }
         Change::Due(_) => Ok((outlook.plan, free)),

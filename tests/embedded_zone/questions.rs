@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use pointsman::clock::instant_now;
-use pointsman::model::ProviderErrorKind;
+use pointsman::model::{self, ProviderErrorKind, RecordKey, RecordSet, Ttl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -267,4 +267,19 @@ async fn a_write_takes_the_place_of_what_was_read_or_is_not_made() {
     // A record of the configuration is nobody's to write.
     let error = provider.create(&configured, &set(&[2], 30), deadline).await.unwrap_err();
     assert_eq!(error.kind, ProviderErrorKind::Refused, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_has_addresses_of_both_families() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let (provider, deadline) = (served.provider(), instant_now() + DEADLINE);
+    let both = RecordKey { record_type: model::RecordType::Aaaa, ..key("demo.dev.test.") };
+    let values = ["2001:db8::1", "2001:db8::2"].map(|value| value.parse().unwrap());
+    let six = RecordSet::new(values.into(), Ttl::DEFAULT).unwrap();
+    provider.create(&both, &six, deadline).await.unwrap();
+    let mut answer = section(&dig(served.address, &["demo.dev.test.", "AAAA"]), "ANSWER");
+    answer.sort();
+    assert_eq!(answer, ["demo.dev.test. 300 IN AAAA 2001:db8::1", "demo.dev.test. 300 IN AAAA 2001:db8::2"]);
+    assert_eq!(section(&dig(served.address, &["demo.dev.test.", "A"]), "ANSWER").len(), 2);
 }

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use hickory_proto::op::{Message, ResponseCode};
+use base64::Engine as _;
+use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::TXT;
-use hickory_proto::rr::rdata::tsig::TsigError;
-use hickory_proto::rr::{RData, RecordType, TSigner};
+use hickory_proto::rr::rdata::tsig::{TsigAlgorithm, TsigError};
+use hickory_proto::rr::{RData, RecordType, TSigResponseContext, TSigner};
 use pointsman::clock::{instant_now, wall_time};
 use pointsman::config::{EmbeddedZone, Secondary};
-use tokio::time::sleep;
+use tokio::net::UdpSocket;
+use tokio::time::{sleep, timeout};
 
 use crate::name_server::{self, Knot, KnotZone, SECRET};
 use crate::served::{
@@ -26,6 +28,11 @@ fn secondary(folder: &Path, address: SocketAddr) -> Secondary {
 
 fn with_secondary(folder: &Path) -> EmbeddedZone {
     zone(vec![secondary(folder, "127.0.0.1:9".parse().unwrap())])
+}
+
+fn signer(key: &str, secret: &str) -> TSigner {
+    let secret = base64::engine::general_purpose::STANDARD.decode(secret).unwrap();
+    TSigner::new(secret, TsigAlgorithm::HmacSha256, name(key), 300).unwrap()
 }
 
 /// The records of a transfer as `dig` prints them, one a line, and what it says beside them.
@@ -61,12 +68,6 @@ async fn who_signs_with_the_key_of_a_secondary_gets_the_zone_and_nobody_else() {
 async fn what_is_wrong_with_a_signature_is_said_as_it_should_be() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(&folder.path().join("state"), &with_secondary(folder.path())).unwrap();
-    let signer = |key: &str, secret: &str| {
-        use base64::Engine as _;
-        let secret = base64::engine::general_purpose::STANDARD.decode(secret).unwrap();
-        let algorithm = hickory_proto::rr::rdata::tsig::TsigAlgorithm::HmacSha256;
-        TSigner::new(secret, algorithm, name(key), 300).unwrap()
-    };
     let now = wall_time().as_secs();
     for (signer, at, wanted, is_signed) in [
         (signer("pointsman.", SECRET), now, None, true),
@@ -184,4 +185,41 @@ async fn knot_follows_a_change_at_once() {
     served.replace(&key("demo.dev.test."), &set(&[3], 30)).await;
     follows(&["192.0.2.3"]).await;
     assert_eq!(section(&dig(served.address, &["dev.test.", "SOA"]), "ANSWER").len(), 1);
+}
+
+/// The next NOTIFY that comes, with the serial that it tells, and who sent it.
+async fn notified(socket: &UdpSocket) -> (Message, u32, SocketAddr) {
+    let mut room = [0; 4_096];
+    let (length, from) = timeout(DEADLINE, socket.recv_from(&mut room)).await.unwrap().unwrap();
+    let message = Message::from_vec(&room[..length]).unwrap();
+    assert_eq!((message.metadata.op_code, message.metadata.authoritative), (OpCode::Notify, true));
+    let RData::SOA(soa) = &message.answers[0].data else { panic!("{message}") };
+    let serial = soa.serial;
+    (message, serial, from)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secondary_is_told_again_until_it_says_so_under_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let zone = zone(vec![secondary(folder.path(), socket.local_addr().unwrap())]);
+    let served = Served::start(&folder.path().join("state"), &zone).unwrap();
+    let (first, serial, from) = notified(&socket).await;
+    assert_eq!(serial, served.serial());
+    // Anybody can say that it was heard; it is told again.
+    let unsigned = Message::response(first.metadata.id, OpCode::Notify);
+    socket.send_to(&unsigned.to_vec().unwrap(), from).await.unwrap();
+    let (again, told, from) = notified(&socket).await;
+    assert_eq!(told, serial);
+    let mut answer = Message::response(again.metadata.id, OpCode::Notify);
+    let mac = again.signature.unwrap().data.mac;
+    let signer = signer("pointsman.", SECRET);
+    let context = TSigResponseContext::new(answer.metadata.id, wall_time().as_secs(), signer, mac, None);
+    answer.set_signature(context.sign(&answer.to_vec().unwrap()).unwrap());
+    socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
+    // What is told next is the next change.
+    served.replace(&key("demo.dev.test."), &set(&[1], 30)).await;
+    let (_, told, _) = notified(&socket).await;
+    assert_eq!(told, served.serial());
+    assert_ne!(told, serial);
 }
