@@ -17,11 +17,11 @@ use pointsman::core::{
     Call, Core, Effect, Failover, Input, Plan, Reached, Reconciler, Report, ServiceMemory, Timing, WriteRules,
 };
 use pointsman::model::{
-    Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Failback, Flap, Found, Fqdn, InForce, Inquiry,
-    Liveness, Mode, Moment, Observation, OnDrift, Outcome, Pace, PolicyKind, ProviderError,
-    ProviderErrorKind, ProviderName, Reason, Record, RecordKey, RecordType, Region, RegionName, Service,
-    ServiceName, Share, TcpCheck, Threshold, Ttl, Waiting, Weight, WhenAllDown, WhenUnknown, Word,
-    WriteBudget,
+    Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Failback, Flap, Found, FoundPart, Fqdn,
+    InForce, Inquiry, Liveness, Mode, Moment, Observation, OnDrift, Outcome, Pace, PartState, PolicyKind,
+    ProviderError, ProviderErrorKind, ProviderName, Reason, Record, RecordKey, RecordSet, RecordType, Region,
+    RegionName, Service, ServiceName, Share, TcpCheck, Threshold, Ttl, Waiting, Weight, WhenAllDown,
+    WhenUnknown, Word, WriteBudget,
 };
 
 pub(crate) const FALL: u32 = 3;
@@ -397,12 +397,12 @@ impl World {
                 Some(Call::Replace { set, .. } | Call::Create { set }) => {
                     if let Some(Death { lands, gap }) = self.death.take() {
                         self.weather = if lands { Weather::LoseAnswer } else { Weather::LoseWrite };
-                        let _nobody_hears = self.write(set.values().clone());
+                        let _nobody_hears = self.write(&set);
                         self.weather = Weather::Fair;
                         self.restart(gap);
                         return;
                     }
-                    let result = self.write(set.values().clone());
+                    let result = self.write(&set);
                     self.reconciler.handle_written(self.now, result);
                 }
             }
@@ -420,7 +420,7 @@ impl World {
         }
     }
 
-    fn write(&mut self, values: BTreeSet<IpAddr>) -> Result<(), ProviderError> {
+    fn write(&mut self, set: &RecordSet) -> Result<(), ProviderError> {
         let (carried_out, result) = match self.weather {
             Weather::Fair | Weather::Garble | Weather::Forget => (true, Ok(())),
             Weather::GarbleWrites => (true, Err(error(ProviderErrorKind::Unclear))),
@@ -430,12 +430,12 @@ impl World {
             Weather::LoseAnswer => (true, Err(error(ProviderErrorKind::Lost))),
             Weather::LoseWrite => (false, Err(error(ProviderErrorKind::Lost))),
         };
-        let sent = carried_out || self.weather == Weather::LoseWrite;
-        if sent {
+        if carried_out || self.weather == Weather::LoseWrite {
             self.sent.push(self.now);
         }
         if carried_out {
-            let before = std::mem::replace(&mut self.zone.values, values);
+            let before = std::mem::replace(&mut self.zone.values, set.values().clone());
+            self.zone.parts = in_parts(set);
             self.written.push(Written { at: self.now, before, after: self.zone.values.clone() });
         }
         result
@@ -482,4 +482,23 @@ fn reconciler(service: &Service, now: Moment) -> Reconciler {
 
 fn error(kind: ProviderErrorKind) -> ProviderError {
     ProviderError { kind, message: format!("{kind:?}") }
+}
+
+/// The sets that a provider makes of one that is wanted in parts: each at its weight, and what is foreign in another.
+fn in_parts(set: &RecordSet) -> Vec<FoundPart> {
+    if set.parts().is_empty() {
+        return Vec::new();
+    }
+    let owned: BTreeSet<IpAddr> = set.parts().iter().flat_map(|part| part.owned.clone()).collect();
+    let ours = set.parts().iter().map(|part| (Some(part.weight), &part.values & set.values()));
+    let sets = ours.chain([(None, set.values() - &owned)]).filter(|(_, values)| !values.is_empty());
+    let found = |(weight, values): (Option<Weight>, BTreeSet<IpAddr>)| FoundPart {
+        id: format!("{values:?}"),
+        values,
+        weight,
+        ttl: set.ttl(),
+        description: None,
+        state: PartState::Served,
+    };
+    sets.map(found).collect()
 }
