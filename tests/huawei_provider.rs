@@ -12,7 +12,8 @@ use pointsman::clock::instant_now;
 use pointsman::config::{HuaweiZone, ZoneType};
 use pointsman::dns::{HuaweiProvider, Provider};
 use pointsman::model::{
-    Answer, CloudName, Found, Fqdn, InForce, ProviderErrorKind, RecordKey, RecordSet, RecordType, Ttl,
+    Answer, CloudName, Found, Fqdn, InForce, Line, Part, PartState, ProviderErrorKind, RecordKey, RecordSet,
+    RecordType, Routing, Ttl, Weight,
 };
 use serde_json::{Value, json};
 
@@ -315,4 +316,85 @@ async fn a_write_that_never_left_is_away_and_not_lost() {
     let found = read_set(&provider).await.unwrap().unwrap();
     cloud.stop().await;
     assert_eq!(replace(&provider, &found).await, Err(ProviderErrorKind::Away));
+}
+
+const LINES: &str = "dns-show_record_set_by_zone-lines-and-weights";
+const WEIGHED: &str = "dns-update_record_sets-weight";
+
+/// The public zone of the samples with lines and weights in it.
+async fn public_zone() -> (CloudDouble, HuaweiProvider) {
+    let cloud = CloudDouble::start().await;
+    for sample in ["dns-list_public_zones-one", LINES, WEIGHED, "dns-set_record_sets_status-disable"] {
+        cloud.plays(sample);
+    }
+    let zone = HuaweiZone {
+        cloud: CloudName::parse("main").unwrap(),
+        cloud_region: REGION.to_owned(),
+        zone: Fqdn::parse("localdev.me.").unwrap(),
+        zone_type: ZoneType::Public,
+    };
+    let provider = HuaweiProvider::new(cloud.account(), zone);
+    (cloud, provider)
+}
+
+fn routed(routing: Routing) -> RecordKey {
+    RecordKey { routing, ..key() }
+}
+
+#[tokio::test]
+async fn the_sets_of_a_line_are_one_by_weights_and_others_are_passed_over() {
+    let (cloud, provider) = public_zone().await;
+    let weighted = routed(Routing::Weighted(Line::everybody()));
+    let deadline = instant_now() + Duration::from_secs(5);
+    let found = provider.read(&weighted, deadline).await.unwrap().unwrap();
+    let weights: Vec<_> = found.parts.iter().map(|part| part.weight.map(Weight::as_number)).collect();
+    assert_eq!(weights, [Some(90), Some(10), Some(0)]);
+    assert_eq!(found.values, values(&["198.51.100.10", "203.0.113.20", "192.0.2.80"]));
+    let asked = cloud.asked().pop().unwrap();
+    assert!(
+        asked.query.contains("line_id=default_view") && asked.query.contains("search_mode=equal"),
+        "{asked:?}"
+    );
+    // Alone by its line, and refused by a line that has several.
+    let dianxin = routed(Routing::Line(Line::parse("Dianxin").unwrap()));
+    let found = provider.read(&dianxin, deadline).await.unwrap().unwrap();
+    assert_eq!((found.values, found.parts.len()), (values(&["198.51.100.11"]), 0));
+    let several = provider.read(&routed(Routing::Line(Line::everybody())), deadline).await.unwrap_err();
+    assert_eq!(several.kind, ProviderErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn a_weight_is_sent_with_the_whole_set_and_a_dead_regions_set_is_switched_off_and_not_emptied() {
+    let (cloud, provider) = public_zone().await;
+    let weighted = routed(Routing::Weighted(Line::everybody()));
+    let deadline = instant_now() + Duration::from_secs(5);
+    let mut found = provider.read(&weighted, deadline).await.unwrap().unwrap();
+    let part = |weight, address: &str, is_in: bool| Part {
+        weight: Weight::from_number(weight).unwrap(),
+        values: if is_in { values(&[address]) } else { values(&[]) },
+        owned: values(&[address]),
+    };
+    let write =
+        |parts: Vec<Part>, all: &[&str]| RecordSet::new(values(all), found.ttl).unwrap().in_parts(parts, 1);
+    let heavier =
+        write(vec![part(70, "198.51.100.10", true)], &["198.51.100.10", "203.0.113.20", "192.0.2.80"]);
+    let _ = cloud.asked();
+    provider.replace(&weighted, &found, &heavier, deadline).await.unwrap();
+    let asked = cloud.asked();
+    assert_eq!((asked.len(), &asked[0].what), (1, &what_of(&read(WEIGHED))));
+    let body = json!({
+        "name": "demo.localdev.me.", "type": "A", "ttl": 30, "records": ["198.51.100.10"], "weight": 70,
+    });
+    assert_eq!(asked[0].body, body);
+
+    let parts = vec![part(90, "198.51.100.10", false), part(10, "203.0.113.20", true)];
+    let leaves = write(parts, &["203.0.113.20", "192.0.2.80"]);
+    provider.replace(&weighted, &found, &leaves, deadline).await.unwrap();
+    let asked = cloud.asked();
+    assert_eq!((asked.len(), &asked[0].body), (1, &json!({ "status": "DISABLE" })));
+    assert_eq!(asked[0].what, what_of(&read("dns-set_record_sets_status-disable")));
+    // With the other set not in force it stays, and nothing is sent.
+    found.parts[1].state = PartState::Coming;
+    let nothing = provider.replace(&weighted, &found, &leaves, deadline).await.unwrap_err();
+    assert_eq!((nothing.kind, cloud.asked().len()), (ProviderErrorKind::Conflict, 0));
 }

@@ -399,6 +399,16 @@ async fn whichever_call_fails_in_whichever_way_clients_are_served_and_all_ends_w
 }
 
 #[tokio::test]
+async fn a_set_that_does_not_come_into_force_drives_nobody_out() {
+    let way = WAYS.iter().find(|way| way.name.starts_with("all goes over")).unwrap();
+    for effect in [Effect::EndsInError, Effect::SlowToSettle { delay: Duration::from_millis(60) }] {
+        // Only what makes or changes sets: switching works.
+        let fault = Fault::new(Api::Dns, effect.clone()).writes().path("/zones/").times(3);
+        go(way, Some(fault), &format!("{effect:?} three times")).await.cloud.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_is_always_refused_keeps_no_dead_region_in_the_zone() {
     let mut zone = Zone::start(vec![set(90, &[11]), set(10, &[12])]).await;
     // Region 3 may not be made; region 1 is dead.
