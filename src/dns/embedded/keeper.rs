@@ -20,7 +20,10 @@ const AGAIN_AFTER: Duration = Duration::from_secs(10);
 pub(super) struct Keeper {
     desk: Arc<Desk>,
     place: Place,
-    wake: SyncSender<()>,
+    /// None once it is dropped.
+    wake: Option<SyncSender<()>>,
+    /// Closed when the thread has ended and given the zone's file back.
+    ended: Mutex<Receiver<()>>,
 }
 
 /// What is to be written, and what came of it.
@@ -36,6 +39,7 @@ impl Keeper {
     /// A keeper of the zone's file, or of nothing, because of that trouble.
     pub(super) fn start(place: Place, claim: Result<Claim, String>) -> Self {
         let (wake, woken) = sync_channel(1);
+        let (ends, ended) = sync_channel(0);
         let (claim, trouble) = match claim {
             Ok(claim) => (Some(claim), None),
             Err(trouble) => (None, Some(trouble)),
@@ -48,18 +52,25 @@ impl Keeper {
         if let Some(claim) = claim {
             let (at, place) = (Arc::clone(&desk), place.clone());
             let thread = thread::Builder::new().name("zone".to_owned());
-            if let Err(error) = thread.spawn(move || write_all(&place, &at, &woken, claim)) {
+            let write = move || {
+                write_all(&place, &at, &woken);
+                drop(claim);
+                drop(ends);
+            };
+            if let Err(error) = thread.spawn(write) {
                 *lock(&desk.trouble) = Some(format!("cannot start what writes it: {error}"));
             }
         }
-        Self { desk, place, wake }
+        Self { desk, place, wake: Some(wake), ended: Mutex::new(ended) }
     }
 
     /// Hands over the newest version; its number is above all before.
     pub(super) fn keep(&self, version: u64, state: State) {
         *lock(&self.desk.newest) = Some((version, state));
         // Full: it is awake, and will see the newest. Closed: nothing is kept, and the trouble says why.
-        let _ = self.wake.try_send(());
+        if let Some(wake) = &self.wake {
+            let _ = wake.try_send(());
+        }
     }
 
     /// Waits until that version was written, or could not be; for half a second at most.
@@ -76,6 +87,14 @@ impl Keeper {
     /// Why nothing is kept, while nothing is.
     pub(super) fn trouble(&self) -> Option<String> {
         lock(&self.desk.trouble).clone()
+    }
+}
+
+impl Drop for Keeper {
+    /// Lets it write what is still to be written, so that whoever serves the zone next finds its file free and whole.
+    fn drop(&mut self) {
+        self.wake = None;
+        let _ = lock(&self.ended).recv_timeout(KEPT_WITHIN);
     }
 }
 
@@ -96,7 +115,7 @@ impl Desk {
 }
 
 /// Writes until the keeper is gone, and then what is still to be written.
-fn write_all(place: &Place, desk: &Desk, woken: &Receiver<()>, claim: Claim) {
+fn write_all(place: &Place, desk: &Desk, woken: &Receiver<()>) {
     let mut failed = None;
     loop {
         let woke =
@@ -115,7 +134,6 @@ fn write_all(place: &Place, desk: &Desk, woken: &Receiver<()>, claim: Claim) {
             break;
         }
     }
-    drop(claim);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
