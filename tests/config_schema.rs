@@ -14,35 +14,36 @@ use serde_json::{Value, json};
 /// Good in every key by itself, and broken by a rule between keys, by what a key means, or by what is not there: the
 /// parser's alone to find.
 const BEYOND_A_SCHEMA: &str = "
-    access-key-without-secret address-of-another-region address-of-many
-    address-of-other-family address-twice check-missing check-name-taken check-without-kind
-    check-without-name cloud-none cloud-not-named cloud-unknown cloud-without-region credentials-two-ways
-    dns-key-of-another-kind dns-not-named dns-unknown dns-without-kind domain-missing domain-not-a-name
-    domain-outside-zone duration-too-long elb-check-without-elb elb-of-another-region
-    embedded-key-of-another-kind embedded-listen-of-another-zone embedded-listen-on-all-after-one
-    embedded-listen-too-many embedded-listen-twice embedded-listen-within-another embedded-ns-not-whole
-    embedded-ns-of-a-cname embedded-ns-too-many embedded-ns-twice embedded-without-listen
-    embedded-without-ns embedded-zone-twice endpoint-unencrypted fall-window-too-small
-    fallback-below-min-published fallback-of-other-family fallback-without-addresses fallback-without-effect
-    fast-interval-above-interval flap-max-below-default-recover-after flap-max-below-recover-after
-    headers-reserved headers-twice host-of-a-wildcard include-names-no-file key-of-another-kind
-    line-beside-none line-kept-twice line-kept-twice-by-weight log-filter-wrong max-latency-above-timeout
-    max-latency-as-long-as-timeout max-latency-of-the-cloud max-removed-zero method-head-with-body
-    min-healthy-zero-share min-published-above-regions no-check-votes record-beside-cname
-    record-cname-beside-another record-cname-of-a-service record-cname-of-zone record-cname-to-address
-    record-data-of-several record-data-wrong record-delegates-a-service record-of-a-service record-of-soa
-    record-of-unknown-type record-of-zone-ns record-outside-zone record-set-kept-twice record-text-too-long
+    access-key-without-secret address-of-another-region address-of-many address-of-other-family
+    address-twice check-missing check-name-taken check-without-kind check-without-name cloud-none
+    cloud-not-named cloud-unknown cloud-without-region credentials-two-ways dns-key-of-another-kind
+    dns-not-named dns-unknown dns-without-kind domain-missing domain-not-a-name domain-outside-zone
+    duration-too-long elb-check-without-elb elb-of-another-region embedded-key-of-another-kind
+    embedded-listen-of-another-zone embedded-listen-on-all-after-one embedded-listen-too-many
+    embedded-listen-twice embedded-listen-within-another embedded-ns-not-whole embedded-ns-of-a-cname
+    embedded-ns-too-many embedded-ns-twice embedded-without-listen embedded-without-ns embedded-zone-twice
+    endpoint-unencrypted fall-window-too-small fallback-below-min-published fallback-of-other-family
+    fallback-without-addresses fallback-without-effect fast-interval-above-interval
+    flap-max-below-default-recover-after flap-max-below-recover-after headers-reserved headers-twice
+    host-of-a-wildcard include-names-no-file key-of-another-kind line-beside-none line-kept-twice
+    line-kept-twice-by-weight log-filter-wrong max-latency-above-timeout max-latency-as-long-as-timeout
+    max-latency-of-the-cloud max-removed-zero method-head-with-body min-healthy-zero-share
+    min-published-above-regions no-check-votes record-beside-cname record-cname-beside-another
+    record-cname-of-a-service record-cname-of-zone record-cname-to-address record-data-of-several
+    record-data-wrong record-delegates-a-service record-of-a-service record-of-soa record-of-unknown-type
+    record-of-zone-ns record-outside-zone record-set-kept-twice record-text-too-long
     record-text-without-quotes record-twice record-with-another-ttl reference-twice references-too-many
     regex-wrong region-check-of-another-kind region-missing region-name-taken region-without-elb-or-address
     region-without-name rfc2136-key-of-another-kind rfc2136-without-server rfc2136-without-tsig
-    rfc2136-without-zone rise-window-too-long scheme-contradicts-kind secondaries-too-many
-    secondary-key-of-another secondary-twice secondary-without-address secondary-without-tsig
-    secret-without-access-key service-missing service-name-taken service-without-name source-of-other-family
-    timeout-above-default-interval timeout-above-interval timeout-inherited-above-own-interval
-    timeout-own-above-inherited-interval tls-certificate-without-key tls-key-without-certificate
-    tls-without-tls token-without-keys tsig-name-not-a-name tsig-without-secret-file up-when-bracket
-    up-when-ends-early up-when-half-sign up-when-unknown-check up-when-word witness-twice witnesses-too-many
-    zone-missing zone-type-missing zone-written-twice-record-kept-twice
+    rfc2136-without-zone rise-window-too-long routing-of-embedded scheme-contradicts-kind
+    secondaries-too-many secondary-key-of-another secondary-twice secondary-without-address
+    secondary-without-tsig secret-without-access-key service-missing service-name-taken service-without-name
+    source-of-other-family timeout-above-default-interval timeout-above-interval
+    timeout-inherited-above-own-interval timeout-own-above-inherited-interval tls-certificate-without-key
+    tls-key-without-certificate tls-without-tls token-without-keys tsig-name-not-a-name
+    tsig-without-secret-file up-when-bracket up-when-ends-early up-when-half-sign up-when-unknown-check
+    up-when-word witness-twice witnesses-too-many zone-missing zone-type-missing
+    zone-written-twice-record-kept-twice
 ";
 
 #[test]
