@@ -184,7 +184,7 @@ impl Chronicle {
             }
             Report::InSync => debug!(%service, "found the record set in sync"),
             Report::Sent { generation, from, set } => {
-                let (from, to) = (addresses_in_words(from), addresses_in_words(set.values()));
+                let (from, to) = (addresses_in_words(from), addresses_in_words(&set.weighed()));
                 info!(%service, generation = generation.0, ttl = set.ttl().as_seconds(), "sent a write of {to} in place of {from}");
             }
             Report::Written { generation, result, message } => {
@@ -208,7 +208,7 @@ impl Chronicle {
                 info!(%service, generation = generation.0, "the write is in force");
             }
             Report::DryRun { generation, from, set } => {
-                let (from, to) = (addresses_in_words(from), addresses_in_words(set.values()));
+                let (from, to) = (addresses_in_words(from), addresses_in_words(&set.weighed()));
                 info!(%service, generation = generation.0, "dry run: would have written {to} in place of {from}");
             }
             Report::Drifted { before, now } => {

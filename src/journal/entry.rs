@@ -450,7 +450,7 @@ impl Entry {
 
 impl Change {
     fn in_words(&self) -> String {
-        let (from, to) = (addresses_in_words(&self.from), addresses_in_words(self.set.values()));
+        let (from, to) = (addresses_in_words(&self.from), addresses_in_words(&self.set.weighed()));
         format!("{to} in place of {from}")
     }
 }

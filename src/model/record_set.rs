@@ -184,6 +184,15 @@ impl RecordSet {
         &self.parts
     }
 
+    /// Each value, with the weight of the part that it is in.
+    #[must_use]
+    pub fn weighed(&self) -> BTreeSet<Weighed> {
+        let part = |address: &IpAddr| self.parts.iter().find(|part| part.values.contains(address));
+        let weighed =
+            |address: &IpAddr| Weighed { address: *address, weight: part(address).map(|part| part.weight) };
+        self.values.iter().map(weighed).collect()
+    }
+
     /// How many addresses of ours are to be served at any moment while it is written; at least 1.
     #[must_use]
     pub fn least(&self) -> u32 {
@@ -274,9 +283,21 @@ pub enum ProviderErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Weight;
 
     #[test]
     fn a_set_without_a_value_cannot_be_built() {
         assert_eq!(RecordSet::new(BTreeSet::new(), Ttl::DEFAULT), Err(EmptyRecordSet));
+    }
+
+    #[test]
+    fn a_set_in_parts_tells_its_values_with_their_weights_and_somebody_elses_without() {
+        let [ours, theirs]: [IpAddr; 2] = ["198.51.100.10", "192.0.2.99"].map(|it| it.parse().unwrap());
+        let part =
+            Part { weight: Weight::from_number(90).unwrap(), values: [ours].into(), owned: [ours].into() };
+        let set = RecordSet::new([ours, theirs].into(), Ttl::DEFAULT).unwrap();
+        assert_eq!(addresses_in_words(&set.weighed()), "192.0.2.99, 198.51.100.10");
+        let set = set.in_parts(vec![part], 1);
+        assert_eq!(addresses_in_words(&set.weighed()), "192.0.2.99, 198.51.100.10 weight 90");
     }
 }
