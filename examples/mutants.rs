@@ -6,7 +6,7 @@
 //!
 //! ```sh
 //! cargo run --release --example mutants
-//! cargo run --release --example mutants -- --only min-published
+//! cargo run --release --example mutants -- --only min-published alias
 //! ```
 #![expect(clippy::print_stdout, reason = "an example talks to people")]
 
@@ -62,7 +62,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let mutants = list::read(root)?;
     let mutants: Vec<Mutant> = mutants
         .into_iter()
-        .filter(|mutant| only.as_ref().is_none_or(|only| mutant.name.contains(only)))
+        .filter(|mutant| only.is_empty() || only.iter().any(|only| mutant.name.contains(only)))
         .collect();
     if mutants.is_empty() {
         bail!("no mutant is named so");
@@ -89,12 +89,13 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn only() -> anyhow::Result<Option<String>> {
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next()) {
-        (None, _) => Ok(None),
-        (Some("--only"), Some(name)) => Ok(Some(name)),
-        (Some(_), _) => bail!("usage: mutants [--only NAME]"),
+/// Parts of the names of those to try; none for all.
+fn only() -> anyhow::Result<Vec<String>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        None => Ok(Vec::new()),
+        Some((flag, names)) if flag == "--only" && !names.is_empty() => Ok(names.to_vec()),
+        Some(_) => bail!("usage: mutants [--only NAME…]"),
     }
 }
 
