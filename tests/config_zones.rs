@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use pointsman::config::{
     self, Config, EmbeddedZone, LoadError, Problems, Provider, ProviderKind, TsigAlgorithm, ZoneType,
 };
-use pointsman::model::Fqdn;
+use pointsman::model::{Fqdn, Ttl};
 
 const SERVICE: &str = "
 [[service]]
@@ -116,7 +116,9 @@ fn a_service_of_an_embedded_zone_makes_its_record_set_whatever_is_written() {
         let service = SERVICE.replace("[[service]]", &format!("[[service]]\n{create}"));
         let loaded = config::parse(&format!("{zone}{service}"), Path::new("c.toml")).unwrap();
         assert_eq!(loaded.config.services[0].record.create, made, "{create}");
-        assert_eq!(loaded.config.services[0].record.ttl, None, "the place has a default of its own");
+        // Elsewhere the TTL that is there stays; here nobody else can have set one.
+        let ttl = loaded.config.services[0].record.ttl.map(Ttl::as_seconds);
+        assert_eq!(ttl, (zone == EMBEDDED).then_some(30));
         assert_eq!(loaded.warnings.len(), usize::from(zone == EMBEDDED && create.ends_with("false")));
     }
 }
