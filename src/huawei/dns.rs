@@ -180,10 +180,7 @@ impl Account {
         body: &NewRecordSet,
         deadline: Instant,
     ) -> Result<DnsRecordSet, ApiError> {
-        let project = self.project_id(region, deadline).await?;
-        let path = record_sets_path(zone_id);
-        let call = Call::post(Api::Dns, region, "create record set", path, body)?.in_project(project);
-        self.call(&call, deadline).await
+        self.post_record_set(region, record_sets_path(zone_id), body, deadline).await
     }
 
     /// Replaces a record set's values and TTL whole; sent once. What comes back is accepted, not yet in force.
@@ -198,9 +195,34 @@ impl Account {
         body: &NewRecordSet,
         deadline: Instant,
     ) -> Result<DnsRecordSet, ApiError> {
-        let project = self.project_id(region, deadline).await?;
         let path = record_set_path(zone_id, id);
-        let call = Call::put(Api::Dns, region, "update record set", path, body)?.in_project(project);
+        self.put_record_set(region, ("update record set", path), id, body, deadline).await
+    }
+
+    /// Makes a record set by whichever version of the API has this path.
+    pub(super) async fn post_record_set(
+        &self,
+        region: &str,
+        path: String,
+        body: &NewRecordSet,
+        deadline: Instant,
+    ) -> Result<DnsRecordSet, ApiError> {
+        let project = self.project_id(region, deadline).await?;
+        let call = Call::post(Api::Dns, region, "create record set", path, body)?.in_project(project);
+        self.call(&call, deadline).await
+    }
+
+    /// Changes the record set `id` by whichever version of the API has this path.
+    pub(super) async fn put_record_set(
+        &self,
+        region: &str,
+        (what, path): (&'static str, String),
+        id: &str,
+        body: &impl Serialize,
+        deadline: Instant,
+    ) -> Result<DnsRecordSet, ApiError> {
+        let project = self.project_id(region, deadline).await?;
+        let call = Call::put(Api::Dns, region, what, path, body)?.in_project(project);
         let set: DnsRecordSet = self.call(&call, deadline).await?;
         call.must_be(id, &set.id)?;
         Ok(set)

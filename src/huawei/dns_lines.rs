@@ -68,9 +68,7 @@ impl Account {
         body: &NewRecordSet,
         deadline: Instant,
     ) -> Result<DnsRecordSet, ApiError> {
-        let project = self.project_id(region, deadline).await?;
-        let call = Call::post(Api::Dns, region, "create record set", sets_path(zone_id), body)?;
-        self.call(&call.in_project(project), deadline).await
+        self.post_record_set(region, sets_path(zone_id), body, deadline).await
     }
 
     /// Replaces a record set's values and TTL whole, and its weight when one is given; sent once. What comes back is
@@ -86,12 +84,8 @@ impl Account {
         body: &NewRecordSet,
         deadline: Instant,
     ) -> Result<DnsRecordSet, ApiError> {
-        let project = self.project_id(region, deadline).await?;
         let path = format!("{}/{}", sets_path(zone_id), segment(id));
-        let call = Call::put(Api::Dns, region, "update record set", path, body)?.in_project(project);
-        let set: DnsRecordSet = self.call(&call, deadline).await?;
-        call.must_be(id, &set.id)?;
-        Ok(set)
+        self.put_record_set(region, ("update record set", path), id, body, deadline).await
     }
 
     /// Switches a record set on or off, whatever it holds; sent once. What comes back is accepted, not yet in force.
@@ -105,13 +99,8 @@ impl Account {
         to: Switch,
         deadline: Instant,
     ) -> Result<DnsRecordSet, ApiError> {
-        let project = self.project_id(region, deadline).await?;
         let path = format!("/v2.1/recordsets/{}/statuses/set", segment(id));
-        let call = Call::put(Api::Dns, region, "switch record set", path, &Status { status: to })?;
-        let call = call.in_project(project);
-        let set: DnsRecordSet = self.call(&call, deadline).await?;
-        call.must_be(id, &set.id)?;
-        Ok(set)
+        self.put_record_set(region, ("switch record set", path), id, &Status { status: to }, deadline).await
     }
 }
 

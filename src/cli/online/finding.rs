@@ -81,6 +81,20 @@ pub(super) struct Finding {
 }
 
 impl Finding {
+    /// Of something that the daemon needs and no cloud was asked for.
+    pub(super) fn of_no_cloud(of: &str, what: &str, verdict: Verdict, saw: String) -> Self {
+        Self {
+            cloud: None,
+            of: of.to_owned(),
+            what: what.to_owned(),
+            verdict,
+            saw,
+            permission: "",
+            needed: true,
+            keys: Keys::NotTold,
+        }
+    }
+
     /// How its verdict looks.
     pub(super) fn style(&self) -> Style {
         match (self.verdict, self.needed) {

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use super::ServiceSide;
-use super::finding::{Finding, Keys, Patience, Verdict};
+use super::finding::{Finding, Patience, Verdict};
 use super::zone::RecordSide;
 use crate::config::Rfc2136Zone;
 use crate::dns::{Provider as _, Rfc2136Provider};
@@ -25,7 +25,7 @@ pub(super) async fn ask(
         Err(error) => {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
             let saw = format!("{error}{cause}");
-            return (vec![finding(&of, "TSIG key", Verdict::Unclear, saw)], not_known());
+            return (vec![Finding::of_no_cloud(&of, "TSIG key", Verdict::Unclear, saw)], not_known());
         }
     };
     let what = format!("zone {} at {}", zone.zone, zone.server);
@@ -35,7 +35,7 @@ pub(super) async fn ask(
         Ok(serial) => (Verdict::Found, format!("serial {serial}; the key {key} is taken")),
         Err(error) => (Verdict::Unclear, error.to_string()),
     };
-    let mut findings = vec![finding(&of, &what, verdict, saw)];
+    let mut findings = vec![Finding::of_no_cloud(&of, &what, verdict, saw)];
     if serial.is_err() {
         return (findings, not_known());
     }
@@ -61,19 +61,21 @@ async fn record_set(
         Ok(Some(found)) => {
             let saw = format!("{}, TTL {}", addresses_in_words(&found.values), found.ttl);
             let side = RecordSide::Seen { values: found.values, ttl_s: found.ttl.as_seconds() };
-            (finding(of, &what, Verdict::Found, saw), side)
+            (Finding::of_no_cloud(of, &what, Verdict::Found, saw), side)
         }
         Ok(None) if record.create => {
             let saw = "will be made, as create = true".to_owned();
-            let missing = finding(of, &what, Verdict::Missing, saw);
+            let missing = Finding::of_no_cloud(of, &what, Verdict::Missing, saw);
             (Finding { needed: false, ..missing }, RecordSide::Missing)
         }
         Ok(None) => {
             let saw =
                 "it is not there and will not be made, as create = false; make it, or set create = true";
-            (finding(of, &what, Verdict::Missing, saw.to_owned()), RecordSide::Missing)
+            (Finding::of_no_cloud(of, &what, Verdict::Missing, saw.to_owned()), RecordSide::Missing)
         }
-        Err(error) => (finding(of, &what, Verdict::Unclear, error.to_string()), RecordSide::NotKnown),
+        Err(error) => {
+            (Finding::of_no_cloud(of, &what, Verdict::Unclear, error.to_string()), RecordSide::NotKnown)
+        }
     }
 }
 
@@ -92,18 +94,5 @@ async fn updates(
         Err(error) if error.kind == ProviderErrorKind::Refused => (Verdict::Missing, error.to_string()),
         Err(error) => (Verdict::Unclear, error.to_string()),
     };
-    finding(service.name.as_str(), &format!("updates of {key}"), verdict, saw)
-}
-
-fn finding(of: &str, what: &str, verdict: Verdict, saw: String) -> Finding {
-    Finding {
-        cloud: None,
-        of: of.to_owned(),
-        what: what.to_owned(),
-        verdict,
-        saw,
-        permission: "",
-        needed: true,
-        keys: Keys::NotTold,
-    }
+    Finding::of_no_cloud(service.name.as_str(), &format!("updates of {key}"), verdict, saw)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ServiceSide;
-use super::finding::{Finding, Keys, Patience, Verdict};
+use super::finding::{Finding, Patience, Verdict};
 use super::zone::RecordSide;
 use crate::config::EmbeddedZone;
 use crate::dns::{EmbeddedReader, Provider as _, can_serve, serial_at};
@@ -28,7 +28,7 @@ pub(super) async fn ask(
                 None => (Verdict::Missing, error.to_string()),
             },
         };
-        findings.push(finding(&of, &format!("address {address}"), verdict, saw, true));
+        findings.push(Finding::of_no_cloud(&of, &format!("address {address}"), verdict, saw));
     }
     for secondary in &zone.secondaries {
         let address = secondary.address;
@@ -39,7 +39,8 @@ pub(super) async fn ask(
             }
         };
         // The zone is served without it.
-        findings.push(finding(&of, &format!("secondary {address}"), verdict, saw, false));
+        let found = Finding::of_no_cloud(&of, &format!("secondary {address}"), verdict, saw);
+        findings.push(Finding { needed: false, ..found });
     }
     let reader = EmbeddedReader::new(state_dir, &zone.zone, [].into());
     let mut sides = Vec::new();
@@ -58,21 +59,9 @@ pub(super) async fn ask(
             }
             Err(error) => (Verdict::Unclear, error.to_string(), true, RecordSide::NotKnown),
         };
-        findings.push(finding(service.name.as_str(), &what, verdict, saw, needed));
+        let found = Finding::of_no_cloud(service.name.as_str(), &what, verdict, saw);
+        findings.push(Finding { needed, ..found });
         sides.push((Arc::clone(service), side));
     }
     (findings, sides)
-}
-
-fn finding(of: &str, what: &str, verdict: Verdict, saw: String, needed: bool) -> Finding {
-    Finding {
-        cloud: None,
-        of: of.to_owned(),
-        what: what.to_owned(),
-        verdict,
-        saw,
-        permission: "",
-        needed,
-        keys: Keys::NotTold,
-    }
 }
