@@ -99,6 +99,20 @@ fn only() -> anyhow::Result<Vec<String>> {
     }
 }
 
+/// Takes away what is no part of the tree any more: it would be built.
+fn forget_others(folder: &Path, known: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) }; // nothing was copied yet
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            forget_others(&path, known)?;
+        } else if !known.contains(&path) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Where mutants are tried: a copy of the tree, and a build of it.
 struct Yard {
     folder: PathBuf,
@@ -111,6 +125,9 @@ impl Yard {
         let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root).output();
         let listed = listed.context("cannot run git, which knows what belongs to the tree")?.stdout;
         let listed = String::from_utf8(listed).context("a file's name is no UTF-8")?;
+        let known: BTreeSet<PathBuf> =
+            listed.split_terminator('\0').map(|name| yard.tree().join(name)).collect();
+        forget_others(&yard.tree(), &known)?;
         for name in listed.split_terminator('\0') {
             let Ok(wanted) = fs::read(root.join(name)) else { continue };
             let copy = yard.tree().join(name);
