@@ -95,6 +95,7 @@ fn failover(service: &str, generation: u64, out: bool) -> anyhow::Result<Vec<Ent
             region: RegionName::parse(name)?,
             liveness,
             addresses: one.clone(),
+            owned: one.clone(),
             published: !wanted,
             wanted,
             because: because.to_owned(),
@@ -125,6 +126,7 @@ fn failover(service: &str, generation: u64, out: bool) -> anyhow::Result<Vec<Ent
         ttl: Some(ttl),
         may_write: true,
         only_from: None,
+        is_rescue: false,
         words: 0,
         regions: vec![region("region1", Liveness::Down, !out)?, region("region2", Liveness::Up, true)?],
         held: vec![],
@@ -132,7 +134,7 @@ fn failover(service: &str, generation: u64, out: bool) -> anyhow::Result<Vec<Ent
     let set = RecordSet::new(to.clone(), ttl)?;
     for report in [
         Report::Sent { generation, from: from.clone(), set },
-        Report::Written { generation, result: WriteResult::Applied, message: String::new() },
+        Report::Written { generation, result: WriteResult::Applied, message: String::new(), retry_in: None },
         Report::InForce { generation },
     ] {
         entries.extend(Entry::of_report(&service, &report));

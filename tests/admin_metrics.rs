@@ -203,6 +203,7 @@ fn service(name: &str, regions: &[&str], checks: &[&str]) -> Arc<Service> {
         when_all_down: WhenAllDown::KeepLast,
         max_removed: 1,
         panic_threshold: Share::from_percent(50).unwrap(),
+        blast_window: Some(Duration::from_secs(300)),
         write_budget: WriteBudget { writes: 6, window: Duration::from_secs(600) },
         mode: Mode::Act,
         failback: Failback::Auto,

@@ -173,7 +173,10 @@ elb = 'id-b'
     assert_eq!((demo.record.ttl, demo.record.create, demo.record.on_drift), (None, false, OnDrift::Mend));
     assert_eq!((demo.policy, demo.when_all_down.clone()), (PolicyKind::All, WhenAllDown::KeepLast));
     assert_eq!((demo.min_published, demo.max_removed, demo.mode), (1, 1, Mode::Act));
-    assert_eq!(Some(demo.panic_threshold), Share::from_percent(50));
+    assert_eq!(
+        (Some(demo.panic_threshold), demo.blast_window),
+        (Share::from_percent(50), Some(seconds(300)))
+    );
     assert_eq!((demo.write_budget.writes, demo.write_budget.window), (6, seconds(600)));
 
     let [a, _] = regions(&config);

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// What a read may take, as the driver sets its deadline.
-const READ_DEADLINE: Duration = Duration::from_secs(10);
+const READ_DEADLINE: Duration = Duration::from_secs(8);
 
 /// Answers that nothing is there; or never, whatever the deadline, as no provider may.
 #[derive(Debug)]

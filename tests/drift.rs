@@ -169,7 +169,8 @@ fn a_plan_that_waits_for_the_budget_is_no_fight() {
         take_out(&mut world, 0);
     }
     assert!(world.alarms.contains_key(&FIGHT), "{:?}", world.alarms);
-    world.run(3, &[Pass, Fail, Pass]).assert_writes(2);
+    world.run(3, &[Pass, Fail, Pass]).assert_writes(3);
+    world.run(70, &[Pass, Pass, Pass]).assert_writes(3);
     assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
     assert!(!world.alarms.contains_key(&FIGHT), "{:?}", world.alarms);
 }

@@ -459,6 +459,7 @@ fn plan() -> Plan {
         region: RegionName::parse("region1").unwrap(),
         liveness: Liveness::Down,
         addresses: [address(1)].into(),
+        owned: [address(1)].into(),
         published: true,
         wanted: false,
         because: "web failing".to_owned(),
@@ -473,6 +474,7 @@ fn plan() -> Plan {
         ttl: None,
         may_write: true,
         only_from: None,
+        is_rescue: false,
         words: 0,
         regions: vec![region],
         held: vec![],
@@ -484,7 +486,7 @@ fn reports() -> [Report; 5] {
     let set = RecordSet::new([address(2)].into(), Ttl::from_seconds(30).unwrap()).unwrap();
     [
         Report::Sent { generation, from, set: set.clone() },
-        Report::Written { generation, result: WriteResult::Applied, message: String::new() },
+        Report::Written { generation, result: WriteResult::Applied, message: String::new(), retry_in: None },
         Report::InForce { generation },
         Report::DryRun { generation, from: [address(1)].into(), set },
         Report::Held(rule()),

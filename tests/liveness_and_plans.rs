@@ -5,7 +5,8 @@ mod world;
 use std::time::Duration;
 
 use pointsman::model::{
-    Alarm, CheckName, Expression, Liveness, Pace, PolicyKind, Service, Share, WhenAllDown, WhenUnknown,
+    Alarm, CheckName, Expression, Failback, Liveness, Pace, PolicyKind, Region, Service, Share, WhenAllDown,
+    WhenUnknown,
 };
 use world::Look::{Blind, Fail, Pass};
 use world::{RECOVER_AFTER, World, address, check, foreign, region_name, service};
@@ -51,8 +52,153 @@ fn when_everybody_is_dead_nobody_is_taken_out_and_it_is_alarmed() {
     world.assert_published(&[0, 1]).assert_writes(0);
     assert!(world.plans.iter().all(|plan| plan.wanted.len() == 2), "not even planned: {:?}", world.plans);
     assert!(world.alarms.contains_key(&(Alarm::AllDown, None)));
-    // One is back, and the other leaves by the ordinary rules.
-    world.run(RECOVER_AFTER.as_secs() + 2, &[Pass, Fail]).assert_published(&[0]);
+    // One has risen, and the other leaves.
+    world.run(2, &[Pass, Fail]).assert_published(&[0, 1]);
+    world.run(1, &[Pass, Fail]).assert_published(&[0]);
+}
+
+#[test]
+fn while_nobody_who_is_published_is_alive_a_region_that_has_risen_enters_at_once() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]).run(5, &[Fail, Fail]).assert_published(&[1]);
+    world.run(2, &[Pass, Fail]).assert_published(&[1]);
+    world.run(1, &[Pass, Fail]).assert_published(&[0]).assert_writes(2);
+    assert_eq!(world.liveness(0), Liveness::Recovering, "`recover_after` is not over");
+}
+
+#[test]
+fn no_damping_keeps_a_live_region_out_of_a_set_of_dead_ones() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    for _ in 0..3 {
+        world.run(5, &[Fail, Pass]).run(125, &[Pass, Pass]).assert_published(&[0, 1]);
+    }
+    world.run(5, &[Fail, Pass]).run(5, &[Fail, Fail]).assert_published(&[1]);
+    world.run(3, &[Pass, Fail]).assert_published(&[0]);
+}
+
+#[test]
+fn with_everybody_dead_two_that_flap_in_turns_do_not_write_without_end() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Fail]);
+    for _ in 0..50 {
+        world.run(5, &[Pass, Fail]).run(5, &[Fail, Pass]);
+    }
+    let within: usize = world.written.len();
+    assert!(within <= 6 + 2, "BOUNDED-WRITES: {within}");
+}
+
+#[test]
+fn a_failure_below_fall_does_not_make_a_standby_wait_for_recover_after() {
+    let mut tiers = service(2);
+    tiers.policy = PolicyKind::Priority;
+    let standby = Region { tier: 2, recover_after: Duration::from_secs(90), ..world::region(1) };
+    tiers.regions[1] = standby.into();
+    let mut world = World::new(tiers, &[0]);
+    world.run(200, &[Pass, Pass]).run(1, &[Pass, Fail]);
+    world.run(3, &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn one_failure_in_twenty_probes_does_not_restart_a_recovery() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]).assert_published(&[1]);
+    world.run(19, &[Pass, Pass]).run(1, &[Fail, Pass]).run(12, &[Pass, Pass]).assert_published(&[0, 1]);
+    // A reached `fall` does.
+    world.run(3, &[Fail, Pass]).run(40, &[Pass, Pass]).run(3, &[Fail, Pass]).run(19, &[Pass, Pass]);
+    assert_eq!(world.liveness(0), Liveness::Recovering);
+    world.run(3, &[Fail, Pass]);
+    assert_eq!(world.liveness(0), Liveness::Down);
+}
+
+#[test]
+fn before_it_has_risen_one_failure_ends_a_recovery() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]).run(2, &[Pass, Pass]).run(1, &[Fail, Pass]);
+    assert_eq!(world.liveness(0), Liveness::Down);
+}
+
+#[test]
+fn bounded_blast_of_three_regions_two_that_die_one_after_the_other_both_leave() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    world.run(10, &[Pass; 3]).run(400, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
+    world.run(3, &[Fail, Fail, Pass]).assert_published(&[2]);
+}
+
+#[test]
+fn bounded_blast_a_hold_ends_with_the_window_if_one_region_has_passed_all_the_time() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    world.run(10, &[Pass; 3]).run(290, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]).assert_writes(0);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-BLAST"), "{:?}", world.alarms);
+    // The window ends, and max_removed = 1 lets one go in each.
+    world.run(20, &[Fail, Fail, Pass]).assert_published(&[1, 2]);
+    world.run(280, &[Fail, Fail, Pass]).assert_published(&[1, 2]);
+    world.run(30, &[Fail, Fail, Pass]).assert_published(&[2]);
+    assert!(!world.alarms.contains_key(&(Alarm::Held, None)), "{:?}", world.alarms);
+}
+
+#[test]
+fn bounded_blast_a_hold_lasts_while_no_region_has_passed_all_the_time() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    world.run(10, &[Pass; 3]).run(200, &[Fail, Fail, Pass]).run(3, &[Fail, Fail, Fail]);
+    world.run(200, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]);
+    // It has been up again since its recovery for a whole window.
+    world.run(200, &[Fail, Fail, Pass]).assert_published(&[1, 2]);
+}
+
+#[test]
+fn bounded_blast_forever_leaves_the_end_of_a_hold_to_a_person() {
+    let patient = Service { blast_window: None, ..service(3) };
+    let mut world = World::new(patient, &[0, 1, 2]);
+    world.run(10, &[Pass; 3]).run(3_000, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]).assert_writes(0);
+}
+
+#[test]
+fn bounded_blast_windows_go_on_over_a_restart() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    world.run(10, &[Pass; 3]).run(150, &[Fail, Fail, Pass]).save().restart(Duration::from_secs(2));
+    world.run(140, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]);
+    world.run(20, &[Fail, Fail, Pass]).assert_published(&[1, 2]);
+}
+
+#[test]
+fn a_suspect_that_is_blind_goes_back_to_the_normal_pace() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(1, &[Fail, Pass]);
+    assert_eq!(world.paces[&region_name(0)], Pace::Fast);
+    world.run(3, &[Blind, Pass]);
+    assert_eq!(world.liveness(0), Liveness::Suspect);
+    assert_eq!((world.paces[&region_name(0)], world.paces[&region_name(1)]), (Pace::Normal, Pace::Normal));
+    world.run(1, &[Fail, Pass]);
+    assert_eq!(world.paces[&region_name(0)], Pace::Fast);
+}
+
+#[test]
+fn a_fallback_stays_and_is_defended_while_the_first_region_recovers() {
+    let sorry: std::net::IpAddr = "203.0.113.250".parse().unwrap();
+    let mut fallback = service(2);
+    fallback.when_all_down = WhenAllDown::Fallback(vec![sorry]);
+    let mut world = World::new(fallback, &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(70, &[Fail, Fail]).assert_published(&[]);
+    for _ in 0..35 {
+        world.run(1, &[Pass, Fail]).run(1, &[Fail, Fail]);
+        let status = world.core.service_status(&world.service.name, world.now).unwrap();
+        assert!(status.record_set.in_sync, "at {}", world.now);
+    }
+    world.zone.values.remove(&sorry);
+    for _ in 0..35 {
+        world.run(1, &[Pass, Fail]).run(1, &[Fail, Fail]);
+    }
+    assert!(world.zone.values.contains(&sorry), "drift is mended");
+}
+
+#[test]
+fn what_all_down_publishes_leaves_out_who_waits_for_a_person_to_return() {
+    let mut manual = service(3);
+    (manual.when_all_down, manual.failback) = (WhenAllDown::PublishAll, Failback::Manual);
+    let mut world = World::new(manual, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(3, &[Fail, Pass, Pass]).run(60, &[Pass; 3]).assert_published(&[1, 2]);
+    world.run(5, &[Fail, Fail, Fail]).assert_published(&[1, 2]);
 }
 
 #[test]
@@ -122,9 +268,15 @@ fn a_dead_region_does_not_leave_for_others_that_are_dead_too() {
     let all = Service { max_removed: 3, ..one.clone() };
     let mut world = World::new(one, &[0, 1, 2]);
     world.run(5, &[Pass; 3]).run(3, &[Pass, Pass, Fail]).assert_published(&[0, 1]);
-    world.run(5, &[Fail, Fail, Pass]).assert_published(&[0, 1]);
+    // It passes now and then, and does not rise.
+    for _ in 0..3 {
+        world.run(1, &[Fail, Fail, Pass]).run(1, &[Fail, Fail, Fail]).assert_published(&[0, 1]);
+    }
     world.reconfigure(all);
-    world.run(5, &[Fail, Fail, Pass]).assert_published(&[0, 1]);
+    for _ in 0..3 {
+        world.run(1, &[Fail, Fail, Pass]).run(1, &[Fail, Fail, Fail]).assert_published(&[0, 1]);
+    }
+    world.run(3, &[Fail, Fail, Pass]).assert_published(&[2]);
 }
 
 #[test]
@@ -139,9 +291,10 @@ fn of_two_that_die_together_only_as_many_leave_as_min_published_allows() {
 #[test]
 fn the_last_address_stays_although_its_region_is_dead_until_another_may_enter() {
     let mut world = World::new(service(2), &[0]);
-    world.run(5, &[Pass, Pass]).run(20, &[Fail, Pass]).assert_published(&[0]);
+    world.run(5, &[Pass, Blind]).run(20, &[Fail, Blind]).assert_published(&[0]);
     assert!(world.alarms[&(Alarm::Held, None)].contains("NEVER-EMPTY"), "{:?}", world.alarms);
-    world.run(RECOVER_AFTER.as_secs(), &[Fail, Pass]).assert_published(&[1]);
+    world.run(2, &[Fail, Pass]).assert_published(&[0]);
+    world.run(1, &[Fail, Pass]).assert_published(&[1]);
 }
 
 #[test]
@@ -269,4 +422,45 @@ fn a_blind_check_that_may_be_ignored_leaves_the_verdict_to_the_others() {
     }
     world.assert_published(&[1]);
     assert!(world.zone.values.contains(&foreign()));
+}
+
+/// How long after something, in the words of docs/tuning.md.
+fn in_words(after: Duration, what: &str) -> String {
+    match after.as_secs() {
+        0..=3 => "after its verdict".to_owned(),
+        seconds => format!("{} min after {what}", (seconds + 30) / 60),
+    }
+}
+
+#[test]
+fn three_regions_leave_when_the_tuning_guide_says() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tuning.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let rows = guide.lines().skip_while(|line| !line.starts_with("| three regions, defaults |")).skip(2);
+    let rows: Vec<[&str; 3]> = rows
+        .map_while(|row| row.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|row| row.split(" | ").collect::<Vec<_>>().try_into().unwrap())
+        .collect();
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    for [story, first, second] in rows {
+        let apart = match story {
+            "one dies, another one an hour later" => 3_600,
+            "one dies, another one a minute later" => 60,
+            "two die together" => 0,
+            other => panic!("nobody plays {other:?}"),
+        };
+        let mut world = World::new(service(3), &[0, 1, 2]);
+        world.run(400, &[Pass; 3]);
+        let began = world.now;
+        world.run(apart, &[Fail, Pass, Pass]);
+        let second_began = world.now;
+        world.run(700, &[Fail, Fail, Pass]).assert_published(&[2]).assert_writes(2);
+        let left = [world.written[0].at, world.written[1].at];
+        assert_eq!(in_words(left[0].since(began), "they fell"), first, "{story}");
+        let after = match second {
+            "after its verdict" => left[1].since(second_began),
+            _ => left[1].since(left[0]),
+        };
+        assert_eq!(in_words(after, "the first one left"), second, "{story}");
+    }
 }

@@ -232,15 +232,20 @@ fn an_operator_need_not_wait_for_a_budget_that_flapping_has_used_up() {
 }
 
 #[test]
-fn a_word_earns_one_write_also_when_its_answer_is_lost() {
+fn a_word_earns_one_write_until_that_has_landed() {
     let mut poor = service(3);
     poor.write_budget = WriteBudget { writes: 1, window: Duration::from_secs(600) };
     let mut world = settled(poor);
-    world.run(5, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
-    world.weather = Weather::LoseWrite;
     rule(&mut world, Ruling::Drain(of(1)), None);
-    world.run(300, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
-    assert_eq!(world.sent.len(), 2, "that of the checks, and that of the word");
+    world.run(5, &[Fail, Pass, Pass]).assert_published(&[2]).assert_writes(2);
+    for weather in [Weather::LoseWrite, Weather::Refuse] {
+        world.weather = weather;
+        world.say(release(of(1)));
+        world.run(40, &[Fail, Pass, Pass]).assert_published(&[2]).assert_writes(2);
+    }
+    world.weather = Weather::Fair;
+    world.run(200, &[Fail, Pass, Pass]).assert_published(&[1, 2]).assert_writes(3);
+    world.run(60, &[Pass, Pass, Pass]).assert_published(&[1, 2]).assert_writes(3);
 }
 
 #[test]

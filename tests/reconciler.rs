@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::core::{Call, Generation, Plan, Report, WriteResult};
-use pointsman::model::{Alarm, InForce, Mode, OnDrift, ProviderError, ProviderErrorKind, Ttl};
+use pointsman::model::{Alarm, InForce, Mode, Moment, OnDrift, ProviderError, ProviderErrorKind, Ttl};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
 
@@ -16,6 +16,12 @@ fn dying(weather: Weather) -> World {
     world.weather = weather;
     world.run(3, &[Fail, Pass]);
     world
+}
+
+/// The pauses between them, in whole seconds.
+fn whole_seconds_between(moments: &[Moment]) -> Vec<u64> {
+    let pairs = moments.iter().zip(moments.iter().skip(1));
+    pairs.map(|(one, next)| (next.since(*one) + Duration::from_millis(500)).as_secs()).collect()
 }
 
 fn results(world: &World) -> Vec<WriteResult> {
@@ -43,14 +49,139 @@ fn a_write_that_never_arrived_is_sent_again_after_a_read() {
 }
 
 #[test]
-fn writes_that_get_lost_use_up_the_budget_and_refused_ones_do_not() {
+fn bounded_writes_lost_ones_that_did_not_land_are_given_back_and_repeated_after_growing_pauses() {
     let mut lost = dying(Weather::LoseWrite);
-    lost.run(300, &[Fail, Pass]);
-    assert_eq!(lost.sent.len(), 6);
-    assert!(lost.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", lost.alarms);
+    lost.run(100, &[Fail, Pass]);
+    assert_eq!(whole_seconds_between(&lost.sent)[..7], [1, 2, 4, 8, 15, 15, 15]);
+    assert!(!lost.alarms.contains_key(&(Alarm::Held, None)), "{:?}", lost.alarms);
     lost.weather = Weather::Fair;
-    lost.run(600, &[Fail, Pass]).assert_published(&[1]);
+    lost.run(16, &[Fail, Pass]).assert_published(&[1]);
+}
 
+#[test]
+fn bounded_writes_one_that_was_lost_and_landed_counts() {
+    let mut poor = service(2);
+    poor.write_budget.writes = 1;
+    let mut world = World::new(poor, &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    world.weather = Weather::LoseAnswer;
+    world.run(5, &[Fail, Pass]).assert_published(&[1]);
+    world.weather = Weather::Fair;
+    world.run(60, &[Pass, Pass]).assert_published(&[1]);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
+}
+
+#[test]
+fn bounded_writes_a_failover_waits_for_nothing_after_a_brownout_of_the_provider() {
+    let mut world = dying(Weather::LoseWrite);
+    world.run(25, &[Fail, Pass]);
+    world.weather = Weather::Fair;
+    world.run(16, &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn bounded_writes_a_set_that_failed_is_repaired_once_and_then_after_growing_pauses() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    world.run(60, &[Pass; 3]);
+    (world.weather, world.zone.in_force) = (Weather::Spoil, InForce::Failed);
+    world.run(1_200, &[Pass; 3]);
+    let pauses = whole_seconds_between(&world.sent);
+    assert_eq!(pauses[..5], [15, 30, 60, 120, 240], "after the first: {pauses:?}");
+    // A region that dies needs none of what the repairs used up.
+    world.run(3, &[Pass, Pass, Fail]).assert_published(&[0, 1]);
+}
+
+#[test]
+fn bounded_writes_one_region_that_flaps_never_keeps_another_ones_death_waiting() {
+    let mut flappy = service(3);
+    flappy.write_budget.writes = 2;
+    let mut world = World::new(flappy, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(3, &[Fail, Pass, Pass]).run(31, &[Pass; 3]).assert_writes(2);
+    world.run(3, &[Fail, Pass, Pass]).run(120, &[Pass; 3]).assert_published(&[1, 2]).assert_writes(3);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
+    // What waits for the budget goes along. That makes the budget, and one for each region that left.
+    world.run(3, &[Pass, Fail, Pass]).assert_published(&[0, 2]).assert_writes(4);
+    world.run(300, &[Pass, Pass, Pass]).assert_published(&[0, 2]).assert_writes(4);
+    world.run(300, &[Pass, Pass, Pass]).assert_published(&[0, 1, 2]);
+}
+
+#[test]
+fn a_write_that_stays_pending_is_waited_for_once_and_a_newer_plan_follows_as_soon_as_it_is_steady() {
+    let mut world = dying(Weather::Stall);
+    world.weather = Weather::Conflict;
+    world.run(59, &[Fail, Pass]);
+    assert!(!world.alarms.contains_key(&(Alarm::NotInForce, None)), "{:?}", world.alarms);
+    world.run(3, &[Fail, Pass]);
+    assert!(world.alarms.contains_key(&(Alarm::NotInForce, None)), "{:?}", world.alarms);
+    world.run(40, &[Pass, Pass]).run(60, &[Pass, Fail]).assert_published(&[1]);
+    (world.weather, world.zone.in_force) = (Weather::Fair, InForce::Yes);
+    world.run(3, &[Pass, Fail]).assert_published(&[0]);
+}
+
+#[test]
+fn while_a_region_is_to_leave_a_refused_write_is_tried_every_ten_seconds() {
+    let mut world = dying(Weather::Refuse);
+    world.run(300, &[Fail, Pass]);
+    let pauses = whole_seconds_between(&world.tried);
+    assert!(pauses.len() >= 25 && pauses.iter().all(|pause| *pause <= 10), "{pauses:?}");
+    let told = |report: &Report| matches!(report, Report::Written { retry_in: Some(_), .. });
+    assert!(world.reports.iter().any(told));
+}
+
+#[test]
+fn the_first_read_that_fails_while_a_change_waits_is_told_with_the_next_try() {
+    for weather in [Weather::Away, Weather::Garble] {
+        let mut world = World::new(service(2), &[0, 1]);
+        world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
+        world.weather = weather;
+        world.look(0, Fail);
+        let told = |report: &&Report| matches!(report, Report::ReadFailed { .. });
+        assert_eq!(world.reports.iter().filter(told).count(), 1);
+        let begun = world.now;
+        world.run(300, &[Fail, Pass]);
+        assert_eq!(world.reports.iter().filter(told).count(), 1, "once in a row");
+        world.weather = Weather::Fair;
+        world.run(10, &[Fail, Pass]).assert_published(&[1]);
+        assert!(world.now > begun);
+    }
+}
+
+#[test]
+fn a_throttle_never_keeps_a_removal_from_one_try_every_fifteen_seconds() {
+    let mut world = dying(Weather::ThrottleFor(600));
+    world.run(60, &[Fail, Pass]).assert_published(&[0, 1]);
+    world.weather = Weather::Fair;
+    world.run(16, &[Fail, Pass]).assert_published(&[1]);
+    // A return has time.
+    world.weather = Weather::ThrottleFor(120);
+    world.run(RECOVER_AFTER.as_secs() + 30, &[Pass, Pass]);
+    world.weather = Weather::Fair;
+    world.run(60, &[Pass, Pass]).assert_published(&[1]);
+    world.run(60, &[Pass, Pass]).assert_published(&[0, 1]);
+}
+
+#[test]
+fn a_reload_hastens_whatever_backs_off() {
+    let mut world = dying(Weather::ThrottleFor(600));
+    world.run(5, &[Fail, Pass]);
+    world.weather = Weather::Fair;
+    world.reconciler.handle_reload(world.now);
+    world.run(1, &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn a_server_that_refuses_every_write_as_a_conflict_is_told_to_be_at_fault_itself() {
+    let mut world = dying(Weather::Conflict);
+    world.run(30, &[Fail, Pass]);
+    let message = &world.alarms[&(Alarm::WriteRefused, None)];
+    assert!(message.starts_with("Conflict; ") && message.contains("may be at fault"), "{message}");
+    world.weather = Weather::Fair;
+    world.run(11, &[Fail, Pass]).assert_published(&[1]);
+    assert!(world.alarms.is_empty(), "{:?}", world.alarms);
+}
+
+#[test]
+fn refused_writes_do_not_use_up_the_budget() {
     let mut refused = dying(Weather::Refuse);
     refused.run(1_200, &[Fail, Pass]);
     assert!(results(&refused).len() > 6, "{:?}", results(&refused));
@@ -61,15 +192,16 @@ fn writes_that_get_lost_use_up_the_budget_and_refused_ones_do_not() {
 }
 
 #[test]
-fn a_write_that_is_refused_again_and_again_is_sent_less_and_less_often_while_reads_go_on() {
-    let mut world = dying(Weather::Refuse);
-    world.run(1_200, &[Fail, Pass]);
+fn a_return_that_is_refused_again_and_again_is_sent_less_and_less_often_while_reads_go_on() {
+    let mut world = dying(Weather::Fair);
+    world.weather = Weather::Refuse;
+    world.run(1_200, &[Pass, Pass]);
     assert!((5..25).contains(&results(&world).len()), "{} writes", results(&world).len());
     let reads = world.reports.iter().filter(|report| matches!(report, Report::Seen { .. })).count();
     assert!(reads >= 20, "a read every resync, but {reads} in 20 min");
     // A new plan is tried at once.
     world.weather = Weather::Fair;
-    world.run(RECOVER_AFTER.as_secs() + 1, &[Pass, Pass]).run(3, &[Pass, Fail]).assert_published(&[0]);
+    world.run(3, &[Pass, Fail]).assert_published(&[0]);
 }
 
 #[test]
@@ -302,7 +434,7 @@ fn a_dry_run_tells_what_it_would_write_once_and_writes_nothing() {
 }
 
 #[test]
-fn a_throttle_is_obeyed_whatever_the_plan() {
+fn a_throttle_is_obeyed_by_a_removal_too_when_it_is_short() {
     let mut world = dying(Weather::Throttle);
     world.pass(Duration::from_secs(1));
     world.weather = Weather::Fair;
@@ -310,7 +442,7 @@ fn a_throttle_is_obeyed_whatever_the_plan() {
 }
 
 #[test]
-fn a_new_plan_does_not_hasten_what_a_throttle_holds_back() {
+fn a_new_plan_that_removes_nobody_does_not_hasten_what_a_throttle_holds_back() {
     let mut world = World::new(service(2), &[0, 1]);
     let now = world.now + Duration::from_secs(60);
     assert_eq!(world.reconciler.poll_call(now), Some(Call::Read));

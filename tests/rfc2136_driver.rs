@@ -136,6 +136,7 @@ fn plan(service: ServiceName, key: RecordKey) -> Plan {
         ttl: Ttl::from_seconds(60),
         may_write: true,
         only_from: None,
+        is_rescue: false,
         words: 0,
         regions: Vec::new(),
         held: Vec::new(),

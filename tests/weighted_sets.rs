@@ -66,6 +66,7 @@ fn plan(generation: u64, regions: &[(u16, &[u8])]) -> Arc<Plan> {
         ttl: None,
         may_write: true,
         only_from: None,
+        is_rescue: false,
         words: 0,
         regions: Vec::new(),
         held: Vec::new(),

@@ -112,6 +112,7 @@ impl Driven {
             ttl: None,
             may_write: true,
             only_from: None,
+            is_rescue: false,
             words: 0,
             regions: Vec::new(),
             held: Vec::new(),

@@ -12,6 +12,10 @@ use super::value::{FromToml, Wrong, keep, text, text_schema};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Positive(pub(super) Duration);
 
+/// A duration that is longer than zero, or none for "forever".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OrForever(pub(super) Option<Duration>);
+
 /// Units from the longest to the shortest, in milliseconds.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
@@ -57,6 +61,13 @@ fn read(value: &Spanned<DeValue<'_>>) -> Result<Duration, Wrong> {
     }
 }
 
+fn read_positive(value: &Spanned<DeValue<'_>>) -> Result<Duration, Wrong> {
+    read(value).and_then(|duration| {
+        let zero = || Wrong::new("is zero, which makes no sense here", "write a duration from \"1ms\"");
+        (!duration.is_zero()).then_some(duration).ok_or_else(zero)
+    })
+}
+
 impl FromToml for Duration {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
         keep(read(value), wrong)
@@ -69,15 +80,24 @@ impl FromToml for Duration {
 
 impl FromToml for Positive {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
-        let positive = read(value).and_then(|duration| {
-            let zero = || Wrong::new("is zero, which makes no sense here", "write a duration from \"1ms\"");
-            (!duration.is_zero()).then_some(Self(duration)).ok_or_else(zero)
-        });
-        keep(positive, wrong)
+        keep(read_positive(value).map(Self), wrong)
     }
 
     fn schema() -> Value {
         text_schema(Some("^0*[1-9][0-9]*(ms|s|m|h|d)$"))
+    }
+}
+
+impl FromToml for OrForever {
+    fn from_toml(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Wrong>) -> Option<Self> {
+        if value.get_ref().as_str() == Some("forever") {
+            return Some(Self(None));
+        }
+        keep(read_positive(value).map(|duration| Self(Some(duration))), wrong)
+    }
+
+    fn schema() -> Value {
+        text_schema(Some("^(forever|0*[1-9][0-9]*(ms|s|m|h|d))$"))
     }
 }
 
@@ -119,5 +139,20 @@ mod tests {
         for text in ["367d", "18446744073709551615h"] {
             assert_eq!(parse(text).unwrap_err().what, "is too long", "{text}");
         }
+    }
+
+    #[test]
+    fn forever_is_no_duration_and_zero_is_refused() {
+        let read = |text: &str| {
+            let document = format!("a = \"{text}\"");
+            let parsed = toml::de::DeTable::parse(&document).unwrap();
+            let mut wrong = Vec::new();
+            let value = OrForever::from_toml(parsed.get_ref().get("a").unwrap(), &mut wrong);
+            (value, wrong.len())
+        };
+        assert_eq!(read("forever"), (Some(OrForever(None)), 0));
+        assert_eq!(read("5m"), (Some(OrForever(Some(Duration::from_secs(300)))), 0));
+        assert_eq!(read("0s"), (None, 1));
+        assert_eq!(read("Forever").1, 1);
     }
 }

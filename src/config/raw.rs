@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::duration::Positive;
+use super::duration::{OrForever, Positive};
 use super::endpoint::Endpoint;
 use super::http_value::{Headers, HostHeader, Method, Pattern, Target, UserAgent};
 use super::report::{At, Mark, Report};
@@ -287,10 +287,14 @@ keys! {
         when_all_down: WhenAllDownWord,
         /// The addresses published with `when_all_down` = "fallback".
         fallback: Vec<Spanned<IpAddr>>,
-        /// Regions out of the set at once because of checks, at least 1. Default 1.
+        /// Regions out of the set at once because of checks, at least 1; one that has been out for `blast_window` does not
+        /// count. Default 1.
         max_removed: u32,
-        /// When more than this share of the regions fails, hold and alarm. Default "50%".
+        /// When more than this share of the regions fell within `blast_window`, hold and alarm. Default "50%".
         panic_threshold: Share,
+        /// How long failures count as "together" for `max_removed` and `panic_threshold`; "forever" leaves the end of a hold
+        /// to a person. Default "5m".
+        blast_window: OrForever,
         /// So many writes at most within `write_budget.window`. Default 6.
         writes = "write_budget.writes": NonZeroU32,
         /// The window of `write_budget.writes`. Default "10m".

@@ -23,6 +23,7 @@ use crate::model::{
 const EMBEDDED_TTL_S: u32 = 30;
 const MAX_REMOVED: u32 = 1;
 const PANIC_PERCENT: u8 = 50;
+const BLAST_WINDOW: Duration = Duration::from_secs(300);
 const WRITES: u32 = 6;
 const WRITE_WINDOW: Duration = Duration::from_secs(600);
 
@@ -273,6 +274,7 @@ fn service(
         when_all_down: when_all_down?,
         max_removed: bounds.max_removed,
         panic_threshold: bounds.panic_threshold?,
+        blast_window: keys.blast_window.map_or(Some(BLAST_WINDOW), |at| at.value.0),
         write_budget: WriteBudget {
             writes: keys.writes.map_or(WRITES, |at| at.value.get()),
             window: keys.write_window.map_or(WRITE_WINDOW, |at| at.value.0),

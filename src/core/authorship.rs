@@ -65,6 +65,11 @@ impl Change {
 }
 
 impl Authorship {
+    /// What the set holds, as far as known; none before the first read.
+    pub(super) fn known(&self) -> Option<&BTreeSet<Weighed>> {
+        self.values.as_ref()
+    }
+
     /// A write of these values is being sent; `from` what was there, when several calls make it.
     pub(super) fn sent(&mut self, now: Moment, values: BTreeSet<Weighed>, from: Option<BTreeSet<Weighed>>) {
         self.landing.push(Landing { sent: now, values, from });

@@ -6,11 +6,16 @@ use super::report::Report;
 use crate::model::{Alarm, ProviderError, ProviderErrorKind, RecordKey};
 
 /// After a failed call; doubles with each further one in a row, up to [`MOST`].
-const FIRST: Duration = Duration::from_millis(500);
+pub(super) const FIRST: Duration = Duration::from_millis(500);
 /// Long enough to leave a provider in trouble alone, short enough for a plan that waits.
-pub(super) const MOST: Duration = Duration::from_secs(10);
+const MOST: Duration = Duration::from_secs(10);
 /// The same after a refusal: the same request will most likely be refused again.
 const REFUSED_MOST: Duration = Duration::from_secs(120);
+/// A write whose answer was lost is not sent again at once, for it may still land: after 1 s, 2 s, 4 s, … up to this.
+const AFTER_LOST_MOST: Duration = Duration::from_secs(15);
+/// A set whose last change failed is written once more at once, then after so long, doubling up to [`REPAIR_MOST`].
+const REPAIR_FIRST: Duration = Duration::from_secs(15);
+const REPAIR_MOST: Duration = Duration::from_secs(300);
 /// So many failed calls in a row are no blip any more.
 const NO_BLIP: u32 = 3;
 
@@ -41,6 +46,21 @@ impl Backoff {
         self.failures >= NO_BLIP
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Whether one call has failed, and not the one before it.
+    pub(super) fn is_first(&self) -> bool {
+        self.failures == 1
+    }
+
+    /// Until the next repair of a set whose last change failed.
+    pub(super) fn until_repair(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(16);
+        REPAIR_FIRST.saturating_mul(1 << doublings).min(REPAIR_MOST)
+    }
+
     /// Until the next call: up to half as long again as the doubled first wait, and that at most `most`.
     pub(super) fn wait(&self, most: Duration) -> Duration {
         let doublings = self.failures.saturating_sub(1).min(16);
@@ -48,6 +68,11 @@ impl Backoff {
         let eighths = u32::try_from(self.seed.wrapping_add(u64::from(self.failures)) % 5).unwrap_or_default();
         wait + wait / 8 * eighths
     }
+}
+
+/// How long a write is not repeated whose answer was lost, after `before` that were lost in a row.
+pub(super) fn pause_after_lost(before: u32) -> Duration {
+    Duration::from_secs(1 << before.min(8)).min(AFTER_LOST_MOST)
 }
 
 /// How long to wait after a failed call, and what to alarm: a refusal at once, anything else when it is no blip

@@ -24,6 +24,8 @@ struct Decision {
     may_write: bool,
     /// Which of our addresses the set must hold for that.
     only_from: Option<BTreeSet<IpAddr>>,
+    /// Whether it brings in a region that serves while nobody does who is published.
+    is_rescue: bool,
 }
 
 impl ServiceState {
@@ -31,30 +33,42 @@ impl ServiceState {
         self.set_paces(effects);
         if let Some(seen) = &self.seen {
             let present = seen.found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+            self.note_who_left(&present, now);
             let standings = self.standings(&present);
             let choices = policy::choose(&self.service, &standings, now);
-            let Decision { shares, held, waiting, may_write, only_from } =
-                self.judge(now, &standings, &choices, &present);
+            let decision = self.judge(now, &standings, &choices, &present);
             for (region, standing) in self.regions.iter_mut().zip(&standings) {
                 if standing.published && standing.liveness == Liveness::Up {
                     region.has_returned();
                 }
             }
-            let regions = standings.into_iter().zip(&shares.regions).zip(choices);
-            let regions = regions.map(|((region, share), choice)| RegionPlan {
+            let owned = self.regions.iter().map(|region| region.owned.clone());
+            let regions = standings.into_iter().zip(&decision.shares.regions).zip(choices).zip(owned);
+            let regions = regions.map(|(((region, share), choice), owned)| RegionPlan {
                 wanted: !share.is_empty(),
                 region: region.name,
                 liveness: region.liveness,
                 addresses: region.addresses,
+                owned,
                 published: region.published,
                 because: choice.because,
             });
             let regions = regions.collect();
-            self.hold(held, effects);
-            self.wait(waiting, effects);
-            self.plan(&shares, (may_write, only_from), regions, effects);
+            self.hold(&decision.held, effects);
+            self.wait(&decision.waiting, effects);
+            self.plan(decision, regions, effects);
         }
         self.raise_alarms(effects);
+    }
+
+    /// Keeps since when each region is out of the set.
+    fn note_who_left(&mut self, present: &BTreeSet<IpAddr>, now: Moment) {
+        for region in &mut self.regions {
+            let is_out = region.owned.is_disjoint(present);
+            let left = is_out.then(|| region.left.unwrap_or(now));
+            self.changed |= left != region.left;
+            region.left = left;
+        }
     }
 
     fn judge(
@@ -64,19 +78,27 @@ impl ServiceState {
         choices: &[Choice],
         present: &BTreeSet<IpAddr>,
     ) -> Decision {
-        let verdict = guard::judge(&self.service, standings, choices, self.patience_ends, now);
-        self.patience_ends = verdict.wait_until;
         let found = Shares::found(&self.service, standings, present);
+        let fallback = self.published_fallback(&found);
+        let verdict = guard::judge(&self.service, standings, choices, &fallback, self.patience_ends, now);
+        (self.patience_ends, self.hold_ends) = (verdict.patience_ends, verdict.hold_ends);
         let (mut shares, mut held) = if guard::is_all_down(standings) {
             (Shares::when_all_down(&self.service, standings, &found), Vec::new())
         } else {
-            (Shares::of_wanted(&self.service, standings, &verdict.wanted, &found), verdict.held)
+            (Shares::of_wanted(&self.service, standings, &verdict.wanted, &fallback), verdict.held)
         };
         if let Some(freeze) = self.overrides.freeze() {
             if shares != found {
                 held.push(frozen(freeze, &shares));
             }
-            return Decision { shares: found, held, waiting: Vec::new(), may_write: false, only_from: None };
+            return Decision {
+                shares: found,
+                held,
+                waiting: Vec::new(),
+                may_write: false,
+                only_from: None,
+                is_rescue: false,
+            };
         }
         let mut waiting = returns_that_wait(standings, choices);
         let (mut may_write, mut only_from) = (true, None);
@@ -92,11 +114,22 @@ impl ServiceState {
         } else {
             self.consent.clear();
         }
-        Decision { shares, held, waiting, may_write, only_from }
+        let enters = |(region, share): (&Standing, &BTreeSet<IpAddr>)| {
+            !region.published && !share.is_empty() && region.risen && region.may_serve()
+        };
+        let is_rescue = policy::nobody_serves(standings) && standings.iter().zip(&shares.regions).any(enters);
+        Decision { shares, held, waiting, may_write, only_from, is_rescue }
+    }
+
+    /// The whole fallback while it is published, or was to be by the last plan; else nothing.
+    fn published_fallback(&self, found: &Shares) -> BTreeSet<IpAddr> {
+        let fallback = self.fallback();
+        let was_wanted = self.plan.as_ref().is_some_and(|plan| !plan.wanted.is_disjoint(&fallback));
+        if found.fallback.is_empty() && !was_wanted { BTreeSet::new() } else { fallback }
     }
 
     fn standings(&self, present: &BTreeSet<IpAddr>) -> Vec<Standing> {
-        let standing = |region| Standing::of(region, present, &self.overrides);
+        let standing = |region| Standing::of(region, present, &self.overrides, self.plan.as_deref());
         self.regions.iter().map(standing).collect()
     }
 
@@ -133,14 +166,9 @@ impl ServiceState {
         regions.chain(last).map(part).collect()
     }
 
-    fn plan(
-        &mut self,
-        shares: &Shares,
-        (may_write, only_from): (bool, Option<BTreeSet<IpAddr>>),
-        regions: Vec<RegionPlan>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let (wanted, parts) = (shares.all(), self.parts(shares));
+    fn plan(&mut self, decision: Decision, regions: Vec<RegionPlan>, effects: &mut Vec<Effect>) {
+        let Decision { shares, may_write, only_from, is_rescue, .. } = decision;
+        let (wanted, parts) = (shares.all(), self.parts(&shares));
         // Without an address to want there is nothing to plan, save that an older plan must not go on to write what is
         // not wanted any more.
         if wanted.is_empty() && self.plan.is_none() {
@@ -155,6 +183,8 @@ impl ServiceState {
                 && plan.parts == parts
                 && plan.ttl == ttl
                 && (plan.may_write, &plan.only_from) == (may_write, &only_from)
+                // Once nobody needs rescue any more the write may be on its way: it stays what it was.
+                && (plan.is_rescue || !is_rescue)
                 && plan.words == words
         };
         if let Some(plan) = self.plan.as_mut().filter(|plan| same(plan)) {
@@ -176,6 +206,7 @@ impl ServiceState {
             ttl,
             may_write,
             only_from,
+            is_rescue,
             words,
             regions,
             held: self.held.clone(),
@@ -184,17 +215,17 @@ impl ServiceState {
         effects.push(Effect::Apply(plan));
     }
 
-    fn hold(&mut self, held: Vec<Held>, effects: &mut Vec<Effect>) {
+    fn hold(&mut self, held: &[Held], effects: &mut Vec<Effect>) {
         if self.held != held {
-            self.held.clone_from(&held);
-            effects.push(Effect::Held { service: self.service.name.clone(), held });
+            self.held = held.to_vec();
+            effects.push(Effect::Held { service: self.service.name.clone(), held: held.to_vec() });
         }
     }
 
-    fn wait(&mut self, waiting: Vec<Waiting>, effects: &mut Vec<Effect>) {
+    fn wait(&mut self, waiting: &[Waiting], effects: &mut Vec<Effect>) {
         if self.waiting != waiting {
-            self.waiting.clone_from(&waiting);
-            effects.push(Effect::Waiting { service: self.service.name.clone(), waiting });
+            self.waiting = waiting.to_vec();
+            effects.push(Effect::Waiting { service: self.service.name.clone(), waiting: waiting.to_vec() });
         }
     }
 }

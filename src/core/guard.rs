@@ -2,10 +2,12 @@
 //!
 //! Pure: sees what the policy asks for and how the regions stand, and answers with what may go now and every rule
 //! that keeps the rest. It only ever holds back removals: putting a live region in cannot empty a record set. An
-//! operator's word outranks it, save NEVER-EMPTY.
+//! override outranks it, save NEVER-EMPTY. Failures count as "together" for `blast_window`, see [`Together`].
 //! Carries NEVER-EMPTY, BOUNDED-BLAST and BLIND-IS-NOT-DOWN. Start at [`judge`].
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use super::plan::{Held, Rule};
 use super::policy::Choice;
@@ -20,16 +22,20 @@ pub(super) struct Verdict {
     pub(super) wanted: Vec<bool>,
     /// Every rule that keeps it from being what was asked for.
     pub(super) held: Vec<Held>,
-    /// When to judge again although nothing has happened: a removal waits for suspects until then.
-    pub(super) wait_until: Option<Moment>,
+    /// A removal waits for suspects until then.
+    pub(super) patience_ends: Option<Moment>,
+    /// When failures cease to count as together, while they hold a removal back.
+    pub(super) hold_ends: Option<Moment>,
 }
 
-/// Judges what the policy asks for. `patience_ends` is when a removal that waits for suspects to settle has
+/// Judges what the policy asks for. `fallback` is what of `fallback` stays published while too few regions are: it counts
+/// for NEVER-EMPTY. `patience_ends` is when a removal that waits for suspects to settle has
 /// waited long enough; none while nothing waits yet.
 pub(super) fn judge(
     service: &Service,
     regions: &[Standing],
     choices: &[Choice],
+    fallback: &BTreeSet<IpAddr>,
     patience_ends: Option<Moment>,
     now: Moment,
 ) -> Verdict {
@@ -42,7 +48,8 @@ pub(super) fn judge(
     // The longest down leaves first; what leaves because of the policy leaves before that.
     leaving.sort_by_key(|&i| regions.get(i).map(|r| (leaves_by_checks(r), r.since, i)));
 
-    let mut panic = panic_of(service, regions);
+    let together = Together::of(service, regions, now);
+    let mut panic = panic_of(service, regions, &together);
     let mut wait_until = None;
     if let Some(Panic::IfSuspectsFall { .. }) = panic {
         // One more fast look at most: a suspect that still is one after that counts as what it is.
@@ -55,7 +62,7 @@ pub(super) fn judge(
         }
     }
 
-    let mut may_still_leave = allowance(service, regions, choices);
+    let mut may_still_leave = allowance(service, regions, choices, &together);
     let mut blasted = Vec::new();
     let mut kept_for_empty = Vec::new();
     let mut panicked = false;
@@ -71,7 +78,7 @@ pub(super) fn judge(
                 continue;
             }
         }
-        if left_without(service, regions, &wanted, i) {
+        if left_without(service, regions, &wanted, fallback, i) {
             kept_for_empty.push(region.name.as_str());
             continue;
         }
@@ -94,7 +101,12 @@ pub(super) fn judge(
                 blasted.join(", "),
                 service.max_removed
             ),
-            lifts_when: "a region that is out is back, or max_removed is raised".to_owned(),
+            lifts_when: match service.blast_window {
+                Some(window) => {
+                    format!("a region that is out is back, or has been out for blast_window = {window:?}")
+                }
+                None => "a region that is out is back, or max_removed is raised".to_owned(),
+            },
         });
     }
     if !kept_for_empty.is_empty() {
@@ -108,7 +120,8 @@ pub(super) fn judge(
             lifts_when: "another region is up and published".to_owned(),
         });
     }
-    Verdict { wanted, held, wait_until }
+    let hold_ends = if panicked || !blasted.is_empty() { together.ends_at(regions) } else { None };
+    Verdict { wanted, held, patience_ends: wait_until, hold_ends }
 }
 
 /// Too many regions failing together says more about the place that looks (BOUNDED-BLAST).
@@ -128,7 +141,13 @@ impl Panic {
                 because: format!(
                     "{failing} of {total} regions fail together, more than panic_threshold = {threshold}"
                 ),
-                lifts_when: "no more regions fail than the threshold allows".to_owned(),
+                lifts_when: match service.blast_window {
+                    Some(window) => format!(
+                        "no more regions fail than the threshold allows, or for blast_window = {window:?} they \
+                         have failed and another one has passed"
+                    ),
+                    None => "no more regions fail than the threshold allows".to_owned(),
+                },
             },
             Self::IfSuspectsFall { failing, total } => Held {
                 rule: Rule::BoundedBlast,
@@ -141,15 +160,56 @@ impl Panic {
     }
 }
 
+/// Which failures are still taken for one event: those that began within the last `blast_window` (BOUNDED-BLAST).
+struct Together {
+    window: Option<Duration>,
+    now: Moment,
+    /// Whether a region has passed for a whole window: then our own network works, and failures that have lasted as long
+    /// are the regions' own.
+    is_vouched_for: bool,
+}
+
+impl Together {
+    fn of(service: &Service, regions: &[Standing], now: Moment) -> Self {
+        let together = Self { window: service.blast_window, now, is_vouched_for: false };
+        let passes = |region: &Standing| region.alive_since.is_some_and(|since| together.is_over(since));
+        Self { is_vouched_for: regions.iter().any(passes), ..together }
+    }
+
+    /// Whether a window has passed since then.
+    fn is_over(&self, since: Moment) -> bool {
+        self.window.is_some_and(|window| since + window <= self.now)
+    }
+
+    /// Whether a region that is out of the set counts as out.
+    fn is_just_out(&self, region: &Standing) -> bool {
+        !region.left.is_some_and(|left| self.is_over(left))
+    }
+
+    /// Whether a region that is down counts as failing together with others.
+    fn counts(&self, region: &Standing) -> bool {
+        let has_lasted = region.fell.is_some_and(|fell| self.is_over(fell));
+        (region.published || self.is_just_out(region)) && !(has_lasted && self.is_vouched_for)
+    }
+
+    /// When the next of them counts no more.
+    fn ends_at(&self, regions: &[Standing]) -> Option<Moment> {
+        let window = self.window?;
+        let begins = regions.iter().flat_map(|region| [region.fell, region.left, region.alive_since]);
+        begins.flatten().map(|begin| begin + window).filter(|end| *end > self.now).min()
+    }
+}
+
 /// Not of those that an operator has taken out: what fails there is known.
-fn panic_of(service: &Service, regions: &[Standing]) -> Option<Panic> {
+fn panic_of(service: &Service, regions: &[Standing], together: &Together) -> Option<Panic> {
     let taking_part: Vec<&Standing> = regions.iter().filter(|region| !region.is_drained()).collect();
     let count = |counts: &dyn Fn(&Standing) -> bool| {
         u32::try_from(taking_part.iter().filter(|region| counts(region)).count()).unwrap_or(u32::MAX)
     };
     let total = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
-    let down = count(&Standing::is_down);
-    let failing = count(&|r| r.is_down() || (r.liveness == Liveness::Suspect && !r.is_pinned()));
+    let is_down = |region: &Standing| region.is_down() && together.counts(region);
+    let down = count(&is_down);
+    let failing = count(&|r| is_down(r) || (r.liveness == Liveness::Suspect && !r.is_pinned()));
     if service.panic_threshold.is_exceeded_by(down, total) {
         Some(Panic::Now { failing: down, total })
     } else if service.panic_threshold.is_exceeded_by(failing, total) {
@@ -159,7 +219,7 @@ fn panic_of(service: &Service, regions: &[Standing]) -> Option<Panic> {
     }
 }
 
-fn longest_suspense(regions: &[Standing]) -> std::time::Duration {
+fn longest_suspense(regions: &[Standing]) -> Duration {
     let suspects = regions.iter().filter(|r| r.liveness == Liveness::Suspect && !r.is_drained());
     suspects.map(|r| r.settles_within).max().unwrap_or_default()
 }
@@ -175,31 +235,41 @@ pub(super) fn is_all_down(regions: &[Standing]) -> bool {
     taking_part.peek().is_some() && taking_part.all(Standing::is_down)
 }
 
-/// How many more regions may be out because of checks at once. One of a worse tier than the policy would use
-/// anyway is not out because of its checks.
-fn allowance(service: &Service, regions: &[Standing], choices: &[Choice]) -> u32 {
+/// How many more regions may leave because of checks. One of a worse tier than the policy would use anyway is not out
+/// because of its checks, and one that has been out for `blast_window` does not count any more.
+fn allowance(service: &Service, regions: &[Standing], choices: &[Choice], together: &Together) -> u32 {
     let in_use = match service.policy {
         PolicyKind::All | PolicyKind::Weighted => None,
         PolicyKind::Priority => {
             regions.iter().zip(choices).filter(|(_, choice)| choice.wanted).map(|(r, _)| r.tier).min()
         }
     };
-    let counts = |r: &&Standing| in_use.is_none_or(|tier| r.tier <= tier);
-    let out =
-        regions.iter().filter(|r| !r.published && r.is_failed() && !r.is_drained()).filter(counts).count();
+    let counts = |r: &Standing| in_use.is_none_or(|tier| r.tier <= tier);
+    // One that enters by the same plan is not out any more.
+    let is_out = |(r, choice): &(&Standing, &Choice)| {
+        !r.published && !choice.wanted && r.is_failed() && !r.is_drained() && together.is_just_out(r)
+    };
+    let out = regions.iter().zip(choices).filter(is_out).filter(|(r, _)| counts(r)).count();
     service.max_removed.saturating_sub(u32::try_from(out).unwrap_or(u32::MAX))
 }
 
 /// Whether taking region `i` out would leave too few addresses (NEVER-EMPTY). When checks or the policy take it out,
 /// those of regions that are failed do not count; an operator who drains it outranks the checks.
-fn left_without(service: &Service, regions: &[Standing], wanted: &[bool], i: usize) -> bool {
+fn left_without(
+    service: &Service,
+    regions: &[Standing],
+    wanted: &[bool],
+    fallback: &BTreeSet<IpAddr>,
+    i: usize,
+) -> bool {
     let drained = regions.get(i).is_some_and(Standing::is_drained);
     let remaining: BTreeSet<_> = regions
         .iter()
         .zip(wanted)
         .enumerate()
-        .filter(|(place, (region, wanted))| *place != i && **wanted && (drained || !region.is_failed()))
+        .filter(|(place, (region, wanted))| *place != i && **wanted && (drained || region.may_serve()))
         .flat_map(|(_, (region, _))| region.target())
+        .chain(fallback)
         .collect();
     remaining.len() < service.min_published.max(1) as usize
 }
@@ -220,7 +290,7 @@ pub(super) fn hold_part(
     };
     let least = service.min_published.max(1) as usize;
     let serving: BTreeSet<_> =
-        shares().filter(|((region, _), _)| !region.is_failed()).flat_map(|(_, part)| part).collect();
+        shares().filter(|((region, _), _)| region.may_serve()).flat_map(|(_, part)| part).collect();
     let left = part.all().len();
     let too_few = (leave(false) && !is_all_down(regions) && serving.len() < least)
         || ((leave(true) || leave(false)) && left < least);

@@ -30,13 +30,14 @@ impl History {
     pub(super) fn memory(&self, now: Moment) -> WritesMemory {
         let (values, landing) = self.authorship.memory(now);
         let drift = self.drift.memory(now);
-        WritesMemory { sent: self.writes.memory(now), values, landing, drift, words: self.words }
+        let (sent, extra, is_open) = self.writes.memory(now);
+        WritesMemory { sent, extra, is_open, values, landing, drift, words: self.words }
     }
 
     /// One that goes on from what was remembered at `saved`.
     pub(super) fn recall(budget: WriteBudget, memory: &WritesMemory, saved: Moment) -> Self {
         Self {
-            writes: Writes::recall(budget, &memory.sent, saved),
+            writes: Writes::recall(budget, &memory.sent, &memory.extra, memory.is_open, saved),
             authorship: Authorship::recall(memory.values.as_ref(), &memory.landing, saved),
             drift: Drift::recall(&memory.drift, saved),
             words: memory.words,

@@ -67,6 +67,12 @@ impl ServiceMemory {
 pub struct WritesMemory {
     /// When those that count against the budget were sent, oldest first.
     pub(super) sent: Vec<Age>,
+    /// When each region last had its write beyond the budget.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) extra: Vec<ExtraMemory>,
+    /// Whether it is not known yet what became of the latest of them.
+    #[serde(default)]
+    pub(super) is_open: bool,
     /// What the set held as far as known.
     pub(super) values: Option<BTreeSet<Weighed>>,
     /// What was sent and may still land.
@@ -75,6 +81,13 @@ pub struct WritesMemory {
     /// How many words of operators the record set has followed.
     #[serde(default)]
     pub(super) words: u64,
+}
+
+/// A region's write beyond the budget.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct ExtraMemory {
+    pub(super) region: RegionName,
+    pub(super) sent: Age,
 }
 
 /// A write without an answer.
@@ -103,7 +116,8 @@ impl WritesMemory {
     pub(super) fn later(&self, by: Duration) -> Self {
         let mut aged = self.clone();
         let landing = aged.landing.iter_mut().map(|landing| &mut landing.sent);
-        for age in aged.sent.iter_mut().chain(landing).chain(&mut aged.drift.seen) {
+        let extra = aged.extra.iter_mut().map(|extra| &mut extra.sent);
+        for age in aged.sent.iter_mut().chain(extra).chain(landing).chain(&mut aged.drift.seen) {
             *age = age.later(by);
         }
         aged
@@ -119,6 +133,14 @@ pub(super) struct RegionMemory {
     pub(super) source: String,
     pub(super) state: StateMemory,
     pub(super) since: Age,
+    /// Since when a suspect was healthy before.
+    #[serde(default)]
+    pub(super) healthy: Option<Age>,
+    /// When it last fell, and since when it is out of the set.
+    #[serde(default)]
+    pub(super) fell: Option<Age>,
+    #[serde(default)]
+    pub(super) left: Option<Age>,
     pub(super) first_failure: Option<Age>,
     /// When it last came back up, and how many times in a row it fell soon after that.
     pub(super) returned: Option<Age>,
@@ -151,6 +173,9 @@ pub(super) struct CheckMemory {
     pub(super) fingerprint: String,
     pub(super) state: signal::State,
     pub(super) row: Row,
+    /// Whether `rise` passes were seen since it last failed or was blind.
+    #[serde(default)]
+    pub(super) risen: bool,
     pub(super) unknown_in_a_row: u32,
     pub(super) first_failure: Option<Age>,
 }

@@ -43,6 +43,9 @@ pub struct Plan {
     /// Which of our addresses the set must hold for it to be written; none: whichever. What a person approved is the change
     /// from what they saw, and not the undoing of what somebody else has done since (OPERATOR-RULES).
     pub only_from: Option<BTreeSet<IpAddr>>,
+    /// Whether it brings in a region that serves while nobody does who is published: that waits for no budget
+    /// (BOUNDED-WRITES).
+    pub is_rescue: bool,
     /// How many words of operators it heeds. One that is new to the record set earns a write beyond the budget: a person
     /// outranks the checks that have used it up.
     pub words: u64,
@@ -82,6 +85,21 @@ impl Plan {
         set.parts().iter().flat_map(Part::weighed).filter(held).collect()
     }
 
+    /// The regions that have addresses in `before` and none in `after`.
+    pub(super) fn leaving(&self, before: &BTreeSet<IpAddr>, after: &BTreeSet<IpAddr>) -> Vec<RegionName> {
+        let leaves =
+            |region: &&RegionPlan| !region.owned.is_disjoint(before) && region.owned.is_disjoint(after);
+        self.regions.iter().filter(leaves).map(|region| region.region.clone()).collect()
+    }
+
+    /// The regions that have addresses in it.
+    pub(super) fn regions_in<'p>(
+        &'p self,
+        values: &'p BTreeSet<IpAddr>,
+    ) -> impl Iterator<Item = &'p RegionName> {
+        self.regions.iter().filter(|region| !region.owned.is_disjoint(values)).map(|region| &region.region)
+    }
+
     /// Those of these addresses that are ours.
     pub(super) fn ours_of(&self, held: &BTreeSet<Weighed>) -> BTreeSet<Weighed> {
         held.iter().filter(|weighed| self.owned.contains(&weighed.address)).copied().collect()
@@ -97,6 +115,8 @@ pub struct RegionPlan {
     pub liveness: Liveness,
     /// Its addresses.
     pub addresses: BTreeSet<IpAddr>,
+    /// Every address that is or was its own.
+    pub owned: BTreeSet<IpAddr>,
     /// Whether it is in the set as last seen.
     pub published: bool,
     /// Whether it is to be in it.

@@ -23,11 +23,13 @@ impl Choice {
 /// Asks for each region, in the order given, to be in or out.
 ///
 /// A region whose state is not known stays as it was found and drives nobody out (NO-JUMP-ON-START); so does one that is
-/// recovering while it is still published: only failing looks take a region out. One that is up and not
-/// published enters when it has been healthy for `recover_after`, and a person has said so if that is asked for. What
-/// an operator has ruled comes last and outranks all that (OPERATOR-RULES).
+/// recovering while it is still published: only failing probes take a region out. One that is up and not
+/// published enters when it has been healthy for `recover_after`, and a person has said so if that is asked for. While
+/// nobody who is published serves, one that has risen enters at once: `recover_after` and damping choose between
+/// alternatives, and there is none (BOUNDED-WRITES). An override comes last and outranks all that (OPERATOR-RULES).
 pub(super) fn choose(service: &Service, regions: &[Standing], now: Moment) -> Vec<Choice> {
-    let mut choices: Vec<Choice> = regions.iter().map(|region| fitness(region, now)).collect();
+    let nobody_serves = nobody_serves(regions);
+    let mut choices: Vec<Choice> = regions.iter().map(|region| fitness(region, nobody_serves, now)).collect();
     if service.failback == Failback::Manual {
         hold_returns(regions, &mut choices);
     }
@@ -40,10 +42,15 @@ pub(super) fn choose(service: &Service, regions: &[Standing], now: Moment) -> Ve
     choices
 }
 
+/// Whether none of the regions that are published may serve.
+pub(super) fn nobody_serves(regions: &[Standing]) -> bool {
+    !regions.iter().any(|region| region.published && region.may_serve())
+}
+
 /// A region that is back waits for a person while another one serves. With none, going over to it is no failback.
 fn hold_returns(regions: &[Standing], choices: &mut [Choice]) {
     let serves = |(region, choice): (&Standing, &Choice)| {
-        region.published && !region.is_failed() && (choice.wanted || region.is_pinned())
+        region.published && region.may_serve() && (choice.wanted || region.is_pinned())
     };
     if !regions.iter().zip(&*choices).any(serves) {
         return;
@@ -61,10 +68,10 @@ fn hold_returns(regions: &[Standing], choices: &mut [Choice]) {
 
 fn prefer_the_best_tier(regions: &[Standing], choices: &mut [Choice]) {
     let known = |region: &Standing| region.liveness != Liveness::Unknown;
-    // One that is down and stays for want of fresh failures, or is frozen while it is out, serves nobody, and drives
-    // nobody out.
+    // One that is down and stays for want of fresh failures, that has not risen yet, or that is frozen while it is out,
+    // serves nobody, and drives nobody out.
     let stays_out = |region: &Standing| region.is_frozen() && !region.published;
-    let serves = |region: &Standing| known(region) && !region.is_down() && !stays_out(region);
+    let serves = |region: &Standing| known(region) && region.may_serve() && !stays_out(region);
     let serving = regions.iter().zip(&*choices).filter(|(region, fit)| fit.wanted && serves(region));
     let Some(best) = serving.map(|(region, _)| region.tier).min() else { return };
     for (region, choice) in regions.iter().zip(choices) {
@@ -85,13 +92,16 @@ fn heed_the_ruling(region: &Standing, choice: &mut Choice) {
     *choice = Choice::new(wanted, ruled.to_string());
 }
 
-fn fitness(region: &Standing, now: Moment) -> Choice {
+fn fitness(region: &Standing, nobody_serves: bool, now: Moment) -> Choice {
     let stay = |because: &str| Choice::new(region.published, because);
     if region.is_drained() {
         return Choice::new(false, "drained");
     }
     if region.addresses.is_empty() && !region.published {
         return Choice::new(false, "its address is not known");
+    }
+    if nobody_serves && region.may_enter_at_once && !region.published {
+        return Choice::new(true, "passes, and nobody else does who is published");
     }
     match region.liveness {
         Liveness::Unknown => stay("not known yet, so it stays as it was found"),

@@ -3,11 +3,13 @@
 //! ```text
 //! unknown ──first pass──> up ──fail──> suspect ──fall reached──> down ──pass──> recovering
 //!    │                    ^ ^             │ ^                      ^               │
-//!    └──fail──────────────┼─┼─────────────┼─┘                      └────fail───────┤
-//!                         │ └────pass─────┘                                        │
+//!    └──fail──────────────┼─┼─────────────┼─┘                      └──────fail─────┤
+//!                         │ └────pass─────┘         before rise: a failure;        │
+//!                         │                         after it: fall reached         │
 //!                         └────────rise reached and recover_after over─────────────┘
 //! ```
-//! An unknown evidence moves nothing (BLIND-IS-NOT-DOWN). Start at [`next`].
+//! An unknown evidence moves nothing (BLIND-IS-NOT-DOWN). Once a region has risen, only a reached `fall` counts against
+//! it. Start at [`next`].
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -30,12 +32,12 @@ pub(super) enum State {
     Unknown,
     /// Healthy since then: a region that is missing from the set enters only after `recover_after` of that.
     Up { healthy_since: Moment },
-    /// Its latest looks fail.
-    Suspect,
+    /// Its latest probes fail, not yet often enough. Healthy since then until they did; none if never.
+    Suspect { healthy_since: Option<Moment> },
     /// Not serving since then.
     Down { since: Moment },
-    /// Passing since then.
-    Recovering { since: Moment },
+    /// Passing since then; failures below `fall` do not count once it has risen.
+    Recovering { since: Moment, risen: bool },
 }
 
 impl State {
@@ -43,7 +45,7 @@ impl State {
         match self {
             Self::Unknown => Liveness::Unknown,
             Self::Up { .. } => Liveness::Up,
-            Self::Suspect => Liveness::Suspect,
+            Self::Suspect { .. } => Liveness::Suspect,
             Self::Down { .. } => Liveness::Down,
             Self::Recovering { .. } => Liveness::Recovering,
         }
@@ -55,11 +57,15 @@ impl State {
 enum Evidence {
     /// It cannot be told.
     Unknown,
-    /// The latest looks pass.
+    /// The latest probes pass.
     Pass,
-    /// They do, the signals have risen, and `recover_after` is over.
+    /// They do, and the signals have risen.
+    Risen,
+    /// They have, and `recover_after` is over.
     Recovered,
-    /// The latest looks fail, not yet often enough.
+    /// The latest probes fail, while the signals still pass: below `fall`.
+    Dip,
+    /// The latest probes fail, not yet often enough, and the signals did not pass before.
     Fail,
     /// They do, and the signals have fallen.
     FallReached,
@@ -67,20 +73,27 @@ enum Evidence {
 
 /// The diagram, an arrow a line.
 fn next(state: State, saw: Evidence, now: Moment) -> State {
-    use Evidence::{Fail, FallReached, Pass, Recovered};
+    use Evidence::{Dip, Fail, FallReached, Pass, Recovered, Risen};
     match (state, saw) {
         (state, Evidence::Unknown) => state,
-        (State::Unknown | State::Suspect, Pass | Recovered) => State::Up { healthy_since: now },
-        (State::Unknown | State::Up { .. }, Fail | FallReached) => State::Suspect,
-        (State::Suspect, FallReached) | (State::Recovering { .. }, Fail | FallReached) => {
+        (State::Unknown, Pass | Risen | Recovered) => State::Up { healthy_since: now },
+        (State::Unknown, Dip | Fail | FallReached) => State::Suspect { healthy_since: None },
+        (State::Up { healthy_since }, Dip | Fail | FallReached) => {
+            State::Suspect { healthy_since: Some(healthy_since) }
+        }
+        (State::Suspect { healthy_since }, Pass | Risen | Recovered) => {
+            State::Up { healthy_since: healthy_since.unwrap_or(now) }
+        }
+        (State::Suspect { .. }, FallReached) | (State::Recovering { .. }, Fail | FallReached) => {
             State::Down { since: now }
         }
-        (State::Down { .. }, Pass | Recovered) => State::Recovering { since: now },
-        (State::Recovering { since }, Recovered) => State::Up { healthy_since: since },
-        (State::Up { .. }, Pass | Recovered)
-        | (State::Suspect, Fail)
-        | (State::Down { .. }, Fail | FallReached)
-        | (State::Recovering { .. }, Pass) => state,
+        (State::Down { .. }, Pass | Risen | Recovered) => State::Recovering { since: now, risen: false },
+        (State::Recovering { since, .. }, Recovered) => State::Up { healthy_since: since },
+        (State::Recovering { since, .. }, Risen) => State::Recovering { since, risen: true },
+        (State::Up { .. }, Pass | Risen | Recovered)
+        | (State::Suspect { .. }, Dip | Fail)
+        | (State::Down { .. }, Dip | Fail | FallReached)
+        | (State::Recovering { .. }, Pass | Dip) => state,
     }
 }
 
@@ -93,6 +106,10 @@ pub(super) struct RegionState {
     /// When it came to that state.
     pub(super) since: Moment,
     damping: Damping,
+    /// When it last went down after it had served, or had risen.
+    fell: Option<Moment>,
+    /// Since when it is out of the record set, as far as seen.
+    pub(super) left: Option<Moment>,
     /// When the first failing look of the present or latest fall started.
     first_failure: Option<Moment>,
     /// Where it can be reached now; the last that were known while none is bound.
@@ -127,6 +144,8 @@ impl RegionState {
             state: State::Unknown,
             since: now,
             damping: Damping::new(region.recover_after, region.flap),
+            fell: None,
+            left: None,
             first_failure: None,
             owned: addresses.clone(),
             addresses,
@@ -147,11 +166,17 @@ impl RegionState {
             state: match self.state {
                 State::Unknown => StateMemory::Unknown,
                 State::Up { healthy_since } => StateMemory::Up { healthy: age(healthy_since) },
-                State::Suspect => StateMemory::Suspect,
+                State::Suspect { .. } => StateMemory::Suspect,
                 State::Down { .. } => StateMemory::Down,
-                State::Recovering { since } => StateMemory::Recovering { healthy: age(since) },
+                State::Recovering { since, .. } => StateMemory::Recovering { healthy: age(since) },
             },
             since: age(self.since),
+            healthy: match self.state {
+                State::Suspect { healthy_since } => healthy_since.map(age),
+                State::Unknown | State::Up { .. } | State::Down { .. } | State::Recovering { .. } => None,
+            },
+            fell: self.fell.map(age),
+            left: self.left.map(age),
             first_failure: self.first_failure.map(age),
             returned: returned.map(age),
             flaps,
@@ -191,11 +216,15 @@ impl RegionState {
             state: match memory.state {
                 StateMemory::Unknown => State::Unknown,
                 StateMemory::Up { healthy } => State::Up { healthy_since: healthy_since(healthy) },
-                StateMemory::Suspect => State::Suspect,
+                StateMemory::Suspect => State::Suspect { healthy_since: memory.healthy.map(healthy_since) },
                 StateMemory::Down => State::Down { since },
-                StateMemory::Recovering { healthy } => State::Recovering { since: healthy_since(healthy) },
+                StateMemory::Recovering { healthy } => {
+                    State::Recovering { since: healthy_since(healthy), risen: false }
+                }
             },
             since,
+            fell: memory.fell.map(|age| age.before(saved)),
+            left: memory.left.map(|age| age.before(saved)),
             damping: Damping::recall(
                 new.region.recover_after,
                 new.region.flap,
@@ -258,24 +287,29 @@ impl RegionState {
     /// Follows the diagram as far as the evidence goes, an arrow at a time, and lists the arrows taken.
     pub(super) fn advance(&mut self, now: Moment) -> Vec<Step> {
         let mut steps = Vec::new();
-        // Each arrow leaves its state for good under the same evidence, so five states bound the walk.
-        for _ in Liveness::ALL {
+        // Each arrow leaves its state for good under the same evidence, so the states bound the walk; recovering is two.
+        for _ in 0..=Liveness::ALL.len() {
             let to = next(self.state, self.evidence(now), now);
             if to == self.state {
                 break;
             }
-            steps.push(Step { from: self.state.liveness(), to: to.liveness() });
-            match to {
-                State::Suspect => self.first_failure = self.earliest_failure(),
-                State::Down { .. } if self.state == State::Suspect => {
+            let step = Step { from: self.state.liveness(), to: to.liveness() };
+            match (self.state, to) {
+                (_, State::Suspect { .. }) => self.first_failure = self.earliest_failure(),
+                (State::Suspect { .. }, State::Down { .. }) => {
                     self.damping.fell(now);
+                    self.fell = Some(now);
                     self.may_return = false;
                 }
-                State::Up { .. } if self.liveness() == Liveness::Recovering => self.damping.returned(now),
-                State::Unknown | State::Up { .. } | State::Down { .. } | State::Recovering { .. } => {}
+                (State::Recovering { risen: true, .. }, State::Down { .. }) => self.fell = Some(now),
+                (State::Recovering { .. }, State::Up { .. }) => self.damping.returned(now),
+                (_, State::Unknown | State::Up { .. } | State::Down { .. } | State::Recovering { .. }) => {}
             }
             self.state = to;
-            self.since = now;
+            if step.from != step.to {
+                self.since = now;
+                steps.push(step);
+            }
         }
         steps
     }
@@ -286,11 +320,33 @@ impl RegionState {
         match (leaning, settled) {
             (Kleene::Unknown, _) => Evidence::Unknown,
             (Kleene::False, Kleene::False) => Evidence::FallReached,
-            (Kleene::False, Kleene::True | Kleene::Unknown) => Evidence::Fail,
+            (Kleene::False, Kleene::True) => Evidence::Dip,
+            (Kleene::False, Kleene::Unknown) => Evidence::Fail,
             (Kleene::True, Kleene::True) if self.recovers_at().is_none_or(|at| at <= now) => {
                 Evidence::Recovered
             }
-            (Kleene::True, Kleene::True | Kleene::False | Kleene::Unknown) => Evidence::Pass,
+            (Kleene::True, Kleene::True) => Evidence::Risen,
+            (Kleene::True, Kleene::False | Kleene::Unknown) => Evidence::Pass,
+        }
+    }
+
+    /// Whether its checks cannot tell how it is now.
+    pub(super) fn is_blind(&self) -> bool {
+        self.evaluate(Signal::leaning) == Kleene::Unknown
+    }
+
+    /// Whether its checks have passed as often as `rise` asks for, without having fallen since.
+    pub(super) fn has_risen(&self) -> bool {
+        self.evaluate(Signal::risen) == Kleene::True
+    }
+
+    /// Whether it may enter a set of which nobody serves, without waiting for `recover_after` (BOUNDED-WRITES).
+    pub(super) fn may_enter_at_once(&self) -> bool {
+        match self.state {
+            State::Up { .. } | State::Recovering { .. } => {
+                self.has_risen() && self.evaluate(Signal::leaning) == Kleene::True
+            }
+            State::Unknown | State::Suspect { .. } | State::Down { .. } => false,
         }
     }
 
@@ -339,19 +395,37 @@ impl RegionState {
         self.first_failure
     }
 
-    /// Since when a region that is up passes, save for looks that failed on their own.
+    /// Since when a region that is up passes, save for failures below `fall`.
     pub(super) fn healthy_since(&self) -> Option<Moment> {
         match self.state {
             State::Up { healthy_since } => Some(healthy_since),
-            State::Unknown | State::Suspect | State::Down { .. } | State::Recovering { .. } => None,
+            State::Unknown | State::Suspect { .. } | State::Down { .. } | State::Recovering { .. } => None,
+        }
+    }
+
+    /// The same, also of a suspect.
+    pub(super) fn alive_since(&self) -> Option<Moment> {
+        match self.state {
+            State::Up { healthy_since } => Some(healthy_since),
+            State::Suspect { healthy_since } => healthy_since,
+            State::Unknown | State::Down { .. } | State::Recovering { .. } => None,
+        }
+    }
+
+    /// When it went down, if it has not served since.
+    pub(super) fn fell(&self) -> Option<Moment> {
+        match self.state {
+            State::Down { since } => Some(self.fell.unwrap_or(since)),
+            State::Recovering { .. } => self.fell,
+            State::Unknown | State::Up { .. } | State::Suspect { .. } => None,
         }
     }
 
     /// When a recovering region may be up, if its signals have risen by then.
     pub(super) fn recovers_at(&self) -> Option<Moment> {
         match self.state {
-            State::Recovering { since } => Some(since + self.damping.recover_after()),
-            State::Unknown | State::Up { .. } | State::Suspect | State::Down { .. } => None,
+            State::Recovering { since, .. } => Some(since + self.damping.recover_after()),
+            State::Unknown | State::Up { .. } | State::Suspect { .. } | State::Down { .. } => None,
         }
     }
 
@@ -359,7 +433,7 @@ impl RegionState {
     pub(super) fn enters_at(&self) -> Option<Moment> {
         match self.state {
             State::Up { healthy_since } => Some(healthy_since + self.damping.recover_after()),
-            State::Unknown | State::Suspect | State::Down { .. } | State::Recovering { .. } => None,
+            State::Unknown | State::Suspect { .. } | State::Down { .. } | State::Recovering { .. } => None,
         }
     }
 
@@ -407,31 +481,44 @@ mod tests {
 
     #[test]
     fn the_arrows_are_those_of_the_diagram_and_no_others() {
-        use Evidence::{Fail, FallReached, Pass, Recovered, Unknown};
+        use Evidence::{Dip, Fail, FallReached, Pass, Recovered, Risen, Unknown};
         use Liveness as L;
         let now = Moment::START + Duration::from_secs(9);
         let was = Moment::START;
         let states = [
             State::Unknown,
             State::Up { healthy_since: was },
-            State::Suspect,
+            State::Suspect { healthy_since: None },
             State::Down { since: was },
-            State::Recovering { since: was },
+            State::Recovering { since: was, risen: false },
         ];
         let table = states.map(|state| {
-            let to =
-                [Unknown, Pass, Recovered, Fail, FallReached].map(|saw| next(state, saw, now).liveness());
+            let to = [Unknown, Pass, Risen, Recovered, Dip, Fail, FallReached]
+                .map(|saw| next(state, saw, now).liveness());
             (state.liveness(), to)
         });
         assert_eq!(
             table,
             [
-                (L::Unknown, [L::Unknown, L::Up, L::Up, L::Suspect, L::Suspect]),
-                (L::Up, [L::Up, L::Up, L::Up, L::Suspect, L::Suspect]),
-                (L::Suspect, [L::Suspect, L::Up, L::Up, L::Suspect, L::Down]),
-                (L::Down, [L::Down, L::Recovering, L::Recovering, L::Down, L::Down]),
-                (L::Recovering, [L::Recovering, L::Recovering, L::Up, L::Down, L::Down]),
+                (L::Unknown, [L::Unknown, L::Up, L::Up, L::Up, L::Suspect, L::Suspect, L::Suspect]),
+                (L::Up, [L::Up, L::Up, L::Up, L::Up, L::Suspect, L::Suspect, L::Suspect]),
+                (L::Suspect, [L::Suspect, L::Up, L::Up, L::Up, L::Suspect, L::Suspect, L::Down]),
+                (L::Down, [L::Down, L::Recovering, L::Recovering, L::Recovering, L::Down, L::Down, L::Down]),
+                (
+                    L::Recovering,
+                    [L::Recovering, L::Recovering, L::Recovering, L::Up, L::Recovering, L::Down, L::Down]
+                ),
             ]
         );
+    }
+
+    #[test]
+    fn a_failure_below_fall_leaves_the_time_of_health_alone() {
+        let (was, now) = (Moment::START, Moment::START + Duration::from_secs(9));
+        let up = State::Up { healthy_since: was };
+        let suspect = next(up, Evidence::Dip, now);
+        assert_eq!(next(suspect, Evidence::Risen, now), up);
+        let recovering = State::Recovering { since: was, risen: true };
+        assert_eq!(next(recovering, Evidence::Dip, now), recovering);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::memory::WritesMemory;
 use super::plan::{Generation, Held};
@@ -34,6 +35,8 @@ pub enum Report {
         result: WriteResult,
         /// What the provider said, when it did not say yes.
         message: String,
+        /// When it is tried again, if need be and nothing hastens it.
+        retry_in: Option<Duration>,
     },
     /// A read showed that what was written is in force.
     InForce {
@@ -58,6 +61,13 @@ pub enum Report {
     },
     /// A rule holds the write back.
     Held(Held),
+    /// The first read in a row that failed, while a change waits for it.
+    ReadFailed {
+        /// What the provider said.
+        message: String,
+        /// When it is asked again.
+        retry_in: Duration,
+    },
     /// Something is wrong; the next `InSync` clears it, and what follows a fight clears that.
     Alarmed {
         /// What.
@@ -90,6 +100,7 @@ impl Report {
             | Self::InForce { .. }
             | Self::DryRun { .. }
             | Self::Drifted { .. }
+            | Self::ReadFailed { .. }
             | Self::Alarmed { .. }
             | Self::Remember(_) => false,
         }
@@ -106,6 +117,7 @@ impl Report {
                 result: WriteResult::Refused | WriteResult::Lost | WriteResult::Superseded,
                 ..
             }
+            | Self::ReadFailed { .. }
             | Self::Alarmed { .. } => "waiting",
             Self::Held(_) => "held",
             Self::Drifted { .. } | Self::Remember(_) => return None,

@@ -52,6 +52,8 @@ pub(super) struct ServiceState {
     pub(super) write_alarm: Option<(Alarm, String)>,
     /// When the removal that waits for suspects has waited long enough.
     pub(super) patience_ends: Option<Moment>,
+    /// When failures that hold a removal back cease to count as together.
+    pub(super) hold_ends: Option<Moment>,
     /// When something is to be decided although nothing happens.
     pub(super) due: Option<Moment>,
     pub(super) paces: Vec<Pace>,
@@ -83,6 +85,7 @@ impl ServiceState {
             alarms: BTreeMap::new(),
             write_alarm: None,
             patience_ends: None,
+            hold_ends: None,
             due: None,
             ledger: Ledger::default(),
             witnessing: Witnessing::default(),
@@ -212,6 +215,7 @@ impl ServiceState {
             Report::Written { .. }
             | Report::InForce { .. }
             | Report::DryRun { .. }
+            | Report::ReadFailed { .. }
             | Report::Drifted { .. } => {}
         }
         self.follow_write(now, report, effects);
@@ -250,12 +254,14 @@ impl ServiceState {
         }));
     }
 
-    /// A suspect is looked at fast, and so is everybody beside it: if the fault is our own network, they
-    /// tell before the suspect has fallen. One that recovers is looked at fast alone.
+    /// A suspect is probed fast, and so is everybody beside it: if the fault is our own network, they
+    /// tell before the suspect has fallen. One that recovers is probed fast alone. One that is blind goes back to the normal
+    /// pace: an API that does not keep up would be asked even more.
     pub(super) fn set_paces(&mut self, effects: &mut Vec<Effect>) {
-        let any_suspect = self.regions.iter().any(|r| r.liveness() == Liveness::Suspect);
+        let is = |liveness: Liveness, r: &RegionState| r.liveness() == liveness && !r.is_blind();
+        let any_suspect = self.regions.iter().any(|region| is(Liveness::Suspect, region));
         for (region, pace) in self.regions.iter().zip(&mut self.paces) {
-            let fast = any_suspect || region.liveness() == Liveness::Recovering;
+            let fast = any_suspect || is(Liveness::Recovering, region);
             let to = if fast { Pace::Fast } else { Pace::Normal };
             if *pace != to {
                 *pace = to;
@@ -267,7 +273,7 @@ impl ServiceState {
 
     pub(super) fn next_wake(&self, now: Moment) -> Option<Moment> {
         let regions = self.regions.iter().flat_map(|region| [region.recovers_at(), region.enters_at()]);
-        let ends = self.patience_ends.into_iter().chain(self.overrides.next_end());
+        let ends = self.patience_ends.into_iter().chain(self.hold_ends).chain(self.overrides.next_end());
         let ends = ends.chain(self.witnessing.patience_ends());
         regions.flatten().chain(ends).filter(|at| *at > now).min()
     }

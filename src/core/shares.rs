@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::standing::Standing;
-use crate::model::{Service, WhenAllDown};
+use crate::model::{Failback, Service, WhenAllDown};
 
 /// The part of each region, in the order configured, and what belongs to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,24 +21,28 @@ impl Shares {
         Self { regions: regions.iter().map(|region| region.present.clone()).collect(), fallback }
     }
 
-    /// As the guard lets them be. A fallback that is published makes way only when enough else is wanted: replaced by
-    /// fewer, nothing could be written, and a live region would stay out (NEVER-EMPTY).
-    pub(super) fn of_wanted(service: &Service, regions: &[Standing], wanted: &[bool], found: &Self) -> Self {
+    /// As the guard lets them be. `fallback` is published, or was to be: it makes way only when enough else is wanted.
+    /// Replaced by fewer, nothing could be written, and a live region would stay out (NEVER-EMPTY).
+    pub(super) fn of_wanted(
+        service: &Service,
+        regions: &[Standing],
+        wanted: &[bool],
+        fallback: &BTreeSet<IpAddr>,
+    ) -> Self {
         let share = |(region, wanted): (&Standing, &bool)| match wanted {
             true => region.target().clone(),
             false => BTreeSet::new(),
         };
         let mut shares =
             Self { regions: regions.iter().zip(wanted).map(share).collect(), fallback: BTreeSet::new() };
-        let count = shares.all().len();
-        if count > 0 && count < service.min_published as usize {
-            shares.fallback.clone_from(&found.fallback);
+        if shares.all().len() < service.min_published.max(1) as usize {
+            shares.fallback.clone_from(fallback);
         }
         shares
     }
 
-    /// As `when_all_down` says. An operator's word outranks it: a drained region has no share as long as the others'
-    /// are enough (NEVER-EMPTY), a frozen one keeps what it has.
+    /// As `when_all_down` says. An operator outranks it: a drained region has no share as long as the others' are enough
+    /// (NEVER-EMPTY), nor does one that is out until an operator lets it return; a frozen one keeps what it has.
     pub(super) fn when_all_down(service: &Service, regions: &[Standing], found: &Self) -> Self {
         let mut shares = match &service.when_all_down {
             WhenAllDown::KeepLast => found.clone(),
@@ -54,8 +58,13 @@ impl Shares {
         {
             share.clone_from(&region.present);
         }
-        for place in (0..regions.len()).filter(|place| regions.get(*place).is_some_and(Standing::is_drained))
-        {
+        let waits = |region: &Standing| {
+            let is_out = !region.published || !region.was_wanted;
+            let fell = service.failback == Failback::Manual && !region.may_return && !region.is_pinned();
+            service.when_all_down == WhenAllDown::PublishAll && is_out && fell
+        };
+        let is_kept_out = |place: &usize| regions.get(*place).is_some_and(|it| it.is_drained() || waits(it));
+        for place in (0..regions.len()).filter(is_kept_out) {
             let mut without = shares.clone();
             if let Some(share) = without.regions.get_mut(place) {
                 share.clear();

@@ -24,6 +24,9 @@ pub(super) struct Signal {
     trusts_first_pass: bool,
     state: State,
     row: Row,
+    /// Whether `rise` passes were seen since it last failed or was blind: more than the one pass that is believed at the
+    /// start.
+    risen: bool,
     unknown_in_a_row: u32,
     /// When the first look of the failures that count now started.
     first_failure: Option<Moment>,
@@ -67,6 +70,7 @@ impl Signal {
             trusts_first_pass: true,
             state: State::Unknown { before: None },
             row: Row::default(),
+            risen: false,
             unknown_in_a_row: 0,
             first_failure: None,
             last: None,
@@ -84,6 +88,7 @@ impl Signal {
         let mut signal = Self {
             state: memory.state,
             row: memory.row,
+            risen: memory.risen,
             unknown_in_a_row: memory.unknown_in_a_row,
             first_failure: memory.first_failure.map(|age| age.before(saved)),
             ..Self::new(check.fall, check.rise)
@@ -108,6 +113,7 @@ impl Signal {
             fingerprint: fingerprint(check),
             state: self.state,
             row: self.row,
+            risen: self.risen,
             unknown_in_a_row: self.unknown_in_a_row,
             first_failure: self.first_failure.map(|at| Age::of(at, now)),
         }
@@ -119,10 +125,10 @@ impl Signal {
     }
 
     /// What counts of it: a look that leaves this as it is need not be remembered.
-    fn essence(&self) -> (State, Row, u32, Option<Moment>) {
+    fn essence(&self) -> (State, Row, bool, u32, Option<Moment>) {
         let window = self.fall.window().max(self.rise.window());
         let in_vain = self.unknown_in_a_row.min(self.fall.count());
-        (self.state, self.row.newest(window), in_vain, self.first_failure)
+        (self.state, self.row.newest(window), self.risen, in_vain, self.first_failure)
     }
 
     /// Takes in one look; says whether that changed anything that counts.
@@ -160,8 +166,9 @@ impl Signal {
         self.row.push(false);
         let was_not_failing = matches!(self.state, State::Unknown { before: None | Some(Settled::Passing) });
         let at_once = self.trusts_first_pass && was_not_failing;
-        let passes = self.row.passes(self.rise.window());
-        if at_once || (self.state != State::Known(Settled::Passing) && passes >= self.rise.count()) {
+        let rises = self.row.passes(self.rise.window()) >= self.rise.count();
+        self.risen |= rises;
+        if at_once || (self.state != State::Known(Settled::Passing) && rises) {
             self.settle(Settled::Passing);
         }
     }
@@ -190,6 +197,7 @@ impl Signal {
             self.state = State::Unknown { before: Some(settled) };
         }
         self.row = Row::default();
+        self.risen = false;
         self.first_failure = None;
     }
 
@@ -203,8 +211,9 @@ impl Signal {
     fn settle(&mut self, settled: Settled) {
         self.state = State::Known(settled);
         self.row = self.row.newest(1);
-        if settled == Settled::Passing {
-            self.first_failure = None;
+        match settled {
+            Settled::Passing => self.first_failure = None,
+            Settled::Failing => self.risen = false,
         }
     }
 
@@ -215,6 +224,11 @@ impl Signal {
             State::Known(Settled::Failing) => Kleene::False,
             State::Unknown { .. } => Kleene::Unknown,
         }
+    }
+
+    /// Whether it is passing after as many passes as `rise` asks for; unknown while it passes by fewer.
+    pub(super) fn risen(&self) -> Kleene {
+        if self.risen || self.settled() == Kleene::False { self.settled() } else { Kleene::Unknown }
     }
 
     /// Whether the latest look that found anything out passed.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::overrides::Overrides;
+use super::plan::Plan;
 use super::region::RegionState;
 use crate::model::{Liveness, Moment, Override, RegionName, Ruling};
 
@@ -24,6 +25,16 @@ pub(super) struct Standing {
     pub(super) present: BTreeSet<IpAddr>,
     /// When it may be published, while that is still to come or just came.
     pub(super) returns_at: Option<Moment>,
+    /// Whether its checks have passed as often as `rise` asks for.
+    pub(super) risen: bool,
+    /// Whether it passes and has risen: it may enter at once where nobody serves.
+    pub(super) may_enter_at_once: bool,
+    /// When it went down, if it has not served since.
+    pub(super) fell: Option<Moment>,
+    /// Since when it is out of the set, as far as seen.
+    pub(super) left: Option<Moment>,
+    /// Since when it has not been down; none while it is, or while nobody can tell.
+    pub(super) alive_since: Option<Moment>,
     /// Whether its signals have fallen and not risen since: a region that was blind in between may be down without.
     pub(super) fallen: bool,
     /// What its checks say.
@@ -32,13 +43,21 @@ pub(super) struct Standing {
     pub(super) settles_within: Duration,
     /// Whether nobody needs to say that it may return (`failback = "manual"`).
     pub(super) may_return: bool,
+    /// Whether the last plan wanted it; so while there was none.
+    pub(super) was_wanted: bool,
     /// What an operator has ruled of it.
     pub(super) ruled: Option<Override>,
 }
 
 impl Standing {
     /// How `region` stands while the record set holds `present`.
-    pub(super) fn of(region: &RegionState, present: &BTreeSet<IpAddr>, overrides: &Overrides) -> Self {
+    pub(super) fn of(
+        region: &RegionState,
+        present: &BTreeSet<IpAddr>,
+        overrides: &Overrides,
+        plan: Option<&Plan>,
+    ) -> Self {
+        let planned = plan.and_then(|plan| plan.regions.iter().find(|it| it.region == region.region.name));
         let present: BTreeSet<IpAddr> = region.owned.intersection(present).copied().collect();
         Self {
             name: region.region.name.clone(),
@@ -49,10 +68,16 @@ impl Standing {
             addresses: region.addresses.clone(),
             present,
             returns_at: region.recovers_at().or_else(|| region.enters_at()),
+            risen: region.has_risen(),
+            may_enter_at_once: region.may_enter_at_once(),
+            fell: region.fell(),
+            left: region.left,
+            alive_since: region.alive_since().filter(|_| !region.is_blind()),
             fallen: region.has_fallen(),
             evidence: region.evidence_in_words(),
             settles_within: region.settles_within(),
             may_return: region.may_return(),
+            was_wanted: planned.is_none_or(|planned| planned.wanted),
             ruled: overrides.of(&region.region.name).cloned(),
         }
     }
@@ -77,9 +102,18 @@ impl Standing {
         self.liveness == Liveness::Down && !self.is_pinned()
     }
 
-    /// A region that nobody should be sent to now.
+    /// Out because of its checks, or not yet back after that.
     pub(super) fn is_failed(&self) -> bool {
         matches!(self.liveness, Liveness::Down | Liveness::Recovering) && !self.is_pinned()
+    }
+
+    /// Somebody may be sent to it: nothing says that it is dead. One that recovers counts once it has risen.
+    pub(super) fn may_serve(&self) -> bool {
+        match self.liveness {
+            Liveness::Unknown | Liveness::Up | Liveness::Suspect => true,
+            Liveness::Recovering => self.risen || self.is_pinned(),
+            Liveness::Down => self.is_pinned(),
+        }
     }
 
     /// The addresses the set holds for it if it is to be in: where it can be reached now, if that is known to

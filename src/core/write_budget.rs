@@ -1,45 +1,107 @@
 //! How often a record set may be written (BOUNDED-WRITES), whatever flaps and whatever gets lost.
+//!
+//! Every write counts within the window. Beyond the budget a write is sent only for a region that leaves, or that comes to
+//! the rescue while nobody serves, and once a window for each region. A region that has had its write beyond the budget
+//! keeps one of the budget's in reserve when it returns, so that its next removal never waits for returns or repairs. A
+//! write that changed nothing, refused or shown by a read not to have landed, does not count. Start at [`Writes::admit`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use super::memory::Age;
-use crate::model::{Moment, WriteBudget};
+use super::memory::{Age, ExtraMemory};
+use crate::model::{Moment, RegionName, WriteBudget};
 
-/// So many writes are remembered at least, also when the budget allows fewer: a reload may bring a larger one with a longer
+/// So many writes are kept at least, also when the budget allows fewer: a reload may bring a larger one with a longer
 /// window, to which they count.
 const REMEMBERED: usize = 64;
 
-/// The writes of one record set that count against its budget: those sent and not refused.
+/// What a write does to the regions, as far as its budget goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claim {
+    /// The regions that leave by it, or that it brings in while nobody serves.
+    pub(super) urgent: Vec<RegionName>,
+    /// The regions that are in the set after it.
+    pub(super) after: Vec<RegionName>,
+}
+
+/// Whether a write may be sent now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Admission {
+    /// It may, and counts.
+    Counted,
+    /// It may, beyond the budget, for this region.
+    Extra(RegionName),
+    /// Not before then; so many of the budget are kept in reserve.
+    NotBefore(Moment, u32),
+}
+
+/// The writes of one record set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Writes {
     budget: WriteBudget,
-    /// When the latest of them were sent, oldest first; never more than the budget allows or [`REMEMBERED`], so it stays small.
+    /// When the latest of those that count were sent, oldest first; never more than the budget allows or [`REMEMBERED`],
+    /// so it stays small.
     sent: VecDeque<Moment>,
+    /// When each region last had its write beyond the budget.
+    extra: BTreeMap<RegionName, Moment>,
+    /// How the latest write was admitted, until it is known what became of it.
+    open: Option<Admission>,
 }
 
 impl Writes {
     pub(super) fn new(budget: WriteBudget) -> Self {
-        Self { budget, sent: VecDeque::new() }
+        Self { budget, sent: VecDeque::new(), extra: BTreeMap::new(), open: None }
     }
 
-    /// When the next write may be sent; `now` when it may be at once.
-    pub(super) fn may_send_at(&self, now: Moment) -> Moment {
-        let before_those_allowed = self.sent.len().checked_sub(self.budget.writes as usize);
-        let oldest = before_those_allowed.and_then(|place| self.sent.get(place));
-        oldest.map_or(now, |oldest| (*oldest + self.budget.window).max(now))
+    /// Whether a write that makes this claim may be sent now.
+    pub(super) fn admit(&self, now: Moment, claim: &Claim) -> Admission {
+        let most = self.budget.writes;
+        let fits = |at: Moment| self.used(at) + self.reserved(at, claim) < most;
+        if fits(now) {
+            return Admission::Counted;
+        }
+        if let Some(region) = claim.urgent.iter().find(|region| !self.had_extra(region, now)) {
+            return Admission::Extra(region.clone());
+        }
+        if !claim.urgent.is_empty() && self.used(now) < most {
+            return Admission::Counted;
+        }
+        // Only what was sent, or given beyond the budget, can run out of the window and make room.
+        let ends = self.sent.iter().chain(self.extra.values()).map(|at| *at + self.budget.window);
+        let at = ends.filter(|end| *end > now && fits(*end)).min();
+        Admission::NotBefore(at.unwrap_or(now + self.budget.window), self.reserved(now, claim))
     }
 
-    /// One is being sent.
-    pub(super) fn sent(&mut self, now: Moment) {
-        self.sent.push_back(now);
+    /// A write is being sent as it was admitted.
+    pub(super) fn sent(&mut self, now: Moment, admission: Admission) {
+        match &admission {
+            Admission::Extra(region) => drop(self.extra.insert(region.clone(), now)),
+            Admission::Counted | Admission::NotBefore(..) => self.sent.push_back(now),
+        }
         while self.sent.len() > REMEMBERED.max(self.budget.writes as usize) {
             self.sent.pop_front();
         }
+        let window = self.budget.window;
+        self.extra.retain(|_, at| *at + window > now);
+        self.open = Some(admission);
     }
 
-    /// The latest one was refused: it changed nothing and does not count.
-    pub(super) fn refused(&mut self) {
-        self.sent.pop_back();
+    /// The latest write may have changed the set: it counts for good.
+    pub(super) fn stands(&mut self) {
+        self.open = None;
+    }
+
+    /// The latest write changed nothing: it was refused or taken back, or a read shows that it did not land.
+    pub(super) fn undo(&mut self) {
+        match self.open.take() {
+            Some(Admission::Extra(region)) => drop(self.extra.remove(&region)),
+            Some(Admission::Counted | Admission::NotBefore(..)) => drop(self.sent.pop_back()),
+            None => {}
+        }
+    }
+
+    /// Whether it is not known yet what became of the latest write.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Another budget for the same writes: a smaller one holds at once.
@@ -47,16 +109,125 @@ impl Writes {
         self.budget = budget;
     }
 
-    pub(super) fn memory(&self, now: Moment) -> Vec<Age> {
-        self.sent.iter().map(|sent| Age::of(*sent, now)).collect()
+    /// How many writes count at `now`.
+    pub(super) fn used(&self, now: Moment) -> u32 {
+        let counts = self.sent.iter().filter(|sent| **sent + self.budget.window > now).count();
+        u32::try_from(counts).unwrap_or(u32::MAX)
     }
 
-    /// Those that were remembered at `saved`.
-    pub(super) fn recall(budget: WriteBudget, sent: &[Age], saved: Moment) -> Self {
-        Self { budget, sent: sent.iter().map(|age| age.before(saved)).collect() }
+    fn reserved(&self, now: Moment, claim: &Claim) -> u32 {
+        let count = claim.after.iter().filter(|region| self.had_extra(region, now)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    fn had_extra(&self, region: &RegionName, now: Moment) -> bool {
+        self.extra.get(region).is_some_and(|at| *at + self.budget.window > now)
+    }
+
+    pub(super) fn memory(&self, now: Moment) -> (Vec<Age>, Vec<ExtraMemory>, bool) {
+        let sent = self.sent.iter().map(|sent| Age::of(*sent, now)).collect();
+        let extra = self.extra.iter();
+        let extra = extra.map(|(region, at)| ExtraMemory { region: region.clone(), sent: Age::of(*at, now) });
+        (sent, extra.collect(), self.open.is_some())
+    }
+
+    /// Those that were persisted at `saved`. A write that was open then is the latest one.
+    pub(super) fn recall(
+        budget: WriteBudget,
+        sent: &[Age],
+        extra: &[ExtraMemory],
+        is_open: bool,
+        saved: Moment,
+    ) -> Self {
+        let sent: VecDeque<Moment> = sent.iter().map(|age| age.before(saved)).collect();
+        let extra: BTreeMap<RegionName, Moment> =
+            extra.iter().map(|extra| (extra.region.clone(), extra.sent.before(saved))).collect();
+        let latest = extra.iter().max_by_key(|(_, at)| **at);
+        let open = match latest {
+            Some((region, at)) if sent.back().is_none_or(|sent| at > sent) => {
+                Admission::Extra(region.clone())
+            }
+            Some(_) | None => Admission::Counted,
+        };
+        Self { budget, sent, extra, open: is_open.then_some(open) }
     }
 
     pub(super) fn budget(&self) -> WriteBudget {
         self.budget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(600);
+
+    fn name(name: &str) -> RegionName {
+        RegionName::parse(name).unwrap()
+    }
+
+    fn claim(urgent: &[&str], after: &[&str]) -> Claim {
+        Claim {
+            urgent: urgent.iter().map(|it| name(it)).collect(),
+            after: after.iter().map(|it| name(it)).collect(),
+        }
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::START + Duration::from_secs(1_000 + seconds)
+    }
+
+    /// Sends what is admitted; says whether it was.
+    fn send(writes: &mut Writes, seconds: u64, claim: &Claim) -> bool {
+        let admission = writes.admit(at(seconds), claim);
+        let may = !matches!(admission, Admission::NotBefore(..));
+        if may {
+            writes.sent(at(seconds), admission);
+            writes.stands();
+        }
+        may
+    }
+
+    #[test]
+    fn beyond_the_budget_each_region_leaves_once_a_window_and_nothing_else_is_written() {
+        let mut writes = Writes::new(WriteBudget { writes: 2, window: WINDOW });
+        assert!(send(&mut writes, 0, &claim(&["a"], &["b"])));
+        assert!(send(&mut writes, 1, &claim(&[], &["a", "b"])));
+        assert!(!send(&mut writes, 2, &claim(&[], &["a", "b"])), "a repair waits");
+        assert!(send(&mut writes, 3, &claim(&["b"], &["a"])));
+        assert!(send(&mut writes, 4, &claim(&["a"], &[])));
+        assert!(!send(&mut writes, 5, &claim(&["a"], &[])), "once a window");
+        assert!(send(&mut writes, 604, &claim(&["a"], &[])));
+    }
+
+    #[test]
+    fn a_return_leaves_one_for_the_next_removal_of_a_region_that_had_its_extra_write() {
+        let mut writes = Writes::new(WriteBudget { writes: 2, window: WINDOW });
+        for second in [0, 1] {
+            assert!(send(&mut writes, second, &claim(&[], &["b"])));
+        }
+        assert!(send(&mut writes, 100, &claim(&["a"], &["b"])));
+        // The first two have left the window at 601, and a has had its extra write until 700.
+        assert!(send(&mut writes, 602, &claim(&[], &["a", "b"])));
+        assert!(!send(&mut writes, 603, &claim(&[], &["a", "b"])), "it would take the last one");
+        assert!(send(&mut writes, 604, &claim(&["a"], &["b"])));
+    }
+
+    #[test]
+    fn a_write_that_changed_nothing_is_given_back_and_only_once() {
+        let mut writes = Writes::new(WriteBudget { writes: 1, window: WINDOW });
+        for second in 0..20 {
+            let admission = writes.admit(at(second), &claim(&[], &["a"]));
+            assert_eq!(admission, Admission::Counted);
+            writes.sent(at(second), admission);
+            writes.undo();
+            writes.undo();
+        }
+        assert!(send(&mut writes, 30, &claim(&[], &["a"])));
+        writes.undo();
+        assert_eq!(writes.admit(at(31), &claim(&[], &["a"])), Admission::NotBefore(at(630), 0));
     }
 }

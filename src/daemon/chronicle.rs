@@ -187,9 +187,10 @@ impl Chronicle {
                 let (from, to) = (addresses_in_words(from), addresses_in_words(&set.weighed()));
                 info!(%service, generation = generation.0, ttl = set.ttl().as_seconds(), "sent a write of {to} in place of {from}");
             }
-            Report::Written { generation, result, message } => {
+            Report::Written { generation, result, message, retry_in } => {
                 self.recorder.written(service, *result);
                 let generation = generation.0;
+                let retry_in_s = retry_in.map(|wait| wait.as_secs_f64());
                 match result {
                     WriteResult::Superseded if !message.is_empty() => {
                         info!(%service, generation, "the write was not sent: {message}");
@@ -198,9 +199,11 @@ impl Chronicle {
                         let result = result.as_str();
                         info!(%service, generation, result, "the provider took the write");
                     }
-                    WriteResult::Refused => warn!(%service, generation, "the write was refused: {message}"),
+                    WriteResult::Refused => {
+                        warn!(%service, generation, retry_in_s, "the write was refused: {message}");
+                    }
                     WriteResult::Lost => {
-                        warn!(%service, generation, "the write's answer was lost, a read will tell: {message}");
+                        warn!(%service, generation, retry_in_s, "the write's answer was lost, a read will tell: {message}");
                     }
                 }
             }
@@ -214,6 +217,10 @@ impl Chronicle {
             Report::Drifted { before, now } => {
                 let (before, now) = (addresses_in_words(before), addresses_in_words(now));
                 warn!(%service, before, now, "somebody else changed the record set from {before} to {now}");
+            }
+            Report::ReadFailed { message, retry_in } => {
+                let retry_in_s = retry_in.as_secs_f64();
+                warn!(%service, retry_in_s, "a change waits, and the record set could not be read: {message}");
             }
             Report::Held(held) if is_old_news => debug!(%service, "still held back by {held}"),
             Report::Held(held) => tell_held(service, std::slice::from_ref(held)),
@@ -239,6 +246,7 @@ impl Chronicle {
             | Report::InForce { .. }
             | Report::DryRun { .. }
             | Report::Drifted { .. }
+            | Report::ReadFailed { .. }
             | Report::Alarmed { .. }
             | Report::Remember(_) => false,
         }

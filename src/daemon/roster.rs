@@ -111,13 +111,8 @@ impl Roster {
                         }
                         differs
                     });
-                    tasks.orders.send_if_modified(|running| {
-                        let differs = !running.is_the_same(&orders);
-                        if differs {
-                            *running = orders;
-                        }
-                        differs
-                    });
+                    // Also the same ones: a reload hastens what backs off.
+                    tasks.orders.send_replace(orders);
                     tasks
                 }
                 None => self.start_service(&service, orders, panel, recollections),
@@ -477,6 +472,7 @@ mod tests {
                 ttl: None,
                 may_write: true,
                 only_from: None,
+                is_rescue: false,
                 words: 0,
                 regions: Vec::new(),
                 held: Vec::new(),

@@ -16,10 +16,8 @@ use crate::core::{Call, Plan, Reconciler, Report, Timing, WriteRules};
 use crate::model::{ProviderError, Record, ServiceName};
 use crate::pulse::Pulse;
 
-/// Deadline of a read: a provider that needs longer is as good as away, and a read is soon asked again.
-const READ_DEADLINE: Duration = Duration::from_secs(10);
-/// Deadline of a write. Longer, since giving up on one leaves its outcome to be found out.
-const WRITE_DEADLINE: Duration = Duration::from_secs(15);
+/// Deadline of a write. Longer than that of a read, since giving up on one leaves its outcome to be found out.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a stop waits for a call under way; well under the 5 s that a stop may take.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 /// How long a write waits for the journal to have its intent (EXPLAINED); a disk that is slower is not waited for.
@@ -49,19 +47,6 @@ pub struct Orders {
     pub dry_run: bool,
     /// Who is called.
     pub provider: Arc<dyn Provider>,
-}
-
-impl Orders {
-    /// Whether they are the same orders, to the same provider.
-    #[must_use]
-    pub fn is_the_same(&self, other: &Self) -> bool {
-        let Self { record, rules, timing, dry_run, provider } = self;
-        *record == other.record
-            && *rules == other.rules
-            && *timing == other.timing
-            && *dry_run == other.dry_run
-            && Arc::ptr_eq(provider, &other.provider)
-    }
 }
 
 /// One record set, its reconciler and its provider.
@@ -105,13 +90,19 @@ impl Driver {
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = self.plans.changed() => if changed.is_err() { return },
-                changed = self.orders.changed() => if changed.is_err() { return },
+                changed = self.orders.changed() => match changed {
+                    Ok(()) => self.reconciler.handle_reload(self.clock.now()),
+                    Err(_) => return,
+                },
                 () = tokio::time::sleep_until(self.clock.instant(due)) => {}
             }
         }
     }
 
     fn take_orders(&mut self) {
+        if self.orders.has_changed().is_ok_and(|changed| changed) {
+            self.reconciler.handle_reload(self.clock.now());
+        }
         // Not only when they are unseen: who waited for a change has seen it by then. The same ones change nothing.
         let Orders { record, rules, timing, dry_run, .. } = self.orders.borrow_and_update().clone();
         self.reconciler.reconfigure(self.clock.now(), record, rules, timing, dry_run);
@@ -154,10 +145,11 @@ impl Driver {
         }
         match call {
             Call::Read => {
-                self.pulse.turns_within(READ_DEADLINE);
+                let deadline = self.reconciler.read_deadline();
+                self.pulse.turns_within(deadline);
                 let answer = tokio::select! {
                     () = stop.cancelled() => return false,
-                    answer = provider.read(&key, instant_now() + READ_DEADLINE) => answer,
+                    answer = provider.read(&key, instant_now() + deadline) => answer,
                 };
                 self.reconciler.handle_read(self.clock.now(), answer);
             }

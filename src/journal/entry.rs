@@ -212,7 +212,7 @@ impl Entry {
                 from: from.clone(),
                 set: set.clone(),
             })),
-            Report::Written { generation, result, message } => Some(Self::Written {
+            Report::Written { generation, result, message, .. } => Some(Self::Written {
                 service,
                 generation: *generation,
                 result: *result,
@@ -223,7 +223,11 @@ impl Entry {
             Report::Drifted { before, now } => {
                 Some(Self::Drifted { service, before: before.clone(), now: now.clone() })
             }
-            Report::Seen { .. } | Report::InSync | Report::Alarmed { .. } | Report::Remember(_) => None,
+            Report::Seen { .. }
+            | Report::InSync
+            | Report::ReadFailed { .. }
+            | Report::Alarmed { .. }
+            | Report::Remember(_) => None,
         }
     }
 

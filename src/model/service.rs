@@ -20,10 +20,14 @@ pub struct Service {
     pub min_published: u32,
     /// What is published when every region is down. Default keep-last.
     pub when_all_down: WhenAllDown,
-    /// How many regions may be out of the set at once because of checks. Default 1 (BOUNDED-BLAST).
+    /// How many regions may be out of the set at once because of checks; one that has been out for `blast_window` does
+    /// not count. Default 1 (BOUNDED-BLAST).
     pub max_removed: u32,
-    /// More than this share of the regions failing: hold, and alarm. Default 50 % (BOUNDED-BLAST).
+    /// More than this share of the regions fell within `blast_window`: hold, and alarm. Default 50 % (BOUNDED-BLAST).
     pub panic_threshold: Share,
+    /// How long failures count as "together" for `max_removed` and `panic_threshold`; none: until a person ends it.
+    /// Default 5 min.
+    pub blast_window: Option<Duration>,
     /// How often its record set may be written. Default 6 in 10 min (BOUNDED-WRITES).
     pub write_budget: WriteBudget,
     /// What becomes of its plans. Default act.

@@ -133,12 +133,16 @@ fn bound_ms(settings: &Settings) -> i64 {
     let restart = 100;
     let throttle_and_backoff = 30 + 180;
     let landing_and_settling = 60 + 90 + 60;
+    let repairs = 300;
+    let blast = settings.blast_s.unwrap_or(0) * (settings.regions.len() as u64 + 1);
     let seconds = restart
         + 3 * looks.sum::<u64>()
         + waits
         + windows * settings.window_s
         + throttle_and_backoff
         + landing_and_settling
+        + repairs
+        + blast
         + 3 * settings.resync_s;
     i64::try_from(seconds * 1000).unwrap_or(i64::MAX)
 }

@@ -298,7 +298,9 @@ impl Simulation<'_> {
         let dry = is_dry(settings);
         process.driver.orders = *version;
         process.driver.settings.clone_from(settings);
+        process.driver.reconciler.handle_reload(moment);
         process.driver.reconciler.reconfigure(moment, record, rules, timing, dry);
+        self.judge.driver_reloads();
     }
 
     fn take_plan(&mut self) {

@@ -102,6 +102,19 @@ pub(crate) fn by_all(seen: &[Seen], settings: &Settings, muted: &BTreeSet<usize>
     evaluate(&settings.up_when, false, &read).known()
 }
 
+/// The same after as many passes as `rise` asks for, of every check that counts as passing.
+pub(crate) fn by_earned(seen: &[Seen], settings: &Settings, muted: &BTreeSet<usize>) -> Option<bool> {
+    let read = |check: usize, _: bool| {
+        if muted.contains(&check) {
+            return Says::LeftOut;
+        }
+        let seen = &seen[check];
+        let unearned = seen.settled == Some(true) && !seen.is_earned;
+        says(&settings.checks[check], if unearned { None } else { seen.settled })
+    };
+    evaluate(&settings.up_when, false, &read).known()
+}
+
 /// What a part of `up_when` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Says {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use pointsman::core::{Effect, Held};
 use pointsman::model::{Alarm, Liveness, Outcome, RegionName};
 
-use super::evidence::{Seen, by_all, by_latest};
+use super::evidence::{Seen, by_all, by_earned, by_latest};
 use super::journal::Saved;
 use super::settings::Settings;
 
@@ -45,8 +45,13 @@ pub(crate) use holds;
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     checks: Vec<Seen>,
-    /// Since when every look that found anything out passed.
+    /// Since when it passes; once it serves or has risen, failures below `fall` do not count.
     passing_since: Option<i64>,
+    /// Whether it rose while it was recovering.
+    rose: bool,
+    /// When it fell, and since when it is out of the set as the core was told.
+    fell: Option<i64>,
+    left: Option<i64>,
     /// As the core told, and since when.
     told: Liveness,
     told_at: i64,
@@ -69,11 +74,32 @@ impl View {
             had: fixed,
             checks: vec![Seen::default(); settings.checks.len()],
             passing_since: None,
+            rose: false,
+            fell: None,
+            left: None,
             told: Liveness::Unknown,
             told_at: now,
             returned: None,
             flaps: 0,
             has_to_ask: false,
+        }
+    }
+
+    /// Takes in what its checks say together.
+    fn weigh(&mut self, now: i64, settings: &Settings, muted: &BTreeSet<usize>) {
+        let settled = by_all(&self.checks, settings, muted);
+        match by_latest(&self.checks, settings, muted) {
+            Some(true) => {
+                self.passing_since.get_or_insert(now);
+                self.rose |= self.told == Liveness::Recovering && settled == Some(true);
+            }
+            Some(false) => {
+                let serves = matches!(self.told, Liveness::Up | Liveness::Suspect) && settled != Some(false);
+                if settled != Some(true) && !serves {
+                    self.passing_since = None;
+                }
+            }
+            None => {}
         }
     }
 
@@ -117,6 +143,8 @@ struct Planned {
     may_write: bool,
     /// How many words of operators it heeds.
     words: u64,
+    /// Whether it brought somebody in who serves while nobody did who was published.
+    is_rescue: bool,
 }
 
 #[derive(Debug)]
@@ -226,7 +254,10 @@ impl Judge {
             // Nobody is healthy while nobody looks; the rest is so long ago as the wall clock says.
             let healthy = |since: i64| if forgot { now } else { now - (saved.at - since) };
             view.passing_since = view.passing_since.map(healthy);
-            view.returned = view.returned.map(|at| now - gap - (saved.at - at));
+            let long_ago = |at: i64| now - gap - (saved.at - at);
+            view.returned = view.returned.map(long_ago);
+            (view.fell, view.left) = (view.fell.map(long_ago), view.left.map(long_ago));
+            view.rose = false;
             view.told_at = now - gap - (saved.at - view.told_at);
         }
     }
@@ -261,17 +292,23 @@ impl Judge {
         }
         // What is gone leaves its addresses behind as somebody else's.
         self.leave_words_behind();
+        self.note_who_left(now);
+    }
+
+    /// Keeps since when each region is out of the set, as the core knows it.
+    fn note_who_left(&mut self, now: i64) {
+        let Some(seen) = self.seen.clone() else { return };
+        for view in self.views.values_mut() {
+            let is_out = view.had.is_disjoint(&seen);
+            view.left = is_out.then(|| view.left.unwrap_or(now));
+        }
     }
 
     pub(crate) fn looked(&mut self, now: i64, place: usize, check: usize, outcome: Outcome) {
         let settings = &self.settings;
         let Some(view) = self.views.get_mut(&place) else { return };
         view.checks[check].look(outcome, &settings.checks[check]);
-        match by_latest(&view.checks, settings, &self.words.muted()) {
-            Some(true) => drop(view.passing_since.get_or_insert(now)),
-            Some(false) => view.passing_since = None,
-            None => {}
-        }
+        view.weigh(now, settings, &self.words.muted());
         self.looked = Some(place);
     }
 
@@ -315,6 +352,29 @@ impl Judge {
         let is_down =
             |(place, view): (&usize, &View)| view.told == Liveness::Down && !self.words.is_pinned(*place);
         taking_part.peek().is_some() && taking_part.all(is_down)
+    }
+
+    /// Whether it passes as often as `rise` asks for.
+    fn has_risen(&self, view: &View) -> bool {
+        by_earned(&view.checks, &self.settings, &self.words.muted()) == Some(true)
+    }
+
+    fn passes(&self, view: &View) -> bool {
+        by_latest(&view.checks, &self.settings, &self.words.muted()) == Some(true)
+    }
+
+    /// Whether somebody may be sent to it.
+    fn may_serve(&self, place: usize, view: &View) -> bool {
+        match view.told {
+            Liveness::Unknown | Liveness::Up | Liveness::Suspect => true,
+            Liveness::Recovering => self.words.is_pinned(place) || self.has_risen(view),
+            Liveness::Down => self.words.is_pinned(place),
+        }
+    }
+
+    /// Whether none of the regions in this set may serve.
+    fn nobody_serves(&self, set: &BTreeSet<IpAddr>) -> bool {
+        self.views.iter().all(|(place, view)| !self.is_in(*place, set) || !self.may_serve(*place, view))
     }
 
     /// Whether its looks say that it does not serve, after as many as it takes.

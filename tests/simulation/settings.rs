@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) when_all_down: AllDown,
     pub(crate) max_removed: u32,
     pub(crate) panic_percent: u8,
+    /// How long failures count as together; none: for ever.
+    pub(crate) blast_s: Option<u64>,
     pub(crate) writes: u32,
     pub(crate) window_s: u64,
     pub(crate) ttl: Option<u32>,
@@ -138,7 +140,7 @@ impl Settings {
             })
             .collect();
         let budget = (dice.between(1_u32, 6), dice.pick(&[20, 60, 120, 240]));
-        Self {
+        let mut settings = Self {
             checks,
             up_when,
             tiers: dice.percent(25),
@@ -157,7 +159,16 @@ impl Settings {
             recover_after_s: dice.between(0_u64, 40),
             flap: (dice.pick(&[60, 180, 300]), dice.pick(&[1.0, 2.0, 3.0]), dice.between(10_u64, 100)),
             resync_s: dice.between(10_u64, 60),
-        }
+            blast_s: None,
+        };
+        // No draw of its own: a seed goes on to be the schedule that it was before there was this key.
+        let mixed = settings.resync_s + settings.recover_after_s;
+        settings.blast_s = [None, Some(20), Some(60), Some(300)][usize::try_from(mixed % 4).unwrap()];
+        settings
+    }
+
+    pub(crate) fn blast_ms(&self) -> Option<i64> {
+        self.blast_s.map(|seconds| i64::try_from(seconds * 1000).unwrap())
     }
 
     /// The places of the regions that are configured.
@@ -209,6 +220,7 @@ impl Settings {
             },
             max_removed: self.max_removed,
             panic_threshold: Share::from_percent(self.panic_percent).unwrap(),
+            blast_window: self.blast_s.map(Duration::from_secs),
             write_budget: WriteBudget { writes: self.writes, window: Duration::from_secs(self.window_s) },
             mode: self.mode,
             failback: if self.manual_failback { Failback::Manual } else { Failback::Auto },

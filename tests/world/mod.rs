@@ -54,6 +54,7 @@ pub(crate) fn service(regions: usize) -> Service {
         when_all_down: WhenAllDown::KeepLast,
         max_removed: 1,
         panic_threshold: Share::from_percent(50).unwrap(),
+        blast_window: Some(Duration::from_secs(300)),
         write_budget: WriteBudget { writes: 6, window: Duration::from_secs(600) },
         mode: Mode::Act,
         failback: Failback::Auto,
@@ -108,6 +109,14 @@ pub(crate) enum Weather {
     LoseWrite,
     /// Everything is throttled.
     Throttle,
+    /// Everything is throttled, for so many seconds.
+    ThrottleFor(u64),
+    /// A write is carried out, and ends in failure: nobody can tell what is served.
+    Spoil,
+    /// A write is refused, for the set is said to have changed since it was read.
+    Conflict,
+    /// A write is carried out, and stays on its way.
+    Stall,
     /// A read cannot be understood.
     Garble,
     /// A write is carried out, and what is answered cannot be understood.
@@ -151,6 +160,8 @@ pub(crate) struct World {
     pub(crate) written: Vec<Written>,
     /// Every write that was sent and not refused.
     pub(crate) sent: Vec<Moment>,
+    /// Every write that was called for.
+    pub(crate) tried: Vec<Moment>,
     pub(crate) transitions: Vec<(RegionName, Liveness)>,
     pub(crate) plans: Vec<Arc<Plan>>,
     pub(crate) reports: Vec<Report>,
@@ -193,6 +204,7 @@ impl World {
             weather: Weather::Fair,
             written: Vec::new(),
             sent: Vec::new(),
+            tried: Vec::new(),
             transitions: Vec::new(),
             plans: Vec::new(),
             reports: Vec::new(),
@@ -384,12 +396,16 @@ impl World {
                     let answer = match self.weather {
                         Weather::Away => Err(error(ProviderErrorKind::Away)),
                         Weather::Throttle => Err(error(ProviderErrorKind::Throttled(None))),
+                        Weather::ThrottleFor(seconds) => Err(throttled_for(seconds)),
                         Weather::Garble => Err(error(ProviderErrorKind::Unclear)),
                         Weather::Forget => Ok(None),
                         Weather::Fair
                         | Weather::Refuse
                         | Weather::LoseAnswer
                         | Weather::LoseWrite
+                        | Weather::Spoil
+                        | Weather::Conflict
+                        | Weather::Stall
                         | Weather::GarbleWrites => Ok(Some(self.zone.clone())),
                     };
                     self.reconciler.handle_read(self.now, answer);
@@ -422,7 +438,11 @@ impl World {
 
     fn write(&mut self, set: &RecordSet) -> Result<(), ProviderError> {
         let (carried_out, result) = match self.weather {
-            Weather::Fair | Weather::Garble | Weather::Forget => (true, Ok(())),
+            Weather::Fair | Weather::Garble | Weather::Forget | Weather::Spoil | Weather::Stall => {
+                (true, Ok(()))
+            }
+            Weather::Conflict => (false, Err(error(ProviderErrorKind::Conflict))),
+            Weather::ThrottleFor(seconds) => (false, Err(throttled_for(seconds))),
             Weather::GarbleWrites => (true, Err(error(ProviderErrorKind::Unclear))),
             Weather::Away => (false, Err(error(ProviderErrorKind::Away))),
             Weather::Refuse => (false, Err(error(ProviderErrorKind::Refused))),
@@ -433,9 +453,15 @@ impl World {
         if carried_out || self.weather == Weather::LoseWrite {
             self.sent.push(self.now);
         }
+        self.tried.push(self.now);
         if carried_out {
             let before = std::mem::replace(&mut self.zone.values, set.values().clone());
             self.zone.parts = in_parts(set);
+            if self.weather == Weather::Spoil {
+                self.zone.in_force = InForce::Failed;
+            } else if self.weather == Weather::Stall {
+                self.zone.in_force = InForce::Pending;
+            }
             self.written.push(Written { at: self.now, before, after: self.zone.values.clone() });
         }
         result
@@ -482,6 +508,10 @@ fn reconciler(service: &Service, now: Moment) -> Reconciler {
 
 fn error(kind: ProviderErrorKind) -> ProviderError {
     ProviderError { kind, message: format!("{kind:?}") }
+}
+
+fn throttled_for(seconds: u64) -> ProviderError {
+    error(ProviderErrorKind::Throttled(Some(Duration::from_secs(seconds))))
 }
 
 /// The sets that a provider makes of one that is wanted in parts: each at its weight, and what is foreign in another.

@@ -189,6 +189,7 @@ impl Driven {
                 | Report::InForce { .. }
                 | Report::DryRun { .. }
                 | Report::Drifted { .. }
+                | Report::ReadFailed { .. }
                 | Report::Alarmed { .. } => {}
             }
         }
@@ -207,6 +208,7 @@ impl Wanted {
             ttl: None,
             may_write: true,
             only_from: None,
+            is_rescue: false,
             words: 0,
             regions: Vec::new(),
             held: Vec::new(),

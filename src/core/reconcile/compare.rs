@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{POLL_FIRST, POLL_MOST, Phase, READ_LAG, Reconciler, SETTLE_DEADLINE, Write};
+use super::{
+    CONFLICTS_MOST, POLL_FIRST, POLL_MOST, Phase, READ_LAG, Reconciler, SETTLE_DEADLINE, WARY_EVERY, Write,
+};
 use crate::core::authorship::Change;
 use crate::core::plan::Plan;
 use crate::core::report::Report;
@@ -16,6 +18,8 @@ impl Reconciler {
             Phase::Settling { write, polls: polls + 1, at: now + wait }
         };
         let waited = now.since(write.sent);
+        // What has been waited for here is not waited for a second time.
+        self.pending_since = Some(write.sent);
         let Some(found) = &answer else { return self.compare(now, answer) };
         if found.in_force == InForce::Pending && waited < SETTLE_DEADLINE {
             return again(write);
@@ -33,7 +37,9 @@ impl Reconciler {
 
     pub(super) fn compare(&mut self, now: Moment, answer: Option<Found>) -> Phase {
         let idle = Phase::Due { at: now + self.idle_for(now) };
-        if answer.as_ref().is_some_and(|found| found.in_force == InForce::Pending) {
+        self.settle_lost(now, answer.as_ref());
+        let is_pending = answer.as_ref().is_some_and(|found| found.in_force == InForce::Pending);
+        if is_pending {
             let since = *self.pending_since.get_or_insert(now);
             if now.since(since) < SETTLE_DEADLINE {
                 return Phase::Due { at: now + POLL_MOST };
@@ -45,6 +51,7 @@ impl Reconciler {
         }
         let values = answer.as_ref().map(Found::weighed).unwrap_or_default();
         let change = self.whose_change(now, answer.as_ref(), &values);
+        self.settle_recalled(answer.as_ref(), &change);
         let Some(plan) = self.plan.clone() else { return idle };
         let ours = plan.ours_of(&values);
         self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
@@ -62,6 +69,8 @@ impl Reconciler {
                 }
                 InForce::Yes => {
                     self.writing.succeeded();
+                    self.repairs.succeeded();
+                    self.repair_again_at = Moment::START;
                     self.history.words = plan.words;
                     self.reports.push_back(Report::InSync);
                     return idle;
@@ -72,14 +81,68 @@ impl Reconciler {
                     self.alarm(Alarm::Withheld, message);
                     return idle;
                 }
-                // What is served is not known then, so the same values are written once more.
+                // What is served is not known then, so the same values are written once more, and again after growing
+                // pauses.
                 InForce::Failed => {
                     self.alarm(Alarm::NotInForce, format!("the last change of {} failed", self.record.key));
                 }
             },
             None | Some(_) => {}
         }
+        // A set that is not steady refuses writes; as soon as it is, the plan is tried.
+        if is_pending && self.write_again_at > now {
+            return Phase::Due { at: self.write_again_at.min(now + WARY_EVERY) };
+        }
         self.leave_drift(now, &plan, &ours).unwrap_or(Phase::Ready { found: answer })
+    }
+
+    /// Finds out what became of a write whose answer was lost, or that was refused as a conflict: a set that is as it was
+    /// before shows that it did not land (BOUNDED-WRITES).
+    fn settle_lost(&mut self, now: Moment, answer: Option<&Found>) {
+        let Some(write) = self.lost.take() else { return };
+        let as_before = answer.map_or(write.before.is_empty(), |found| {
+            found.values == write.before && found.parts == write.parts_before
+        });
+        match write.refused_with {
+            Some(words) if as_before && self.conflicts_in_a_row >= CONFLICTS_MOST => {
+                let key = &self.record.key;
+                let message = format!(
+                    "{words}; {} writes of {key} in a row were refused so, and every read shows it unchanged: the \
+                     server may be at fault",
+                    self.conflicts_in_a_row
+                );
+                self.alarm(Alarm::WriteRefused, message);
+            }
+            Some(_) if as_before => {}
+            Some(words) => {
+                self.conflicts_in_a_row = 0;
+                if self.writing.is_no_blip() {
+                    self.alarm(Alarm::WriteRefused, words);
+                }
+            }
+            None if as_before => {
+                self.lost_in_a_row = self.lost_in_a_row.saturating_add(1);
+                self.history.writes.undo();
+                self.history.words = write.words_before;
+            }
+            None => {
+                self.lost_in_a_row = 0;
+                self.write_again_at = now;
+                self.history.writes.stands();
+            }
+        }
+    }
+
+    /// The same of a write that an earlier process sent.
+    fn settle_recalled(&mut self, answer: Option<&Found>, change: &Change) {
+        let failed = answer.is_some_and(|found| found.in_force == InForce::Failed);
+        if !self.history.writes.is_open() {
+            return;
+        }
+        match change {
+            Change::None if !failed => self.history.writes.undo(),
+            Change::None | Change::Ours | Change::Theirs { .. } => self.history.writes.stands(),
+        }
     }
 
     /// Whose doing it is that the set holds these values; tells it when it is somebody else's.

@@ -18,13 +18,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backoff::{Backoff, MOST, weigh};
+use super::backoff::{Backoff, FIRST, pause_after_lost, weigh};
 use super::history::History;
 use super::memory::WritesMemory;
 use super::plan::{Generation, Plan, WriteRules};
 use super::report::{Report, WriteResult};
 use crate::model::{
-    Alarm, Answer, Found, FoundPart, Moment, ProviderError, ProviderErrorKind, Record, RecordSet,
+    Alarm, Answer, Found, FoundPart, Moment, ProviderError, ProviderErrorKind, Record, RecordSet, Weighed,
 };
 
 /// The first of the reads that wait for a write to be in force comes so long after it; each further one waits
@@ -41,6 +41,15 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 /// A write without an answer may still land; so long the set is read every [`WARY_EVERY`].
 const WARY_FOR: Duration = Duration::from_secs(60);
 const WARY_EVERY: Duration = Duration::from_secs(2);
+/// Deadlines of a read, see [`Reconciler::read_deadline`]; both end before the next try is due.
+const READ_DEADLINE_FIRST: Duration = Duration::from_secs(4);
+const READ_DEADLINE: Duration = Duration::from_secs(8);
+/// So many refusals in a row as a conflict, with a set that no read shows changed, are the server's fault.
+const CONFLICTS_MOST: u32 = 3;
+/// While a change waits, calls to a provider in trouble begin no further apart than this.
+const TRY_EVERY: Duration = Duration::from_secs(10);
+/// A throttle that asks for longer is obeyed, save that a region that is to leave has one try this often.
+const THROTTLED_TRY_EVERY: Duration = Duration::from_secs(15);
 /// The next call to make. Its answer goes to `handle_read` or `handle_written`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
@@ -74,6 +83,8 @@ pub struct Reconciler {
     rules: WriteRules,
     timing: Timing,
     dry_run: bool,
+    /// Whether one write is all that may be sent, whatever becomes of it.
+    once: bool,
     plan: Option<Arc<Plan>>,
     phase: Phase,
     history: History,
@@ -84,8 +95,21 @@ pub struct Reconciler {
     writing: Backoff,
     /// After a failed write the same is not sent again before this.
     write_again_at: Moment,
-    /// A throttle is obeyed until then, whatever the plan.
-    throttled_until: Moment,
+    /// A throttle of reads is obeyed until then, and one of writes; see [`THROTTLED_TRY_EVERY`].
+    reads_throttled_until: Moment,
+    writes_throttled_until: Moment,
+    /// When the latest call began, and the latest write.
+    called_at: Moment,
+    written_at: Option<Moment>,
+    /// The latest write, while no read has shown yet what became of it.
+    lost: Option<Write>,
+    /// How many writes in a row were lost that a read then showed not to have landed, or refused as a conflict with a
+    /// set that a read then showed unchanged.
+    lost_in_a_row: u32,
+    conflicts_in_a_row: u32,
+    /// Repairs of a set whose last change failed, since it was last in force; no further one before then.
+    repairs: Backoff,
+    repair_again_at: Moment,
     /// A write whose answer was lost may still land until then.
     wary_until: Moment,
     /// Since when every read that went well found no such set.
@@ -118,6 +142,10 @@ struct Write {
     sent: Moment,
     /// Whether the settings have changed since it was called for.
     outdated: bool,
+    /// How many words of operators the set had followed before it.
+    words_before: u64,
+    /// The provider's words, when it refused the write as a conflict with what somebody else did.
+    refused_with: Option<String>,
 }
 
 impl Reconciler {
@@ -127,22 +155,37 @@ impl Reconciler {
         Self {
             reading: Backoff::new(&record.key),
             writing: Backoff::new(&record.key),
+            repairs: Backoff::new(&record.key),
             write_again_at: Moment::START,
+            repair_again_at: Moment::START,
+            called_at: Moment::START,
+            written_at: None,
+            lost: None,
+            lost_in_a_row: 0,
+            conflicts_in_a_row: 0,
             record,
             rules,
             timing,
             dry_run,
+            once: false,
             plan: None,
             phase: Phase::Due { at: now },
             history: History::new(rules.budget),
             remembered: History::new(rules.budget),
-            throttled_until: Moment::START,
+            reads_throttled_until: Moment::START,
+            writes_throttled_until: Moment::START,
             wary_until: Moment::START,
             missing_since: None,
             pending_since: None,
             told: None,
             reports: VecDeque::new(),
         }
+    }
+
+    /// The same, that sends one write at most, whatever becomes of it.
+    #[must_use]
+    pub fn writing_once(self) -> Self {
+        Self { once: true, ..self }
     }
 
     /// Goes on from what was remembered `gap` ago by the wall clock; to be called before anything else. Time counts as
@@ -202,23 +245,87 @@ impl Reconciler {
             return;
         }
         self.plan = Some(plan);
-        self.write_again_at = self.throttled_until;
+        self.write_again_at = self.writes_pause_ends();
         self.hasten(now);
+    }
+
+    /// Somebody has reloaded the configuration: whatever backs off is tried at once.
+    pub fn handle_reload(&mut self, now: Moment) {
+        (self.reads_throttled_until, self.writes_throttled_until) = (Moment::START, Moment::START);
+        (self.write_again_at, self.repair_again_at) = (Moment::START, Moment::START);
+        if self.reading.has_failed() || self.writing.has_failed() || self.repairs.has_failed() {
+            self.hasten(now);
+        }
     }
 
     /// Reads as soon as that may be.
     fn hasten(&mut self, now: Moment) {
+        let earliest = now.max(self.reads_pause_ends());
         if let Phase::Due { at } = &mut self.phase {
-            *at = (*at).min(now.max(self.throttled_until));
+            *at = (*at).min(earliest);
         }
+    }
+
+    /// Until when nothing is read because of a throttle.
+    fn reads_pause_ends(&self) -> Moment {
+        if self.removal_waits() {
+            return self.reads_throttled_until.min(self.called_at + THROTTLED_TRY_EVERY);
+        }
+        self.reads_throttled_until
+    }
+
+    /// The same of writes.
+    fn writes_pause_ends(&self) -> Moment {
+        if self.removal_waits() {
+            let try_at = self.written_at.map_or(Moment::START, |at| at + THROTTLED_TRY_EVERY);
+            return self.writes_throttled_until.min(try_at);
+        }
+        self.writes_throttled_until
+    }
+
+    /// Whether the set, as last known, is not what the plan wants and may be written.
+    fn change_waits(&self) -> bool {
+        let differs = |plan: &Arc<Plan>| {
+            let is_met = |known: &BTreeSet<Weighed>| plan.ours_of(known) == plan.weighed();
+            plan.may_write && !self.history.authorship.known().is_some_and(is_met)
+        };
+        !self.dry_run && self.plan.as_ref().is_some_and(differs)
+    }
+
+    /// Whether an address of ours is in the set that must leave, or one that serves is to come to the rescue.
+    fn removal_waits(&self) -> bool {
+        let leaves = |plan: &Arc<Plan>, known: &BTreeSet<Weighed>| {
+            known.iter().any(|it| plan.owned.contains(&it.address) && !plan.wanted.contains(&it.address))
+        };
+        self.change_waits()
+            && self.plan.as_ref().is_some_and(|plan| {
+                plan.is_rescue || self.history.authorship.known().is_none_or(|known| leaves(plan, known))
+            })
+    }
+
+    /// How long the next read may take: a provider that needs longer is as good as away. Shorter for the first one that a
+    /// change waits for, so that one lost answer costs little and is soon told; a slow provider has the whole time after that.
+    #[must_use]
+    pub fn read_deadline(&self) -> Duration {
+        if self.change_waits() && !self.reading.has_failed() { READ_DEADLINE_FIRST } else { READ_DEADLINE }
     }
 
     /// The next call to make now, if any. The plan is compared here, right before the call, not when the work
     /// began (NEWEST-PLAN-WINS).
     pub fn poll_call(&mut self, now: Moment) -> Option<Call> {
+        let paused_until = self.reads_pause_ends();
         match std::mem::replace(&mut self.phase, Phase::Reading) {
-            Phase::Due { at } if at <= now => Some(Call::Read),
+            // What hastened it may be no longer wanted.
+            Phase::Due { at } if at <= now && paused_until > now => {
+                self.phase = Phase::Due { at: paused_until };
+                None
+            }
+            Phase::Due { at } if at <= now => {
+                self.called_at = now;
+                Some(Call::Read)
+            }
             Phase::Settling { write, polls, at } if at <= now => {
+                self.called_at = now;
                 self.phase = Phase::SettleReading { write, polls };
                 Some(Call::Read)
             }
@@ -238,7 +345,7 @@ impl Reconciler {
     /// was sent. Says whether it did; the call must not be made then.
     pub fn withdraw_superseded(&mut self, now: Moment) -> bool {
         let Phase::Writing { write } = &self.phase else { return false };
-        let generation = write.generation;
+        let (generation, words_before) = (write.generation, write.words_before);
         let message = if self.plan.as_ref().is_some_and(|plan| plan.generation > generation) {
             "a newer plan came before it was sent".to_owned()
         } else if write.outdated {
@@ -246,8 +353,10 @@ impl Reconciler {
         } else {
             return false;
         };
-        self.reports.push_back(Report::Written { generation, result: WriteResult::Superseded, message });
-        self.history.writes.refused();
+        let result = WriteResult::Superseded;
+        self.reports.push_back(Report::Written { generation, result, message, retry_in: None });
+        self.history.writes.undo();
+        self.history.words = words_before;
         self.history.authorship.refused();
         self.remember(now);
         self.phase = Phase::Due { at: now };
@@ -283,6 +392,7 @@ impl Reconciler {
             }
         };
         self.reading.succeeded();
+        self.reads_throttled_until = Moment::START;
         // One list that lacks the set may have forgotten it; two that do, apart in time, are believed.
         self.missing_since = if answer.is_none() { self.missing_since.or(Some(now)) } else { None };
         if let Some(since) = self.missing_since.filter(|since| now.since(*since) < CONFIRM_AFTER) {
@@ -321,12 +431,15 @@ impl Reconciler {
         };
         let generation = write.generation;
         let superseded = self.plan.as_ref().is_some_and(|plan| plan.generation > generation);
-        let told = |result, message| Report::Written { generation, result, message };
+        let told = |result, message, retry_in| Report::Written { generation, result, message, retry_in };
         let error = match result {
             Ok(()) => {
+                self.history.writes.stands();
+                (self.lost_in_a_row, self.conflicts_in_a_row) = (0, 0);
                 let result = if superseded { WriteResult::Superseded } else { WriteResult::Applied };
-                self.reports.push_back(told(result, String::new()));
+                self.reports.push_back(told(result, String::new(), None));
                 self.writing.succeeded();
+                self.writes_throttled_until = Moment::START;
                 self.wary_until = self.wary_until.max(now + READ_LAG);
                 self.history.authorship.taken();
                 let ours = self.plan.as_ref().map(|plan| plan.ours_in(&write.set)).unwrap_or_default();
@@ -339,25 +452,47 @@ impl Reconciler {
         };
         match error.kind {
             ProviderErrorKind::Lost | ProviderErrorKind::Unclear => {
-                self.reports.push_back(told(WriteResult::Lost, error.message));
+                let pause = pause_after_lost(self.lost_in_a_row);
+                self.reports.push_back(told(WriteResult::Lost, error.message, Some(pause)));
                 self.wary_until = now + WARY_FOR;
                 self.writing.failed();
-                self.phase = Phase::Due { at: now + self.writing.wait(MOST) };
+                self.write_again_at = now + pause;
+                self.lost = Some(write);
+                self.phase = Phase::Due { at: now + FIRST };
             }
             ProviderErrorKind::Refused
             | ProviderErrorKind::Conflict
             | ProviderErrorKind::Away
             | ProviderErrorKind::Throttled(_) => {
-                self.history.writes.refused();
+                self.history.writes.undo();
+                self.history.words = write.words_before;
                 self.history.authorship.refused();
                 self.remember(now);
-                self.reports.push_back(told(WriteResult::Refused, error.message.clone()));
                 self.writing.failed();
                 let (wait, alarm) = weigh(&error, &self.writing, Alarm::WriteRefused);
-                self.obey(now, &error, wait);
-                self.write_again_at = now + wait;
-                self.phase = Phase::Due { at: now + wait.min(self.idle_for(now)) };
-                self.reports.extend(alarm);
+                let again_at = match error.kind {
+                    ProviderErrorKind::Throttled(_) => {
+                        self.writes_throttled_until = now + wait;
+                        now.max(self.writes_pause_ends())
+                    }
+                    ProviderErrorKind::Away
+                    | ProviderErrorKind::Refused
+                    | ProviderErrorKind::Conflict
+                    | ProviderErrorKind::Lost
+                    | ProviderErrorKind::Unclear => self.again_at(now, wait, self.removal_waits()),
+                };
+                self.write_again_at = again_at;
+                self.phase = Phase::Due { at: again_at.min(now + self.idle_for(now)) };
+                let retry_in = Some(again_at.since(now));
+                self.reports.push_back(told(WriteResult::Refused, error.message.clone(), retry_in));
+                // A conflict is alarmed once a read has shown whose fault it is.
+                if error.kind == ProviderErrorKind::Conflict {
+                    self.conflicts_in_a_row = self.conflicts_in_a_row.saturating_add(1);
+                    self.lost = Some(Write { refused_with: Some(error.message), ..write });
+                } else {
+                    self.conflicts_in_a_row = 0;
+                    self.reports.extend(alarm);
+                }
             }
         }
     }
@@ -365,15 +500,30 @@ impl Reconciler {
     fn read_failed(&mut self, now: Moment, error: &ProviderError) -> Moment {
         self.reading.failed();
         let (wait, alarm) = weigh(error, &self.reading, Alarm::ProviderAway);
-        self.obey(now, error, wait);
+        let change_waits = self.change_waits();
+        let again_at = match error.kind {
+            ProviderErrorKind::Throttled(_) => {
+                self.reads_throttled_until = now + wait;
+                now.max(self.reads_pause_ends())
+            }
+            ProviderErrorKind::Away
+            | ProviderErrorKind::Refused
+            | ProviderErrorKind::Conflict
+            | ProviderErrorKind::Lost
+            | ProviderErrorKind::Unclear => self.again_at(now, wait, change_waits),
+        };
+        if self.reading.is_first() && change_waits {
+            let retry_in = again_at.since(now);
+            self.reports.push_back(Report::ReadFailed { message: error.message.clone(), retry_in });
+        }
         self.reports.extend(alarm);
-        now + wait
+        again_at
     }
 
-    fn obey(&mut self, now: Moment, error: &ProviderError, wait: Duration) {
-        if matches!(error.kind, ProviderErrorKind::Throttled(_)) {
-            self.throttled_until = now + wait;
-        }
+    /// When to try again what failed: after `wait`, or soon enough where that `hastens`.
+    fn again_at(&self, now: Moment, wait: Duration, hastens: bool) -> Moment {
+        let soon = now.max(self.called_at + TRY_EVERY);
+        if hastens { soon.min(now + wait) } else { now + wait }
     }
 
     fn idle_for(&self, now: Moment) -> Duration {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::{Call, Phase, Reconciler, Write};
 use crate::core::plan::{Held, Plan, Rule};
 use crate::core::report::Report;
+use crate::core::write_budget::{Admission, Claim};
 use crate::model::{Found, InForce, Moment, RecordSet, Ttl, Weighed, is_split_as};
 
 impl Reconciler {
@@ -46,17 +47,31 @@ impl Reconciler {
             }
             return None;
         }
-        if self.write_again_at > now {
-            self.phase = Phase::Due { at: self.write_again_at.min(now + self.idle_for(now)) };
+        let is_repair = *set.values() == before && is_split;
+        let again_at =
+            if is_repair { self.write_again_at.max(self.repair_again_at) } else { self.write_again_at };
+        if again_at > now {
+            self.phase = Phase::Due { at: again_at.min(now + self.idle_for(now)) };
             return None;
         }
-        let may_send_at = self.history.writes.may_send_at(now);
-        if may_send_at > now && plan.words <= self.history.words {
-            self.hold_for_budget(now, may_send_at);
+        let claim = claim(&plan, &before, set.values());
+        let admission = self.history.writes.admit(now, &claim);
+        if self.once && self.written_at.is_some() {
+            self.hold_for_budget(now, now + self.rules.budget.window, 0);
             return None;
         }
-        self.history.writes.sent(now);
-        self.history.words = plan.words;
+        if let (Admission::NotBefore(lifts, reserved), true) = (&admission, plan.words <= self.history.words)
+        {
+            self.hold_for_budget(now, *lifts, *reserved);
+            return None;
+        }
+        if is_repair {
+            self.repairs.failed();
+            self.repair_again_at = now + self.repairs.until_repair();
+        }
+        (self.called_at, self.written_at) = (now, Some(now));
+        self.history.writes.sent(now, admission);
+        let words_before = std::mem::replace(&mut self.history.words, plan.words);
         let weighed = answer.as_ref().map(Found::weighed).unwrap_or_default();
         let leaves = weighed_wanted(&weighed, &set, &plan);
         self.history.authorship.sent(now, leaves, (!set.parts().is_empty()).then_some(weighed));
@@ -71,6 +86,8 @@ impl Reconciler {
                 parts_before: answer.as_ref().map(|found| found.parts.clone()).unwrap_or_default(),
                 sent: now,
                 outdated: false,
+                words_before,
+                refused_with: None,
             },
         };
         Some(match answer {
@@ -95,19 +112,29 @@ impl Reconciler {
         })
     }
 
-    fn hold_for_budget(&mut self, now: Moment, lifts: Moment) {
-        let budget = self.history.writes.budget();
+    fn hold_for_budget(&mut self, now: Moment, lifts: Moment, reserved: u32) {
+        let (budget, used) = (self.history.writes.budget(), self.history.writes.used(now));
+        let kept = match reserved {
+            0 => String::new(),
+            _ => format!(", and of {} writes {reserved} are kept for removals", budget.writes),
+        };
         let held = Held {
             rule: Rule::BoundedWrites,
-            because: format!(
-                "{} was written {} times within {:?}",
-                self.record.key, budget.writes, budget.window
-            ),
+            because: format!("{} was written {used} times within {:?}{kept}", self.record.key, budget.window),
             lifts_when: format!("the oldest of them is so long ago, in {} s", lifts.since(now).as_secs()),
         };
         self.reports.push_back(Report::Held(held));
         self.phase = Phase::Due { at: lifts.min(now + self.idle_for(now)) };
     }
+}
+
+/// What the write does to the regions, as far as its budget goes.
+fn claim(plan: &Plan, before: &BTreeSet<IpAddr>, after: &BTreeSet<IpAddr>) -> Claim {
+    let mut urgent = plan.leaving(before, after);
+    if plan.is_rescue {
+        urgent.extend(plan.leaving(after, before));
+    }
+    Claim { urgent, after: plan.regions_in(after).cloned().collect() }
 }
 
 /// What the set is to hold: all that is not ours stays, and of ours what the plan wants (ONLY-OURS), as far as the provider

@@ -96,7 +96,7 @@ async fn carry_out(
     let rules = WriteRules { min_published: service.min_published, budget: budget(service) };
     let timing = Timing { resync: IN_FORCE_WITHIN };
     let record = service.record.clone();
-    let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now());
+    let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now()).writing_once();
     let (_newer, plans) = watch::channel(Some(plan));
     let (_other, orders) = watch::channel(Orders { record, rules, timing, dry_run: false, provider });
     let (reports, mut reported) = mpsc::channel(REPORTS_MAX);
@@ -172,6 +172,7 @@ impl Story {
             | Report::Seen { .. }
             | Report::InForce { .. }
             | Report::Drifted { .. }
+            | Report::ReadFailed { .. }
             | Report::Remember(_)
             | Report::DryRun { .. } => {}
         }
@@ -299,6 +300,7 @@ mod tests {
             ttl: None,
             may_write: true,
             only_from: None,
+            is_rescue: false,
             words: 0,
             regions: Vec::new(),
             held: Vec::new(),

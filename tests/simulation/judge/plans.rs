@@ -48,17 +48,21 @@ impl Judge {
     fn after_a_look(&self, now: i64, place: usize) -> Judged {
         let Some(view) = self.views.get(&place) else { return Ok(()) };
         let has_risen = by_all(&view.checks, &self.settings, &self.words.muted()) == Some(true);
-        if let (Liveness::Recovering, true, Some(since)) = (view.told, has_risen, view.passing_since) {
+        let latest = by_latest(&view.checks, &self.settings, &self.words.muted());
+        if let (Liveness::Recovering, true, Some(true), Some(since)) =
+            (view.told, has_risen, latest, view.passing_since)
+        {
             let (healthy, waits) = (now - since, view.waits_ms(&self.settings));
             holds!(healthy <= waits, "BOUNDED-WRITES", "r{place} waits on after {healthy} of {waits} ms");
         }
-        let fits: &[Liveness] =
-            match (by_latest(&view.checks, &self.settings, &self.words.muted()), self.has_failed(view)) {
-                (Some(false), true) => &[Liveness::Down],
-                (Some(false), false) => &[Liveness::Suspect, Liveness::Down],
-                (Some(true), _) => &[Liveness::Up, Liveness::Recovering],
-                (None, _) => &Liveness::ALL,
-            };
+        let fits: &[Liveness] = match (latest, self.has_failed(view)) {
+            (Some(false), true) => &[Liveness::Down],
+            // Once it has risen, a failure below `fall` does not end a recovery.
+            (Some(false), false) if has_risen => &[Liveness::Suspect, Liveness::Down, Liveness::Recovering],
+            (Some(false), false) => &[Liveness::Suspect, Liveness::Down],
+            (Some(true), _) => &[Liveness::Up, Liveness::Recovering],
+            (None, _) => &Liveness::ALL,
+        };
         holds!(
             fits.contains(&view.told),
             "EXPLAINED",
@@ -101,8 +105,15 @@ impl Judge {
                     "r{place} is told to be down without enough failing looks"
                 );
             }
-            (Liveness::Recovering, Liveness::Down)
-            | (Liveness::Unknown | Liveness::Up, Liveness::Suspect) => {
+            (Liveness::Recovering, Liveness::Down) => {
+                holds!(
+                    latest == Some(false)
+                        && by_all(&view.checks, &settings, &self.words.muted()) != Some(true),
+                    "BLIND-IS-NOT-DOWN",
+                    "r{place} is down again though it does not fail, or had risen and has not fallen"
+                );
+            }
+            (Liveness::Unknown | Liveness::Up, Liveness::Suspect) => {
                 holds!(
                     latest == Some(false),
                     "BLIND-IS-NOT-DOWN",
@@ -136,9 +147,12 @@ impl Judge {
                     let window = i64::try_from(window * 1000).unwrap_or(i64::MAX);
                     let flapped = view.returned.is_some_and(|returned| now - returned <= window);
                     view.has_to_ask = true;
+                    view.fell = Some(now);
                     view.flaps = if flapped { view.flaps + 1 } else { 0 };
                 }
+                (Liveness::Recovering, Liveness::Down) if view.rose => view.fell = Some(now),
                 (Liveness::Recovering, Liveness::Up) => view.returned = Some(now),
+                (Liveness::Down, Liveness::Recovering) => view.rose = false,
                 _ => {}
             }
             (view.told, view.told_at) = (to, now);
@@ -179,6 +193,12 @@ impl Judge {
             ours,
             may_write: plan.may_write && !self.words.is_all_frozen(),
             words: self.words.count,
+            is_rescue: self.nobody_serves(&seen)
+                && self.views.iter().any(|(place, view)| {
+                    !self.is_in(*place, &seen)
+                        && self.is_in(*place, &plan.wanted)
+                        && self.may_serve(*place, view)
+                }),
         };
         self.writes.planned(&planned.wanted);
         self.plans.insert(generation, planned);
@@ -196,11 +216,31 @@ impl Judge {
                 );
             }
             AllDown::PublishAll => {
+                // Who is out until an operator lets it return stays out, save for want of others.
+                let planned = self.plans.last_key_value().map(|(_, plan)| plan.wanted.clone());
+                let is_out = |place: usize| {
+                    let was_wanted = planned.as_ref().is_none_or(|wanted| self.is_in(place, wanted));
+                    !self.is_in(place, seen) || !was_wanted
+                };
+                let waits = |place: usize| {
+                    self.settings.manual_failback && self.views[&place].has_to_ask && is_out(place)
+                };
+                let of_others = |place: usize| {
+                    plan.wanted.iter().filter(|it| !self.views[&place].had.contains(*it)).count()
+                };
                 for (place, view) in &self.views {
+                    let is_in = self.is_in(*place, &plan.wanted);
                     holds!(
-                        view.current.is_empty() || self.is_in(*place, &plan.wanted),
+                        view.current.is_empty() || is_in || waits(*place),
                         "BOUNDED-BLAST",
                         "all are down, and r{place} is not published: {plan}"
+                    );
+                    holds!(
+                        !waits(*place)
+                            || !self.is_surely_in(*place, &plan.wanted)
+                            || of_others(*place) < self.settings.min_published.max(1) as usize,
+                        "OPERATOR-RULES",
+                        "all are down, and r{place} returns, though nobody said so: {plan}"
                     );
                 }
             }
@@ -219,6 +259,7 @@ impl Judge {
     fn plan_by_checks(&self, now: i64, plan: &Plan, seen: &BTreeSet<IpAddr>) -> Judged {
         let places = || self.views.iter();
         let is_failed = |told: Liveness| matches!(told, Liveness::Down | Liveness::Recovering);
+        let nobody_serves = self.nobody_serves(seen);
         let leaving: Vec<usize> = places()
             .map(|(place, _)| *place)
             .filter(|place| self.is_surely_in(*place, seen) && !self.is_in(*place, &plan.wanted))
@@ -264,8 +305,9 @@ impl Judge {
             );
             let healthy = view.passing_since.map_or(0, |since| now - since);
             let waits = view.waits_ms(&self.settings);
+            let to_the_rescue = nobody_serves && self.has_risen(view) && self.passes(view);
             holds!(
-                view.told == Liveness::Up && healthy >= waits,
+                (view.told == Liveness::Up && healthy >= waits) || to_the_rescue,
                 "BOUNDED-WRITES",
                 "r{place}, {} by what was told, enters {seen:?} after {healthy} of {waits} ms: {plan}",
                 view.told
@@ -276,9 +318,7 @@ impl Judge {
         }
         let drains = leaving.iter().any(|place| self.words.is_drained(*place));
         let left = plan.wanted.iter().filter(|address| {
-            let may_serve = |(place, view): (&usize, &View)| {
-                drains || self.words.is_pinned(*place) || !is_failed(view.told)
-            };
+            let may_serve = |(place, view): (&usize, &View)| drains || self.may_serve(*place, view);
             self.views.iter().any(|it| it.1.had.contains(*address) && may_serve(it))
         });
         let (left, least) = (left.count(), self.settings.min_published.max(1) as usize);
@@ -292,23 +332,36 @@ impl Judge {
         }
         // What an operator has taken out says nothing about the others.
         let takes_part = |place: usize| !self.words.is_drained(place);
+        let window = self.settings.blast_ms();
+        let is_over = |since: i64| window.is_some_and(|window| since + window <= now);
+        let long_out = |view: &View| view.left.is_some_and(is_over);
         let out = places()
             .filter(|(place, view)| {
-                takes_part(**place) && is_failed(view.told) && !self.is_in(**place, &plan.wanted)
+                takes_part(**place)
+                    && is_failed(view.told)
+                    && !self.is_in(**place, &plan.wanted)
+                    && !long_out(view)
             })
             .filter(|(place, _)| !self.settings.tiers || by_checks.contains(place))
             .count();
         let most = self.settings.max_removed as usize;
         holds!(out <= most, "BOUNDED-BLAST", "{by_checks:?} leave, and {out} are out because of checks");
         let counted = || places().filter(|(place, _)| takes_part(**place));
-        let count = |of: &[Liveness]| {
+        let is_vouched_for = places().any(|(_, view)| {
+            matches!(view.told, Liveness::Up | Liveness::Suspect)
+                && by_latest(&view.checks, &self.settings, &self.words.muted()).is_some()
+                && view.passing_since.is_some_and(is_over)
+        });
+        let together = |view: &View| !(long_out(view) || is_vouched_for && view.fell.is_some_and(is_over));
+        let count = |of: Liveness, counts: &dyn Fn(&View) -> bool| {
             let pinned = |place: usize| self.words.is_pinned(place);
-            counted().filter(|(place, view)| of.contains(&view.told) && !pinned(**place)).count() * 100
+            counted().filter(|(place, view)| of == view.told && !pinned(**place) && counts(view)).count()
+                * 100
         };
         let most = usize::from(self.settings.panic_percent) * counted().count();
-        let down = count(&[Liveness::Down]);
+        let down = count(Liveness::Down, &together);
         holds!(down <= most, "BOUNDED-BLAST", "{by_checks:?} leave past panic_threshold");
-        if down + count(&[Liveness::Suspect]) > most {
+        if down + count(Liveness::Suspect, &|_| true) > most {
             let fell = by_checks.iter().map(|place| self.views[place].told_at).min().unwrap_or(now);
             let waits = i64::try_from((FAST_S + TIMEOUT_S) * 1000).unwrap_or(0);
             holds!(

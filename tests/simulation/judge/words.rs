@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use pointsman::core::{Effect, Plan};
 use pointsman::model::{Liveness, Mode, Waiting, WaitsFor};
 
-use super::{Judge, Judged, by_latest, holds};
+use super::{Judge, Judged, holds};
 use crate::simulation::event::{Rule, Said};
 use crate::simulation::settings::place_of;
 
@@ -130,11 +130,7 @@ impl Judge {
     fn reconsider(&mut self, now: i64) {
         let muted = self.words.muted();
         for view in self.views.values_mut() {
-            match by_latest(&view.checks, &self.settings, &muted) {
-                Some(true) => drop(view.passing_since.get_or_insert(now)),
-                Some(false) => view.passing_since = None,
-                None => {}
-            }
+            view.weigh(now, &self.settings, &muted);
         }
     }
 

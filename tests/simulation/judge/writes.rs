@@ -25,6 +25,8 @@ struct Intent {
 const LATE_MS: i64 = 3_000;
 /// The driver's tasks take their turns: so late may something be told.
 const TURNS_MS: i64 = 10;
+/// A throttle that asks for longer does not keep a region from leaving for longer than this.
+const THROTTLED_TRY_MS: i64 = 15_000;
 /// While a lost write may still land the set is read so often.
 const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
@@ -63,6 +65,15 @@ pub(crate) struct Writes {
     /// A throttle of a read holds everything back until then, one of a write the next write.
     throttled_until: i64,
     write_throttled_until: i64,
+    called_at: i64,
+    written_at: i64,
+    /// The generation of the last write and what was there before it, while it is on its way or its answer is lost, and
+    /// no read was answered since.
+    lost: Option<(u64, BTreeSet<IpAddr>)>,
+    /// Which regions left by a write, or came to the rescue, and when.
+    claimed: Vec<(i64, usize)>,
+    /// When a write was sent that a word of an operator may have earned.
+    worded: Vec<i64>,
     /// What the last write was answered, until that is told.
     answered: Option<Result<(), ProviderErrorKind>>,
     withdrawn: bool,
@@ -131,6 +142,7 @@ impl Writes {
         match saved {
             None => {
                 self.counted.clear();
+                self.lost = None;
                 self.maybe.clear();
                 self.floor = 0;
             }
@@ -171,7 +183,7 @@ impl Judge {
                     "a write is told that is not remembered first"
                 );
             }
-            Report::Written { generation, result, message } => {
+            Report::Written { generation, result, message, .. } => {
                 let answered = writes.answered.take();
                 let fits = match (result, answered) {
                     (WriteResult::Applied, Some(Ok(())))
@@ -222,6 +234,7 @@ impl Judge {
             Report::Seen { .. }
             | Report::InForce { .. }
             | Report::DryRun { .. }
+            | Report::ReadFailed { .. }
             | Report::Alarmed { .. }
             | Report::Held(_) => {}
         }
@@ -229,10 +242,11 @@ impl Judge {
     }
 
     /// The core hears what the driver told.
-    pub(crate) fn core_hears(&mut self, _now: i64, report: &Report) {
+    pub(crate) fn core_hears(&mut self, now: i64, report: &Report) {
         match report {
             Report::Seen { found } => {
                 self.seen = Some(found.as_ref().map(|found| found.values.clone()).unwrap_or_default());
+                self.note_who_left(now);
             }
             Report::Remember(_) => {
                 self.writes.remembers_heard += 1;
@@ -244,6 +258,7 @@ impl Judge {
             | Report::InForce { .. }
             | Report::DryRun { .. }
             | Report::Drifted { .. }
+            | Report::ReadFailed { .. }
             | Report::Held(_)
             | Report::Alarmed { .. } => {}
         }
@@ -258,6 +273,21 @@ impl Judge {
     pub(crate) fn withdrawn(&mut self) {
         self.writes.intent = None;
         self.writes.withdrawn = true;
+    }
+
+    /// The driver has heard of a reload: nothing backs off any more.
+    pub(crate) fn driver_reloads(&mut self) {
+        (self.writes.throttled_until, self.writes.write_throttled_until) = (0, 0);
+    }
+
+    /// Whether, as far as the driver knows, somebody is to leave or to come to the rescue.
+    fn removal_waits(&self, newest: Option<u64>) -> bool {
+        let Some(plan) = newest.and_then(|generation| self.plans.get(&generation)) else { return false };
+        let surplus = |values: &BTreeSet<IpAddr>| {
+            values.iter().any(|it| plan.owned.contains(it) && !plan.wanted.contains(it))
+        };
+        let known = self.writes.read.as_ref().and_then(|(_, found)| found.as_ref());
+        plan.may_write && (plan.is_rescue || known.is_none_or(|found| surplus(&found.values)))
     }
 
     /// The driver is started anew with what the core has heard of its writes.
@@ -282,10 +312,19 @@ impl Judge {
     ) -> Judged {
         self.is_news &=
             (settings.writes, settings.window_s) != (self.settings.writes, self.settings.window_s);
+        // A throttle keeps nobody in who is to leave for longer than 15 s.
+        let removal_waits = self.removal_waits(newest);
+        let hastens = |since: i64| removal_waits && now - since >= THROTTLED_TRY_MS - TURNS_MS;
         let writes = &mut self.writes;
         holds!(!writes.in_flight, "ONE-WRITER", "two calls at once: {call:?}");
         writes.in_flight = true;
-        holds!(now >= writes.throttled_until, "throttles are obeyed", "called at {now}: {call:?}");
+        let called_at = std::mem::replace(&mut writes.called_at, now);
+        let follows_a_read = now - called_at <= FRESH_MS && *call != Call::Read;
+        holds!(
+            now >= writes.throttled_until || hastens(called_at) || follows_a_read,
+            "throttles are obeyed",
+            "called at {now}: {call:?}"
+        );
         let (found, set) = match call {
             Call::Read => {
                 let quiet_ms = writes.quiet_since.take().map_or(0, |since| now - since);
@@ -301,7 +340,12 @@ impl Judge {
             Call::Create { set } => (None, set),
         };
         writes.quiet_since = None;
-        holds!(now >= writes.write_throttled_until, "throttles are obeyed", "called at {now}: {call:?}");
+        let written_at = std::mem::replace(&mut writes.written_at, now);
+        holds!(
+            now >= writes.write_throttled_until || hastens(written_at),
+            "throttles are obeyed",
+            "called at {now}: {call:?}"
+        );
         holds!(
             settings.mode != Mode::Observe,
             "OPERATOR-RULES",
@@ -381,16 +425,32 @@ impl Judge {
             self.undoes(now, &plan.wanted, settings)?;
         }
         let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
+        let goes = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
+            self.is_in(*place, from) && !self.is_in(*place, to)
+        };
+        let claims = |place: &usize| {
+            goes(place, &before, set.values()) || (plan.is_rescue && goes(place, set.values(), &before))
+        };
+        let claims: Vec<usize> = self.views.keys().copied().filter(claims).collect();
         let writes = &mut self.writes;
+        writes.lost = Some((generation, before.clone()));
         (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
         // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for. It is told a
         // few milliseconds after it was meant.
-        let within = writes.counted.iter().filter(|write| intended - write.at + TURNS_MS < window).count();
+        let is_recent = |at: i64| intended - at + TURNS_MS < window;
+        let within = writes.counted.iter().filter(|write| is_recent(write.at)).count();
+        // Beyond the budget there is one write for each region that left, or came to the rescue.
+        writes.claimed.retain(|(at, _)| is_recent(*at));
+        writes.claimed.extend(claims.iter().map(|place| (intended, *place)));
+        let claimed: BTreeSet<usize> = writes.claimed.iter().map(|(_, place)| *place).collect();
+        // A person's word is worth a write beyond the budget.
+        writes.worded.retain(|at| is_recent(*at));
+        let is_worded = within >= settings.writes as usize && words > self.words.followed;
+        writes.worded.extend(is_worded.then_some(intended));
         holds!(
-            // A person's word is worth a write beyond the budget.
-            within < settings.writes as usize || words > self.words.followed,
+            is_worded || within < settings.writes as usize + claimed.len() + writes.worded.len(),
             "BOUNDED-WRITES",
-            "a write after {within} within {window} ms: {:?}",
+            "a write after {within} within {window} ms, for {claims:?}: {:?}",
             writes.counted
         );
         let (is_kept, remembers) = (std::mem::take(&mut writes.is_kept), writes.remembers);
@@ -443,6 +503,19 @@ impl Judge {
         }
         match answer {
             Ok(found) => {
+                let values = found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
+                // What a read shows not to have landed does not count.
+                // A list that lacks the set is believed when another one a second later does too.
+                let is_believed = found.is_some() || writes.missing_since.is_some_and(|at| now - at >= 1_000);
+                let lost = writes.lost.take_if(|_| is_believed).filter(|(_, before)| *before == values);
+                if let Some((generation, _)) = lost {
+                    let place = writes.counted.iter().rposition(|it| it.generation == generation);
+                    let lost = place.map(|place| writes.counted.remove(place));
+                    let until = writes.remembers + 1;
+                    writes.maybe.extend(lost.map(|it| Maybe { at: it.at, from: it.remembers, until }));
+                    self.words.followed = writes.followed_before;
+                }
+                writes.throttled_until = 0;
                 writes.missing_since = match found {
                     Some(_) => None,
                     None => writes.missing_since.or(Some(now)),
@@ -463,11 +536,15 @@ impl Judge {
         self.writes.in_flight = false;
         self.writes.answered = Some(kind);
         match kind {
-            Ok(()) => self.writes.synced = Some(self.writes.called.clone()),
+            Ok(()) => {
+                (self.writes.lost, self.writes.write_throttled_until) = (None, 0);
+                self.writes.synced = Some(self.writes.called.clone());
+            }
             Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear) => {
                 self.writes.wary_until = now + WARY_FOR_MS;
             }
             Err(kind) => {
+                self.writes.lost = None;
                 // Nothing was changed, so it does not count.
                 let refused = self.writes.counted.pop();
                 let until = self.writes.remembers + 1;
