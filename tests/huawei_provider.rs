@@ -251,6 +251,18 @@ async fn a_write_sends_the_whole_list_and_the_description_as_it_was_read() {
 }
 
 #[tokio::test]
+async fn a_ttl_of_zero_is_read_and_written_as_one_that_every_site_of_the_cloud_takes() {
+    let (cloud, provider) = zone().await;
+    cloud.plays_as(SETS, |body| body["recordsets"][0]["ttl"] = json!(0));
+    let found = read_set(&provider).await.unwrap().unwrap();
+    assert_eq!(found.ttl.as_seconds(), 0);
+    let set = RecordSet::new(found.values.clone(), found.ttl).unwrap();
+    let _ = cloud.asked();
+    provider.replace(&key(), &found, &set, instant_now() + Duration::from_secs(5)).await.unwrap();
+    assert_eq!(cloud.asked()[0].body["ttl"], 300);
+}
+
+#[tokio::test]
 async fn a_set_is_made_with_all_that_it_needs() {
     let (cloud, provider) = zone().await;
     let set = RecordSet::new(values(&["203.0.113.20"]), Ttl::DEFAULT).unwrap();

@@ -83,6 +83,21 @@ async fn a_region_that_dies_leaves_the_zone_and_returns_and_what_is_not_ours_sta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_with_a_ttl_of_zero_fails_over_and_gets_the_configured_ttl_with_that() {
+    for site in Site::both(&["demo 0 A 127.0.1.10", "demo 0 A 127.0.2.20"]).await {
+        let world = watched(&site, "ttl = 20").await;
+        let ttl_s = async || {
+            let found = site.provider().read(&demo(RecordType::A), deadline()).await;
+            found.unwrap().unwrap().ttl.as_seconds()
+        };
+        assert_eq!(ttl_s().await, 0, "a TTL alone is no reason to write");
+        world.break_region("region1").await;
+        until_zone_holds(&world, &site, "region1 has left", &[EIP2]).await;
+        assert_eq!(ttl_s().await, 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_somebody_else_changes_is_mended_until_it_is_a_fight() {
     for site in Site::both(&RECORDS).await {
         let world = watched(&site, "").await;

@@ -243,11 +243,18 @@ async fn a_server_that_is_gone_is_away_and_its_zone_is_as_it_was_once_it_is_back
 }
 
 #[tokio::test]
-async fn a_ttl_of_zero_is_none_that_can_be_kept() {
-    for site in Site::both(&["demo 0 A 192.0.2.1"]).await {
-        let (kind, message) = told(read(&site.provider(), &demo(RecordType::A)).await);
-        assert_eq!(kind, ProviderErrorKind::Unclear);
-        assert!(message.contains("a TTL of 0 s"), "{message}");
+async fn a_set_with_a_ttl_of_zero_is_read_and_written_with_that_or_with_another_one() {
+    for site in Site::both(&["demo 0 A 192.0.2.1", "demo 0 A 192.0.2.99"]).await {
+        let provider = site.provider();
+        let before = found(&provider).await;
+        assert_eq!((before.values.clone(), before.ttl.as_seconds()), (values(&[ONE, FOREIGN]), 0));
+        let kept = RecordSet::new(values(&[TWO, FOREIGN]), before.ttl).unwrap();
+        replace(&provider, &before, &kept).await.unwrap();
+        let after = found(&provider).await;
+        assert_eq!((after.values.clone(), after.ttl.as_seconds()), (values(&[TWO, FOREIGN]), 0));
+        replace(&provider, &after, &set(&[ONE, FOREIGN], 30)).await.unwrap();
+        let last = found(&provider).await;
+        assert_eq!((last.values, last.ttl.as_seconds()), (values(&[ONE, FOREIGN]), 30));
     }
 }
 

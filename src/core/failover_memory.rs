@@ -80,7 +80,7 @@ impl FailoverMemory {
     /// As it was remembered at `saved`.
     pub(super) fn recall(&self, saved: Moment) -> Failover {
         let moment = |age: Age| age.before(saved);
-        let old_ttl = Ttl::from_seconds(self.old_ttl_s).unwrap_or(Ttl::DEFAULT);
+        let old_ttl = Ttl::found(self.old_ttl_s);
         let mut line = Failover {
             number: self.number,
             from: self.from.clone(),

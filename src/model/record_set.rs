@@ -95,7 +95,8 @@ impl Routing {
     }
 }
 
-/// A time to live in seconds, 1 to 2,147,483,647 (the cloud's range; zero would forbid caching).
+/// A time to live in seconds, at most 2,147,483,647. Zero forbids caching: a set may be found with it, and none is configured
+/// with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ttl(u32);
 
@@ -103,10 +104,16 @@ impl Ttl {
     /// What a record set that we create gets when the configuration names none; the cloud's own default.
     pub const DEFAULT: Self = Self(300);
 
-    /// The TTL of so many seconds; none outside of 1 to 2,147,483,647.
+    /// The TTL to write, of so many seconds; none outside of 1 to 2,147,483,647, the cloud's range.
     #[must_use]
     pub fn from_seconds(seconds: u32) -> Option<Self> {
         (1..=2_147_483_647).contains(&seconds).then_some(Self(seconds))
+    }
+
+    /// The TTL that a record set was found with. One beyond the range counts as zero (RFC 2181, section 8).
+    #[must_use]
+    pub fn found(seconds: u32) -> Self {
+        Self::from_seconds(seconds).unwrap_or(Self(0))
     }
 
     /// In seconds.
@@ -288,6 +295,13 @@ mod tests {
     #[test]
     fn a_set_without_a_value_cannot_be_built() {
         assert_eq!(RecordSet::new(BTreeSet::new(), Ttl::DEFAULT), Err(EmptyRecordSet));
+    }
+
+    #[test]
+    fn every_ttl_that_is_found_can_be_kept_and_zero_cannot_be_configured() {
+        let found = [0, 1, 2_147_483_647, 2_147_483_648, u32::MAX].map(|it| Ttl::found(it).as_seconds());
+        assert_eq!(found, [0, 1, 2_147_483_647, 0, 0]);
+        assert_eq!([0, 2_147_483_648].map(Ttl::from_seconds), [None, None]);
     }
 
     #[test]

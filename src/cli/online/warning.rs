@@ -71,7 +71,7 @@ fn is_wanted_when_well(service: &Service, region: &Region) -> bool {
 fn ttl(answers: &Answers, service: &Service, side: &RecordSide) -> Option<String> {
     let configured = service.record.ttl;
     let ttl = match side {
-        RecordSide::Seen { ttl_s, .. } => Ttl::from_seconds(*ttl_s)?,
+        RecordSide::Seen { ttl_s, .. } => Ttl::found(*ttl_s),
         RecordSide::Missing => configured.unwrap_or(Ttl::DEFAULT),
         RecordSide::NotKnown => return None,
     };

@@ -141,10 +141,7 @@ impl HuaweiProvider {
         if values.is_empty() {
             return Err(unclear(format_args!("has no values, so it is none that pointsman can keep")));
         }
-        let ttl = Ttl::from_seconds(set.ttl).ok_or_else(|| {
-            unclear(format_args!("has a TTL of {} s, outside of the cloud's own range", set.ttl))
-        })?;
-        Ok((values, ttl))
+        Ok((values, Ttl::found(set.ttl)))
     }
 
     /// The id of the zone, found by name and type when it is not known.
@@ -197,7 +194,7 @@ impl HuaweiProvider {
         let body = NewRecordSet {
             name: key.name.to_string(),
             record_type: key.record_type.to_string(),
-            ttl: set.ttl().as_seconds(),
+            ttl: ttl_s(set.ttl()),
             records: set.values().iter().map(ToString::to_string).collect(),
             description: found.and_then(|found| found.description.clone()),
             line: None,
@@ -281,6 +278,15 @@ fn in_force(status: &str) -> InForce {
         "DISABLE" | "FREEZE" | "ILLEGAL" | "POLICE" | "PENDING_DISABLE" | "PENDING_FREEZE"
         | "PENDING_DELETE" => InForce::Withheld,
         _ => InForce::Pending, // PENDING_CREATE and PENDING_UPDATE among them
+    }
+}
+
+/// The TTL as the cloud takes it, 1 s or more. A set that was found with zero gets the cloud's default: some of its sites
+/// refuse a short one.
+fn ttl_s(ttl: Ttl) -> u32 {
+    match ttl.as_seconds() {
+        0 => Ttl::DEFAULT.as_seconds(),
+        seconds => seconds,
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 
 use super::parts::{Stage, Step, stage};
-use super::{HuaweiProvider, failed};
+use super::{HuaweiProvider, failed, ttl_s};
 use crate::huawei::{ApiError, DnsRecordSet, NewRecordSet, Switch};
 use crate::model::{
     Answer, Found, FoundPart, InForce, Line, PartState, ProviderError, ProviderErrorKind, RecordKey,
@@ -125,7 +125,7 @@ impl HuaweiProvider {
         let body = |values: &BTreeSet<IpAddr>, ttl: Ttl| NewRecordSet {
             name: key.name.to_string(),
             record_type: key.record_type.to_string(),
-            ttl: ttl.as_seconds(),
+            ttl: ttl_s(ttl),
             records: values.iter().map(ToString::to_string).collect(),
             description: None,
             line: None,

@@ -186,7 +186,6 @@ pub(super) fn record_set(
 ) -> Result<Option<Found>, (ProviderErrorKind, String)> {
     let unclear = |what: String| Err((ProviderErrorKind::Unclear, what));
     let mut values = BTreeSet::new();
-    let mut ttl_s = u32::MAX;
     for record in &answer.answers {
         if let RData::CNAME(alias) = &record.data {
             let what = format!(
@@ -211,9 +210,8 @@ pub(super) fn record_set(
             return unclear(format!("the answer has a record that was not asked for: {record}"));
         }
         values.insert(value);
-        ttl_s = ttl_s.min(record.ttl);
     }
-    if values.is_empty() {
+    let Some(ttl) = answer.answers.iter().map(|record| Ttl::found(record.ttl)).min() else {
         // Of a zone of its own below ours it would say nothing about ours.
         let of_zone =
             |soa: &hickory_proto::rr::Record| soa.name == *zone && soa.record_type() == RecordType::SOA;
@@ -222,15 +220,12 @@ pub(super) fn record_set(
         } else {
             unclear(format!("the answer has no record, and does not say that zone {zone} has none"))
         };
-    }
+    };
     if answer.metadata.response_code != ResponseCode::NoError {
         return unclear("the answer has records, and says that there is no such name".to_owned());
     }
     if values.len() > VALUES_MAX {
         return unclear(format!("it has {} values, and none has more than {VALUES_MAX}", values.len()));
     }
-    let Some(ttl) = Ttl::from_seconds(ttl_s) else {
-        return unclear(format!("it has a TTL of {ttl_s} s, outside of 1 to 2,147,483,647"));
-    };
     Ok(Some(Found { id, values, ttl, in_force: InForce::Yes, description: None, parts: Vec::new() }))
 }
