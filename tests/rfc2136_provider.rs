@@ -89,10 +89,15 @@ async fn a_lost_race_changes_nothing_and_is_a_conflict() {
         replace(&site.provider(), &before, &set(&[ONE, FOREIGN], 30)).await.unwrap();
         let (kind, message) = told(replace(&provider, &before, &set(&[TWO], 30)).await);
         assert_eq!(kind, ProviderErrorKind::Conflict, "{message}");
+        let says = "the server says NXRRSET to an update that requires it to hold 192.0.2.1";
+        assert!(message.ends_with(says), "{message}");
         assert_eq!(found(&provider).await.values, values(&[ONE, FOREIGN]));
         // And one that was found missing was made by somebody.
         let created = provider.create(&demo(RecordType::A), &set(&[TWO], 30), deadline()).await;
-        assert_eq!(told(created).0, ProviderErrorKind::Conflict);
+        let (kind, message) = told(created);
+        assert_eq!(kind, ProviderErrorKind::Conflict, "{message}");
+        let says = "the server says YXRRSET to an update that requires no A and no CNAME record there";
+        assert!(message.ends_with(says), "{message}");
         assert_eq!(found(&provider).await.values, values(&[ONE, FOREIGN]));
     }
 }

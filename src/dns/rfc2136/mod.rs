@@ -29,7 +29,10 @@ use super::Provider;
 use super::tsig::{Signer, TsigKeyError};
 use crate::clock::wall_time;
 use crate::config::Rfc2136Zone;
-use crate::model::{Answer, Found, Fqdn, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType};
+use crate::model::{
+    Answer, Found, Fqdn, ProviderError, ProviderErrorKind, RecordKey, RecordSet, RecordType,
+    addresses_in_words,
+};
 
 /// One zone of a name server.
 #[derive(Debug)]
@@ -95,7 +98,11 @@ impl Rfc2136Provider {
             read: Box::new(move |answer| {
                 let answer = answer.map_err(|failure| errand.unwritten(&failure))?;
                 let code = answer.metadata.response_code;
-                if code == ResponseCode::YXDomain { Ok(()) } else { errand.made(code) }
+                if code == ResponseCode::YXDomain {
+                    Ok(())
+                } else {
+                    errand.made(code, "no record at the zone's name")
+                }
             }),
         };
         call.make(self.zone.server, deadline).await
@@ -146,6 +153,10 @@ impl Rfc2136Provider {
                 .flat_map(|lacking| request::required(&name, Prerequisite::Lacks(lacking)))
                 .collect(),
         };
+        let in_words = match found {
+            Some(found) => format!("it to hold {}", addresses_in_words(&found.values)),
+            None => format!("no {asked} and no CNAME record there"),
+        };
         let request =
             request::update(zone, required, request::replaced(&name, asked, set), &self.signer, now)
                 .map_err(|error| errand.failed(ProviderErrorKind::Refused, error))?;
@@ -153,7 +164,7 @@ impl Rfc2136Provider {
             request,
             read: Box::new(move |answer| {
                 let answer = answer.map_err(|failure| errand.unwritten(&failure))?;
-                errand.made(answer.metadata.response_code)
+                errand.made(answer.metadata.response_code, &in_words)
             }),
         })
     }

@@ -99,18 +99,25 @@ impl Errand {
         Err(self.failed(ProviderErrorKind::Refused, why))
     }
 
-    /// What the server's signed answer to an update comes to.
-    pub(super) fn made(&self, code: ResponseCode) -> Result<(), ProviderError> {
+    /// What the server's signed answer comes to, to an update that `required` something, in words.
+    pub(super) fn made(&self, code: ResponseCode, required: &str) -> Result<(), ProviderError> {
         use ProviderErrorKind::{Conflict, Refused};
+        let said = name_of(code);
         Err(match code {
             ResponseCode::NoError => return Ok(()),
             ResponseCode::NXRRSet => self.failed(
                 Conflict,
-                "it was changed since it was read (NXRRSET), or a wildcard of the zone answers for it",
+                format_args!(
+                    "it was changed since it was read, or a wildcard of the zone answers for it; the server says \
+                     {said} to an update that requires {required}"
+                ),
             ),
-            ResponseCode::YXRRSet | ResponseCode::YXDomain | ResponseCode::NXDomain => {
-                self.failed(Conflict, format_args!("it was changed since it was read ({})", name_of(code)))
-            }
+            ResponseCode::YXRRSet | ResponseCode::YXDomain | ResponseCode::NXDomain => self.failed(
+                Conflict,
+                format_args!(
+                    "it was changed since it was read; the server says {said} to an update that requires {required}"
+                ),
+            ),
             ResponseCode::Refused => self.failed(
                 Refused,
                 format_args!(
@@ -123,7 +130,7 @@ impl Errand {
                 self.failed(Refused, "the server takes no dynamic updates (NOTIMP); is it the primary?")
             }
             ResponseCode::NotAuth | ResponseCode::NotZone | ResponseCode::FormErr => self.refusal(code),
-            other => self.lost(format_args!("the server says {}", name_of(other))),
+            _ => self.lost(format_args!("the server says {said}")),
         })
     }
 
