@@ -5,7 +5,8 @@ mod name_server;
 
 use std::time::Duration;
 
-use name_server::{Between, SECRET, Site, Trouble, ZONE, deadline, demo};
+use hickory_proto::op::ResponseCode;
+use name_server::{Between, Contrary, SECRET, Site, Trouble, ZONE, deadline, demo, key};
 use pointsman::clock::instant_now;
 use pointsman::config::Rfc2136Zone;
 use pointsman::dns::{Provider as _, Rfc2136Provider};
@@ -77,5 +78,32 @@ async fn a_write_without_a_clear_answer_is_lost_whether_it_was_made_or_not() {
             let made = site.demo() == values;
             assert_eq!(made, trouble != Trouble::ClosedEarly, "{trouble:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_is_refused_by_what_it_requires_is_told_in_the_servers_own_words() {
+    let value = [192, 0, 2, 1].into();
+    for (code, said) in [
+        (ResponseCode::NXRRSet, "NXRRSET"),
+        (ResponseCode::YXRRSet, "YXRRSET"),
+        (ResponseCode::YXDomain, "YXDOMAIN"),
+        (ResponseCode::NXDomain, "NXDOMAIN"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Contrary::start(&[value], code).await;
+        let tsig = key(folder.path(), "pointsman.", SECRET);
+        let zone = Rfc2136Zone { server: server.address, zone: Fqdn::parse(ZONE).unwrap(), tsig };
+        let provider = Rfc2136Provider::new(zone).unwrap();
+        let key = demo(RecordType::A);
+        let found = provider.read(&key, deadline()).await.unwrap().unwrap();
+        let set = RecordSet::new([[192, 0, 2, 2].into()].into(), found.ttl).unwrap();
+        let error = provider.replace(&key, &found, &set, deadline()).await.unwrap_err();
+        assert_eq!(error.kind, ProviderErrorKind::Conflict, "{error}");
+        let says = format!("the server says {said} to an update that requires it to hold 192.0.2.1");
+        assert!(error.message.contains(&says), "{error}");
+        assert!(error.message.contains(&format!("at {}", server.address)), "{error}");
+        assert_eq!(provider.read(&key, deadline()).await.unwrap(), Some(found));
+        assert_eq!(server.updates(), 1);
     }
 }

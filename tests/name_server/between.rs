@@ -100,12 +100,12 @@ async fn pass(mut client: TcpStream, server: SocketAddr, trouble: Trouble) -> st
     send(&mut client, &answer).await
 }
 
-async fn receive(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+pub(super) async fn receive(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; stream.read_u16().await?.into()];
     stream.read_exact(&mut bytes).await?;
     Ok(bytes)
 }
 
-async fn send(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) async fn send(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     stream.write_all(&[&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()).await
 }

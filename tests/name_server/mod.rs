@@ -1,7 +1,8 @@
-//! Real name servers on loopback: BIND's as the demo starts it, Knot's, and what `dig` gets from them.
+//! Real name servers on loopback: BIND's as the demo starts it, Knot's, and what `dig` gets from them; and one that refuses.
 #![expect(dead_code, reason = "each test crate uses the part it needs")]
 
 mod between;
+mod contrary;
 mod knot;
 mod site;
 
@@ -18,6 +19,7 @@ use pointsman::sim::{NameServer, PrimaryZone, Updates};
 #[expect(unused_imports, reason = "each test crate uses the part it needs")]
 pub(crate) use self::{
     between::{Between, Trouble},
+    contrary::Contrary,
     knot::{Knot, KnotZone},
     site::{CLOSED, Site, WITHIN, ZONE, deadline, demo},
 };
