@@ -1,7 +1,7 @@
 //! A zone that pointsman serves itself answers as an authoritative server must, whatever it is asked.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -9,7 +9,7 @@ use hickory_proto::rr::RecordType;
 use pointsman::clock::instant_now;
 use pointsman::model::{self, ProviderErrorKind, RecordKey, RecordSet, Ttl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::served::{DEADLINE, Served, ask, dig, key, question, section, set, zone};
@@ -214,11 +214,7 @@ async fn a_connection_is_served_again_and_closed_when_it_says_nothing() {
     let question = question("demo.dev.test.", RecordType::A).to_vec().unwrap();
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     for _ in 0..3 {
-        stream.write_u16(u16::try_from(question.len()).unwrap()).await.unwrap();
-        stream.write_all(&question).await.unwrap();
-        let length = stream.read_u16().await.unwrap();
-        let mut answer = vec![0; length.into()];
-        stream.read_exact(&mut answer).await.unwrap();
+        let answer = ask_over(&mut stream, &question).await.unwrap();
         assert_eq!(Message::from_vec(&answer).unwrap().answers.len(), 2);
     }
     let end = timeout(DEADLINE, stream.read_u8()).await.unwrap();
@@ -244,8 +240,44 @@ async fn connections_beyond_the_bound_are_closed_and_others_go_on() {
         }
         open = still;
     }
-    let answer = ask(served.address, &question("demo.dev.test.", RecordType::A).to_vec().unwrap()).await;
-    assert!(answer.is_some());
+    let question = question("demo.dev.test.", RecordType::A).to_vec().unwrap();
+    assert!(ask(served.address, &question).await.is_some());
+    let mut newest = TcpStream::connect(served.address).await.unwrap();
+    ask_over(&mut newest, &question).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_of_many_networks_keep_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &zone(Vec::new())).unwrap();
+    let question = question("demo.dev.test.", RecordType::A).to_vec().unwrap();
+    let mut idle = Vec::new();
+    for client in 0..200 {
+        idle.push(connect_from(Ipv4Addr::new(127, 0, 1 + client % 8, 1 + client / 8), served.address).await);
+    }
+    // Somebody else, and one of those networks.
+    for client in [Ipv4Addr::new(127, 0, 9, 1), Ipv4Addr::new(127, 0, 1, 200)] {
+        let mut stream = connect_from(client, served.address).await;
+        for _ in 0..2 {
+            let answer = timeout(DEADLINE, ask_over(&mut stream, &question)).await.unwrap();
+            let answer = answer.unwrap_or_else(|error| panic!("{client} is shut out: {error}"));
+            assert_eq!(Message::from_vec(&answer).unwrap().answers.len(), 2);
+        }
+    }
+}
+
+async fn connect_from(client: Ipv4Addr, server: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((client, 0).into()).unwrap();
+    socket.connect(server).await.unwrap()
+}
+
+async fn ask_over(stream: &mut TcpStream, question: &[u8]) -> std::io::Result<Vec<u8>> {
+    let length = u16::try_from(question.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length, question].concat()).await?;
+    let mut answer = vec![0; stream.read_u16().await?.into()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ mod notify;
 mod provider;
 mod rate;
 mod reach;
+mod room;
 mod serial;
 mod served;
 mod signature;
