@@ -129,6 +129,58 @@ fn a_list_as_kubectl_prints_it_is_taken_and_so_is_the_standard_input() {
 }
 
 #[test]
+fn what_a_merge_key_takes_over_is_read_as_if_it_were_written_there() {
+    let head = "apiVersion: networking.karmada.io/v1alpha1\nkind: MultiClusterIngress\n";
+    let items = "kind: List
+items:
+- &one
+  apiVersion: networking.karmada.io/v1alpha1
+  kind: MultiClusterIngress
+  metadata: {name: demo1, annotations: &port {karmada.io/elb.port: '80', karmada.io/elb.health-check-flag: 'on', karmada.io/elb.id: elb-1}}
+  spec: {rules: [{host: demo.localdev.me}]}
+- <<: *one
+  metadata: {name: demo2, annotations: {karmada.io/elb.id: elb-2, <<: [{karmada.io/elb.port: '801'}, *port]}}
+";
+    let config = import(&[items]);
+    let [demo] = config.services.as_slice() else { panic!("{config:?}") };
+    let regions: Vec<_> = demo.regions.iter().map(|region| (elb(region).1, elb(region).3)).collect();
+    assert_eq!(regions, [("elb-1", 80), ("elb-2", 801)]);
+    let wrong = format!("{head}metadata: {{<<: demo}}\n");
+    let told = import::mci(&[(Path::new("a.yaml"), &wrong)]).unwrap_err().to_string();
+    assert!(
+        told.starts_with("a.yaml:3: `<<` takes over a map or a list of maps, and this is a text"),
+        "{told}"
+    );
+}
+
+#[test]
+fn json_is_taken_as_kubectl_takes_it_several_objects_in_a_file_and_characters_in_two_escapes() {
+    let manifest = |number: u8| {
+        let annotations = format!(
+            r#"{{"karmada.io/elb.id": "elb-{number}", "karmada.io/elb.port": "80", "karmada.io/elb.health-check-flag": "on"}}"#
+        );
+        format!(
+            r#"{{"apiVersion": "networking.karmada.io/v1alpha1", "kind": "MultiClusterIngress",
+                "metadata": {{"name": "demo{number} \ud83d\ude80", "annotations": {annotations}}},
+                "spec": {{"rules": [{{"host": "demo.localdev.me", "http": {{"paths": [{{"path": "/"}}]}}}}]}}}}"#
+        )
+    };
+    let list = format!(r#"{{"kind": "List", "items": [{}, {}]}}"#, manifest(3), manifest(4));
+    let text = format!("{}\n{}{list}\n---\n{}\n", manifest(1), manifest(2), manifest(5));
+    let Imported { config, warnings, .. } = import::mci(&[(Path::new("a.json"), &text)]).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    for (number, line) in [(1, 1), (2, 4), (5, 12)] {
+        assert!(config.contains(&format!("# From demo{number} 🚀 (a.json:{line}).")), "{config}");
+    }
+    let regions: Vec<_> =
+        config_of(&config).services[0].regions.iter().map(|it| elb(it).1.to_owned()).collect();
+    assert_eq!(regions, ["elb-1", "elb-2", "elb-3", "elb-4", "elb-5"]);
+    let broken = format!("{}\n{}", manifest(1), manifest(2).replace(r#""spec":"#, r#""spec""#));
+    let told = import::mci(&[(Path::new("a.json"), &broken)]).unwrap_err().to_string();
+    assert!(told.starts_with("a.json:6: not JSON: "), "{told}");
+}
+
+#[test]
 fn a_file_without_a_manifest_is_no_mistake_beside_others() {
     let said = import_files(&[TWO[0], "tests/data/mci/broken/other-kind.yaml"]);
     assert_eq!(said.status.code(), Some(0), "{said:?}");

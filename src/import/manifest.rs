@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::documents::documents;
 use super::report::{At, Report};
-use super::yaml::{Node, Refusal, Spot, Value, documents};
+use super::tree::{Node, Refusal, Spot, Value};
 use crate::model::{Fqdn, quoted};
 
 /// The group of the API that the kind is of.

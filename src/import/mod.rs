@@ -4,10 +4,13 @@
 //! and bites a warning and a comment, and what the manifests do not say is marked for a person to decide. The result
 //! passes `pointsman check` as it stands. Start at [`mci`].
 
+mod documents;
+mod json;
 mod manifest;
 mod report;
 mod services;
 mod text;
+mod tree;
 mod yaml;
 
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::yaml::Spot;
+use super::tree::Spot;
 use crate::config::{Problem, Severity};
 use crate::model::quoted;
 

@@ -1,134 +1,45 @@
-//! YAML as a tree whose every value knows where it stands.
-//!
-//! Built from the parser's events, within bounds: depth, values, aliases. What an alias stands for is shared and never
-//! copied, so that no file is larger in memory than on disk by more than a factor.
+//! YAML as a tree. Built from the parser's events; what an alias stands for is shared and never copied, so that no file is larger in
+//! memory than on disk by more than a factor.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-/// Manifests nest about ten deep; trees are walked and dropped by recursion.
-const DEPTH_MAX: usize = 64;
-
-/// What the longest file would have if a value took eight bytes; some 50 MB of memory.
-const VALUES_MAX: usize = 500_000;
+use super::tree::{Collection, Node, Refusal, Spot, Tree, Value, refusal};
 
 /// Aliases save typing in files that people write; more of them were made by a program, or to do harm.
 const ALIASES_MAX: usize = 1_000;
 
-/// Where something stands in its file: the line from 1, and in it the first character from 0 and how many there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Spot {
-    pub(super) line: usize,
-    pub(super) from: usize,
-    pub(super) length: usize,
-}
-
-/// A value with its place.
-#[derive(Debug)]
-pub(super) struct Node {
-    pub(super) at: Spot,
-    pub(super) value: Value,
-    /// How deep it is nested in itself, at least 1.
-    height: usize,
-}
-
-/// A value.
-#[derive(Debug)]
-pub(super) enum Value {
-    /// A text, a number, a truth: as it is written.
-    Scalar(String),
-    /// Nothing: `~`, `null`, or no text at all.
-    Null,
-    /// In the order written.
-    List(Vec<Rc<Node>>),
-    /// In the order written; each key is there once.
-    Map(Vec<(Rc<Node>, Rc<Node>)>),
-}
-
-/// Why a file is not YAML that is taken.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) at: Spot,
-    pub(super) message: String,
-    pub(super) hint: &'static str,
-}
-
-impl Node {
-    /// The value of a key, when this is a map that has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
-        self.entry(key).map(|(_, value)| value)
-    }
-
-    /// The key and its value, when this is a map that has it.
-    pub(super) fn entry(&self, key: &str) -> Option<(&Self, &Self)> {
-        self.entries().find(|(found, _)| found.text() == Some(key))
-    }
-
-    /// Keys and values of a map; none of anything else.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&Self, &Self)> {
-        let entries = if let Value::Map(entries) = &self.value { entries.as_slice() } else { &[] };
-        entries.iter().map(|(key, value)| (&**key, &**value))
-    }
-
-    /// The items of a list; none of anything else.
-    pub(super) fn items(&self) -> impl Iterator<Item = &Self> {
-        let items = if let Value::List(items) = &self.value { items.as_slice() } else { &[] };
-        items.iter().map(|item| &**item)
-    }
-
-    /// The text of a scalar.
-    pub(super) fn text(&self) -> Option<&str> {
-        if let Value::Scalar(text) = &self.value { Some(text) } else { None }
-    }
-
-    /// What it is, with its article.
-    pub(super) fn what(&self) -> &'static str {
-        match self.value {
-            Value::Scalar(_) => "a text",
-            Value::Null => "nothing",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a map",
-        }
-    }
-}
+/// The key that takes over the entries of its value, where it is written without quotes and tag.
+const MERGE: &str = "<<";
 
 /// The documents of a file.
 ///
 /// # Errors
 /// The first thing that is not YAML, or beyond a bound.
 pub(super) fn documents(text: &str) -> Result<Vec<Rc<Node>>, Refusal> {
-    let mut tree = Tree::default();
+    let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let hint = "mend it there, or on the line before";
             refusal(spot(*error.marker(), None), format!("not YAML: {}", error.info()), hint)
         })?;
-        tree.take(event, span)?;
+        reader.take(event, span)?;
     }
-    Ok(tree.documents)
-}
-
-/// A collection whose end has not come.
-struct Open {
-    at: Spot,
-    anchor: usize,
-    is_map: bool,
-    items: Vec<Rc<Node>>,
-    height: usize,
+    Ok(reader.tree.finish())
 }
 
 #[derive(Default)]
-struct Tree {
-    documents: Vec<Rc<Node>>,
-    open: Vec<Open>,
+struct Reader {
+    tree: Tree,
     anchors: BTreeMap<usize, Rc<Node>>,
-    values: usize,
+    /// The anchor of each collection whose end has not come; 0 for none.
+    open: Vec<usize>,
     aliases: usize,
 }
 
-impl Tree {
+impl Reader {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Refusal> {
         let at = spot(span.start, Some(span.end));
         match event {
@@ -137,15 +48,25 @@ impl Tree {
                 self.anchors.clear();
                 Ok(())
             }
-            Event::Scalar(text, style, anchor, _) => {
-                let is_null =
-                    style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_plain = style == ScalarStyle::Plain;
+                if is_plain && tag.is_none() && text == MERGE {
+                    self.tree.merges_next();
+                }
+                let is_null = is_plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let value = if is_null { Value::Null } else { Value::Scalar(text.into_owned()) };
-                self.add(Node { at, value, height: 1 }, anchor)
+                let node = self.tree.add(at, value)?;
+                self.anchored(anchor, node);
+                Ok(())
             }
-            Event::SequenceStart(anchor, _) => self.begin(at, anchor, false),
-            Event::MappingStart(anchor, _) => self.begin(at, anchor, true),
-            Event::SequenceEnd | Event::MappingEnd => self.end(at),
+            Event::SequenceStart(anchor, _) => self.begin(at, anchor, Collection::List),
+            Event::MappingStart(anchor, _) => self.begin(at, anchor, Collection::Map),
+            Event::SequenceEnd | Event::MappingEnd => {
+                let node = self.tree.end(at)?;
+                let anchor = self.open.pop().unwrap_or_default();
+                self.anchored(anchor, node);
+                Ok(())
+            }
             Event::Alias(anchor) => {
                 self.aliases += 1;
                 if self.aliases > ALIASES_MAX {
@@ -156,80 +77,21 @@ impl Tree {
                     let message = "an alias of what it stands in".to_owned();
                     return Err(refusal(at, message, "write in full what it stands for"));
                 };
-                self.put(node, at)
+                self.tree.put(node, at)
             }
         }
     }
 
-    fn begin(&mut self, at: Spot, anchor: usize, is_map: bool) -> Result<(), Refusal> {
-        if self.open.len() >= DEPTH_MAX {
-            return Err(too_deep(at));
-        }
-        self.open.push(Open { at, anchor, is_map, items: Vec::new(), height: 0 });
-        Ok(())
+    fn begin(&mut self, at: Spot, anchor: usize, what: Collection) -> Result<(), Refusal> {
+        self.open.push(anchor);
+        self.tree.begin(at, what)
     }
 
-    fn end(&mut self, at: Spot) -> Result<(), Refusal> {
-        let Some(open) = self.open.pop() else {
-            return Err(refusal(at, "not YAML: an end without a beginning".to_owned(), "remove it"));
-        };
-        let value = if open.is_map { map(open.items)? } else { Value::List(open.items) };
-        self.add(Node { at: open.at, value, height: open.height + 1 }, open.anchor)
-    }
-
-    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Refusal> {
-        let at = node.at;
-        let node = Rc::new(node);
+    fn anchored(&mut self, anchor: usize, node: Rc<Node>) {
         if anchor > 0 {
-            self.anchors.insert(anchor, Rc::clone(&node));
+            self.anchors.insert(anchor, node);
         }
-        self.put(node, at)
     }
-
-    /// Puts a value where it belongs: into what is open, or under the documents.
-    fn put(&mut self, node: Rc<Node>, at: Spot) -> Result<(), Refusal> {
-        self.values += 1;
-        if self.values > VALUES_MAX {
-            let message = format!("more than {VALUES_MAX} values, which no manifests have");
-            return Err(refusal(at, message, "import fewer of them at a time"));
-        }
-        if self.open.len() + node.height > DEPTH_MAX {
-            return Err(too_deep(at));
-        }
-        match self.open.last_mut() {
-            Some(open) => {
-                open.height = open.height.max(node.height);
-                open.items.push(node);
-            }
-            None => self.documents.push(node),
-        }
-        Ok(())
-    }
-}
-
-/// A map of keys and values in turn.
-fn map(items: Vec<Rc<Node>>) -> Result<Value, Refusal> {
-    let mut entries = Vec::with_capacity(items.len() / 2);
-    let mut items = items.into_iter();
-    let mut known = BTreeSet::new();
-    while let (Some(key), Some(value)) = (items.next(), items.next()) {
-        if let Some(text) = key.text()
-            && !known.insert(text.to_owned())
-        {
-            let message = "not YAML: a key that this map has already".to_owned();
-            return Err(refusal(key.at, message, "keep one of the two"));
-        }
-        entries.push((key, value));
-    }
-    Ok(Value::Map(entries))
-}
-
-fn too_deep(at: Spot) -> Refusal {
-    refusal(at, format!("nested more than {DEPTH_MAX} deep, which no manifest is"), "remove it")
-}
-
-fn refusal(at: Spot, message: String, hint: &'static str) -> Refusal {
-    Refusal { at, message, hint }
 }
 
 fn spot(start: Marker, end: Option<Marker>) -> Spot {
@@ -241,6 +103,7 @@ fn spot(start: Marker, end: Option<Marker>) -> Spot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::tree::VALUES_MAX;
 
     fn refused(text: &str) -> String {
         documents(text).expect_err("it is beyond a bound").message
@@ -261,6 +124,45 @@ mod tests {
         let documents = documents("a: &x {port: 80}\nb: *x\n").unwrap();
         assert_eq!(documents[0].get("b").unwrap().get("port").unwrap().text(), Some("80"));
         assert_eq!(refused("a: &x [*x]"), "an alias of what it stands in");
+    }
+
+    #[test]
+    fn a_merge_key_takes_over_what_a_map_has_not_itself_and_of_several_the_first() {
+        let text = "a: &a {x: 1, y: 1}\nb: &b {x: 2, z: 2, <<: *a}\nc: {y: 3, <<: [*b, *a, {w: 4, z: 4}]}\n\
+                    d: {<<: *a, x: 5}\ne: {<<: *a}\nf: {g: <<, h: [<<]}\n";
+        let documents = documents(text).unwrap();
+        let entries = |key: &str| {
+            let entries = documents[0].get(key).unwrap().entries();
+            let entries = entries.map(|(key, value)| (key.text().unwrap(), value.text().unwrap_or("…")));
+            entries.map(|(key, value)| format!("{key}{value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            ["b", "c", "d", "e", "f"].map(entries),
+            ["x2 z2 y1", "y3 x2 z2 w4", "x5 y1", "x1 y1", "g<< h…"]
+        );
+    }
+
+    #[test]
+    fn what_a_merge_key_cannot_take_over_is_refused_and_a_quoted_one_is_none() {
+        for (text, what) in [("a: {<<: b}", "a text"), ("a: {<<: }", "nothing"), ("a: {<<: [[]]}", "a list")]
+        {
+            let says = format!("`<<` takes over a map or a list of maps, and this is {what}");
+            assert_eq!(refused(text), says);
+        }
+        assert_eq!(refused("a: &x {<<: *x}"), "an alias of what it stands in");
+        assert_eq!(refused("a: {<<: {}, <<: {}}"), "a key that this map has already");
+        let quoted = documents("{\"<<\": x}").unwrap();
+        assert_eq!(quoted[0].get("<<").unwrap().text(), Some("x"));
+    }
+
+    #[test]
+    fn a_bomb_of_merge_keys_is_refused() {
+        let keys = (0..1_000).map(|key| format!("k{key}: x")).collect::<Vec<_>>().join(", ");
+        let maps = "- {<<: *a}\n".repeat(600);
+        let says = "more than 500000 values, which no manifests have";
+        assert_eq!(refused(&format!("- &a {{{keys}}}\n{maps}")), says);
+        let same = vec!["*a"; 600].join(", ");
+        assert_eq!(refused(&format!("- &a {{{keys}}}\n- <<: [{same}]\n")), says);
     }
 
     #[test]
@@ -291,9 +193,6 @@ mod tests {
     #[test]
     fn a_key_that_is_there_twice_is_refused() {
         let refusal = documents("a: 1\nb: 2\na: 3\n").unwrap_err();
-        assert_eq!(
-            (refusal.at.line, refusal.message.as_str()),
-            (3, "not YAML: a key that this map has already")
-        );
+        assert_eq!((refusal.at.line, refusal.message.as_str()), (3, "a key that this map has already"));
     }
 }
