@@ -1,4 +1,5 @@
-//! The real driver over real name servers: a lost race is read again and planned anew, a lost answer is settled by reading.
+//! The real driver over real name servers: a lost race is read again and planned anew, a lost answer is settled by reading, and
+//! a race that is lost again and again against nobody is alarmed.
 #![cfg(test)] // makes clippy take the helpers below for tests too
 
 mod name_server;
@@ -12,14 +13,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use name_server::{Between, Site, Trouble, WITHIN, ZONE, deadline, demo};
+use hickory_proto::op::ResponseCode;
+use name_server::{Between, Contrary, SECRET, Site, Trouble, WITHIN, ZONE, deadline, demo, key};
 use pointsman::clock::Clock;
 use pointsman::config::{self, Rfc2136Zone};
 use pointsman::core::{Generation, Plan, Reconciler, Report, Timing, WriteResult, WriteRules};
 use pointsman::dns::driver::{Driver, Orders, Reported};
 use pointsman::dns::{Provider, Rfc2136Provider};
 use pointsman::model::{
-    Answer, Found, Fqdn, ProviderError, Record, RecordKey, RecordSet, RecordType, ServiceName, Ttl,
+    Alarm, Answer, Found, Fqdn, ProviderError, Record, RecordKey, RecordSet, RecordType, ServiceName, Ttl,
     WriteBudget,
 };
 use pointsman::pulse::Pulses;
@@ -126,6 +128,29 @@ impl Driven {
     }
 }
 
+impl Driven {
+    /// The alarm that the server may be at fault, which has to come with the fifth update that it refuses at the latest.
+    async fn server_at_fault(&mut self) -> String {
+        let alarm = async {
+            let mut refused = 0;
+            loop {
+                let report = self.reports.recv().await.unwrap().report;
+                if let Report::Alarmed { alarm: Alarm::WriteRefused, message } = &report
+                    && message.contains("may be at fault")
+                {
+                    return message.clone();
+                }
+                if let Report::Written { result, message, .. } = report {
+                    assert_eq!(result, WriteResult::Refused, "{message}");
+                    refused += 1;
+                    assert!(refused <= 5, "not alarmed: {message}");
+                }
+            }
+        };
+        timeout(WITHIN, alarm).await.unwrap()
+    }
+}
+
 fn plan(service: ServiceName, key: RecordKey) -> Plan {
     Plan {
         service,
@@ -170,5 +195,28 @@ async fn a_lost_answer_is_settled_by_reading_and_nothing_is_written_twice() {
         assert_eq!(results, [WriteResult::Lost], "it was made, and found by a read");
         assert_eq!(site.demo(), addresses(&[1, 2, 99]).into_iter().collect::<Vec<_>>());
         assert_ne!(site.provider().serial(deadline()).await.unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_every_update_of_a_set_that_stays_is_alarmed_in_its_own_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let held: Vec<IpAddr> = addresses(&[1, 3]).into_iter().collect();
+    let server = Contrary::start(&held, ResponseCode::NXRRSet).await;
+    let tsig = key(folder.path(), "pointsman.", SECRET);
+    let zone = Rfc2136Zone { server: server.address, zone: Fqdn::parse(ZONE).unwrap(), tsig };
+    let message = Driven::start(Arc::new(Rfc2136Provider::new(zone).unwrap())).server_at_fault().await;
+    let says = "the server says NXRRSET to an update that requires it to hold 192.0.2.1, 192.0.2.3";
+    assert!(message.contains(says), "{message}");
+    assert!(message.contains(&format!("at {}", server.address)), "{message}");
+}
+
+#[tokio::test]
+async fn a_wildcard_that_answers_for_the_name_is_alarmed_in_the_servers_own_words() {
+    for site in Site::both(&["* 30 A 192.0.2.1", "* 30 A 192.0.2.3"]).await {
+        let message = Driven::start(Arc::new(site.provider())).server_at_fault().await;
+        assert!(message.contains("or a wildcard of the zone answers for it"), "{message}");
+        assert!(message.contains("the server says NXRRSET"), "{message}");
+        assert_eq!(site.demo(), addresses(&[1, 3]).into_iter().collect::<Vec<_>>());
     }
 }
