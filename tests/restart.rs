@@ -330,6 +330,36 @@ fn memory_that_makes_no_sense_is_refused_as_a_whole() {
 }
 
 #[test]
+fn a_state_of_a_newer_version_keeps_its_generation_and_its_write_budget() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    world.weather = Weather::LoseWrite;
+    world.run(120, &[Fail, Pass]);
+    let before = generation(&world);
+    let mut state = serde_json::to_value(&world.save().saved.1).unwrap();
+    // Each kind of object that is there has a field that this version does not know.
+    for place in [
+        "",
+        "/writes",
+        "/writes/landing/0",
+        "/writes/drift",
+        "/regions/0",
+        "/regions/0/checks/0",
+        "/failover",
+    ] {
+        let object = state.pointer_mut(place).unwrap().as_object_mut().unwrap();
+        object.insert("of_a_newer_version".to_owned(), serde_json::json!({ "since": 7 }));
+    }
+    let memory: ServiceMemory = serde_json::from_value(state).unwrap();
+    assert_eq!(Some(&memory), world.saved.1.as_ref(), "something else was lost with the fields");
+    world.saved.1 = Some(memory);
+    world.weather = Weather::Fair;
+    world.restart(SECOND).run(60, &[Fail, Pass]).assert_published(&[0, 1]);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
+    assert!(generation(&world) >= before, "{} after {before}", generation(&world));
+}
+
+#[test]
 fn memory_with_an_address_that_the_set_cannot_hold_is_not_used() {
     let mut world = World::new(service(2), &[0, 1]);
     world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);

@@ -12,7 +12,6 @@ use crate::model::{Fetched, Moment, RegionName, Ttl};
 
 /// A failover, with ages in place of moments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct FailoverMemory {
     number: u64,
     from: BTreeSet<IpAddr>,
@@ -31,7 +30,6 @@ pub(super) struct FailoverMemory {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct MoveMemory {
     region: Option<RegionName>,
     direction: Direction,
@@ -39,7 +37,6 @@ struct MoveMemory {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct FetchedMemory {
     at: Age,
     address: Option<IpAddr>,

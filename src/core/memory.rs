@@ -2,7 +2,8 @@
 //!
 //! A value that the caller stores and gives back to [`Core::restore`] and [`Reconciler::restore`]; both say what they
 //! make of it. Carries NO-JUMP-ON-START: a restart goes on where it was, neither faster nor slower to act than the
-//! evidence allows. A text that makes no sense does not parse. Start at [`ServiceMemory`].
+//! evidence allows. A text that makes no sense does not parse. A field that is not known is ignored: after a downgrade the
+//! generation and the write budget go on. Start at [`ServiceMemory`].
 //!
 //! [`Reconciler::restore`]: super::Reconciler::restore
 
@@ -19,7 +20,6 @@ use crate::model::{CheckName, Moment, Record, RegionName, Ruling, ServiceName, W
 
 /// What is remembered of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ServiceMemory {
     pub(super) service: ServiceName,
     /// Which record set, and where it lives.
@@ -63,7 +63,6 @@ impl ServiceMemory {
 
 /// What is remembered of a record set's writes, and of what somebody else did to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct WritesMemory {
     /// When those that count against the budget were sent, oldest first.
     pub(super) sent: Vec<Age>,
@@ -92,7 +91,6 @@ pub(super) struct ExtraMemory {
 
 /// A write without an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct LandingMemory {
     pub(super) sent: Age,
     pub(super) values: BTreeSet<Weighed>,
@@ -103,7 +101,6 @@ pub(super) struct LandingMemory {
 
 /// What somebody else did to our addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct DriftMemory {
     pub(super) synced: Option<BTreeSet<Weighed>>,
     pub(super) against: Option<BTreeSet<Weighed>>,
@@ -126,7 +123,6 @@ impl WritesMemory {
 
 /// What is remembered of one region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct RegionMemory {
     pub(super) name: RegionName,
     /// Where its addresses come from.
@@ -166,7 +162,6 @@ pub(super) enum StateMemory {
 
 /// What is remembered of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct CheckMemory {
     pub(super) name: CheckName,
     /// What it looks at.
@@ -182,7 +177,6 @@ pub(super) struct CheckMemory {
 
 /// An operator's word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct OverrideMemory {
     pub(super) ruling: Ruling,
     pub(super) author: String,

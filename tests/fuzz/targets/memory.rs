@@ -14,6 +14,7 @@ use pointsman::core::{
     Call, Core, Effect, Generation, Input, Reconciler, Report, ServiceMemory, Timing, WriteRules,
 };
 use pointsman::model::{CheckKey, Found, InForce, Moment, Observation, Outcome, Reason, Service, Ttl};
+use serde_json::Value;
 
 /// What the service is.
 const CONFIGURATION: &str = r#"
@@ -49,9 +50,23 @@ pub(super) fn run(input: &[u8]) {
     let Ok(memory) = serde_json::from_slice::<ServiceMemory>(input) else { return };
     let text = serde_json::to_string(&memory).unwrap();
     assert_eq!(serde_json::from_str::<ServiceMemory>(&text).expect("it was just written"), memory);
+    assert_eq!(of_a_newer_version(&text), memory);
     for gap in [Duration::ZERO, Duration::from_secs(60), Duration::from_secs(100 * 86_400)] {
         goes_on(&memory, gap);
     }
+}
+
+/// The same with fields that this version does not know: a downgrade ignores them, and loses nothing else.
+fn of_a_newer_version(text: &str) -> ServiceMemory {
+    let mut state: Value = serde_json::from_str(text).unwrap();
+    for place in
+        ["", "/writes", "/writes/landing/0", "/writes/drift", "/overrides/0", "/regions/0", "/failover"]
+    {
+        if let Some(object) = state.pointer_mut(place).and_then(Value::as_object_mut) {
+            object.insert("of_a_newer_version".to_owned(), Value::Bool(true));
+        }
+    }
+    serde_json::from_value(state).expect("unknown fields are ignored")
 }
 
 fn goes_on(memory: &ServiceMemory, gap: Duration) {
