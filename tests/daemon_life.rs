@@ -27,6 +27,21 @@ async fn a_stop_ends_it_soon_and_leaves_the_record_set_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_may_open_as_many_files_as_the_hard_limit_allows_and_warns_when_that_is_too_few() {
+    for (hard, is_enough) in [(600, true), (400, false)] {
+        let mut world = World::set(Scene::new()).await;
+        world.run_under(&format!("ulimit -S -n 100; ulimit -H -n {hard}")).await;
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", world.process_id())).unwrap();
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let limit = hard.to_string();
+        assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), [&*limit, &*limit]);
+        let log = world.log();
+        assert!(log.contains(&format!("files_max={hard}")), "{log}");
+        assert_eq!(log.contains("this process may open"), !is_enough, "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_waits_for_no_api_and_no_endpoint_that_hangs() {
     let mut world = World::watched(Scene::with_a_foreign_value()).await;
     for region in REGIONS {

@@ -7,6 +7,7 @@ mod apply;
 mod budget;
 mod check;
 mod demo;
+mod descriptors;
 mod import;
 mod online;
 mod plan;

@@ -9,7 +9,7 @@ use signal_hook_tokio::Signals;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{ConfigFile, budget};
+use super::{ConfigFile, budget, descriptors};
 use crate::clock::instant_now;
 use crate::config::{Config, LoadError, Problem};
 use crate::daemon::{Daemon, Handle};
@@ -35,7 +35,9 @@ pub(super) struct Arguments {
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (config, warnings) = arguments.load()?;
     let level = log::start(&config.daemon.log)?;
-    tell(&config, &warnings);
+    let files_max = descriptors::raise_limit();
+    info!(files_max, "raised the limit of open files as far as this process may");
+    tell(&config, &warnings, files_max);
     let (services, dry_run) = (config.services.len(), config.daemon.dry_run);
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
     let daemon = Daemon::new(config).await?;
@@ -46,7 +48,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let handle = daemon.handle();
     let running = daemon.run(stop.clone());
     let obeying = async {
-        obey(&mut signals, &arguments, &handle, &level).await;
+        obey(&mut signals, &arguments, &handle, &level, files_max).await;
         info!("stopping; every record set stays as it is");
         stop.cancel();
     };
@@ -57,7 +59,13 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// Does what signals ask for, until one asks for the end. A reload runs beside: its files may lie on a disk that hangs, which
 /// must not keep the daemon from stopping. What asks for a reload meanwhile is answered by one more after it.
-async fn obey(signals: &mut Signals, arguments: &Arguments, handle: &Handle, level: &Level) {
+async fn obey(
+    signals: &mut Signals,
+    arguments: &Arguments,
+    handle: &Handle,
+    level: &Level,
+    files_max: Option<u64>,
+) {
     let reloading = Fuse::terminated();
     tokio::pin!(reloading);
     let mut once_more = false;
@@ -65,7 +73,7 @@ async fn obey(signals: &mut Signals, arguments: &Arguments, handle: &Handle, lev
         tokio::select! {
             signal = signals.next() => match signal {
                 Some(SIGHUP) if reloading.is_terminated() => {
-                    reloading.set(reload(arguments, handle, level).fuse());
+                    reloading.set(reload(arguments, handle, level, files_max).fuse());
                 }
                 Some(SIGHUP) => once_more = true,
                 Some(SIGUSR1) => handle.tell_state(),
@@ -73,7 +81,7 @@ async fn obey(signals: &mut Signals, arguments: &Arguments, handle: &Handle, lev
             },
             () = &mut reloading, if !reloading.is_terminated() => {
                 if std::mem::take(&mut once_more) {
-                    reloading.set(reload(arguments, handle, level).fuse());
+                    reloading.set(reload(arguments, handle, level, files_max).fuse());
                 }
             }
         }
@@ -81,12 +89,12 @@ async fn obey(signals: &mut Signals, arguments: &Arguments, handle: &Handle, lev
 }
 
 /// A configuration that is no good changes nothing (RELOAD-OR-KEEP); the log says what is wrong with it.
-async fn reload(arguments: &Arguments, handle: &Handle, level: &Level) {
+async fn reload(arguments: &Arguments, handle: &Handle, level: &Level, files_max: Option<u64>) {
     let began = instant_now();
     let arguments = arguments.clone();
     let reloaded = handle.reload(move || {
         let (config, warnings) = arguments.load()?;
-        tell(&config, &warnings);
+        tell(&config, &warnings, files_max);
         Ok(config)
     });
     match reloaded.await {
@@ -104,11 +112,11 @@ async fn reload(arguments: &Arguments, handle: &Handle, level: &Level) {
     }
 }
 
-fn tell(config: &Config, warnings: &[Problem]) {
+fn tell(config: &Config, warnings: &[Problem], files_max: Option<u64>) {
     for warning in warnings {
         warn!("{warning}");
     }
-    for warning in budget::warnings(config) {
+    for warning in budget::warnings(config).into_iter().chain(descriptors::warning(config, files_max)) {
         warn!("{warning}");
     }
 }
