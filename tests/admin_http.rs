@@ -341,7 +341,10 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let mut server = JoinSet::new();
-        server.spawn(serve(listener, handle, Metrics::new("0.0.0").unwrap().0, stop.clone()));
+        let stopping = stop.clone();
+        server.spawn(async move {
+            serve(&listener, handle, Metrics::new("0.0.0").unwrap().0, stopping).await;
+        });
         Self { address, stop, server, _core: core }
     }
 

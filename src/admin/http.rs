@@ -73,7 +73,7 @@ Read only: GET and HEAD.
 ";
 
 /// Answers on `listener` until `stop` is cancelled, then ends within 1 s.
-pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics, stop: CancellationToken) {
+pub async fn serve(listener: &TcpListener, status: StatusHandle, metrics: Metrics, stop: CancellationToken) {
     let router = router(Site { status, metrics, large: Arc::new(Room::of(LARGE_ANSWERS_MAX)) });
     let room = Room::of(CONNECTIONS_MAX);
     let mut connections = JoinSet::new();
@@ -102,7 +102,6 @@ pub async fn serve(listener: TcpListener, status: StatusHandle, metrics: Metrics
             },
         }
     }
-    drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     tokio::time::timeout(STOP_WITHIN, all_ended).await.ok();
 }

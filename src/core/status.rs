@@ -33,6 +33,7 @@ fn status(state: &ServiceState, now: Moment) -> ServiceStatus {
     let alarms = state.alarms.iter().map(|((alarm, region), message)| AlarmStatus {
         alarm: *alarm,
         region: region.clone(),
+        subject: None,
         message: message.clone(),
     });
     ServiceStatus {

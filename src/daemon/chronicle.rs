@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, oneshot};
 use tracing::{debug, error, info, warn};
 
-use super::Event;
+use super::{Event, OwnEvent};
 use crate::admin::{Phase, Recorder};
 use crate::core::{
     Cause, Effect, Failover, Held, Plan, Raised, Reached, Report, Rule, Transition, WriteResult,
@@ -38,9 +38,10 @@ impl Chronicle {
         Self { recorder, events, journal, held: BTreeMap::new() }
     }
 
-    /// Something happened that only the journal has not heard of yet.
-    pub(super) fn keep(&self, entry: Entry) {
-        self.journal.record(entry);
+    /// Something happened to the daemon itself; the log has it already.
+    pub(super) fn own(&self, now: Moment, event: OwnEvent) {
+        self.journal.record(event.entry());
+        self.publish(now, Event::Own(event));
     }
 
     /// The same of a report; a driver may want to know when it is on disk.
@@ -82,7 +83,7 @@ impl Chronicle {
     /// The core asked for something.
     pub(super) fn tell(&mut self, now: Moment, effect: Effect) {
         if let Some(entry) = Entry::of_effect(&effect) {
-            self.keep(entry);
+            self.journal.record(entry);
         }
         match &effect {
             Effect::Transition(transition) => self.transition(transition),
@@ -167,10 +168,10 @@ impl Chronicle {
     }
 
     /// An alarm of the daemon itself begins or ends. Whoever found out has logged it, with what it is about.
-    pub(super) fn own_alarm(&self, status: &AlarmStatus, raised: bool) {
-        let AlarmStatus { alarm, message, .. } = status;
-        debug!(%alarm, raised, "an alarm of the daemon's own: {message}");
-        self.keep(Entry::OwnAlarm { alarm: *alarm, raised, message: message.clone() });
+    pub(super) fn own_alarm(&self, now: Moment, status: AlarmStatus, raised: bool) {
+        let AlarmStatus { alarm, subject, message, .. } = &status;
+        debug!(%alarm, subject, raised, "an alarm of the daemon's own: {message}");
+        self.own(now, OwnEvent::Alarm { status, raised });
     }
 
     /// The reconciler told something. Returns what the journal is to keep of it, by [`Chronicle::keep_report`].

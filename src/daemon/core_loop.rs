@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::OwnEvent;
 use super::change::Change;
 use super::chronicle::Chronicle;
 use super::handle::Order;
@@ -22,7 +23,7 @@ use crate::admin::Questions;
 use crate::clock::{Clock, wall_time};
 use crate::core::{Core, Effect, Input, Report};
 use crate::dns::driver::Reported;
-use crate::journal::{Configured, Entry};
+use crate::journal::Configured;
 use crate::model::{Observation, Status};
 use crate::probe::AddressesSeen;
 use crate::pulse::Pulse;
@@ -65,7 +66,8 @@ impl CoreLoop {
     /// Sets everything going by the first configuration, from where the last process left off.
     pub(super) fn begin(&mut self, change: Change, recollections: &[Recollection]) {
         let services = change.config.services.clone();
-        self.chronicle.keep(Entry::Started(Configured::new(VERSION, &services)));
+        let configured = Configured::new(VERSION, &services);
+        self.chronicle.own(self.clock.now(), OwnEvent::Started(configured));
         self.take_over(change, recollections);
         for Recollection { gap, memory, .. } in recollections {
             let (service, gap_s) = (memory.service(), gap.as_secs());
@@ -80,7 +82,8 @@ impl CoreLoop {
     /// Goes over to another configuration, in one step.
     fn change(&mut self, change: Change) {
         let services = change.config.services.clone();
-        self.chronicle.keep(Entry::Reloaded(Configured::new(VERSION, &services)));
+        let configured = Configured::new(VERSION, &services);
+        self.chronicle.own(self.clock.now(), OwnEvent::Reloaded(configured));
         self.take_over(change, &[]);
         self.core.reconfigure(self.clock.now(), &services, &mut self.effects);
         self.memory.keep_only(&services);
@@ -157,7 +160,9 @@ impl CoreLoop {
                 // Who gave the order may have gone.
                 done.send(()).ok();
             }
-            Order::Refused(message) => self.chronicle.keep(Entry::ReloadRefused { message }),
+            Order::Refused(message) => {
+                self.chronicle.own(self.clock.now(), OwnEvent::ReloadRefused { message })
+            }
             Order::TellState => whole_state::tell(&self.status()),
         }
     }
@@ -194,7 +199,7 @@ impl CoreLoop {
     /// What is to be seen to although nothing happens.
     fn keep_house(&mut self) {
         let now = self.clock.now();
-        self.own_state.look(&mut self.chronicle);
+        self.own_state.look(now, &self.chronicle);
         self.memory.keep_now_and_then(&self.core, now);
         if self.readiness.is_due(now) {
             self.readiness.look(&self.status(), now);
@@ -218,7 +223,7 @@ impl CoreLoop {
             tracing::warn!("stopped without waiting any longer for tasks that do not end");
         }
         self.memory.keep_all(&self.core, self.clock.now());
-        self.chronicle.keep(Entry::Stopped);
+        self.chronicle.own(self.clock.now(), OwnEvent::Stopped);
     }
 
     fn status(&self) -> Status {

@@ -1,8 +1,8 @@
 //! Wires everything together, supervises it, reloads it, and stops it.
 //!
 //! One loop owns the core and feeds it; nobody locks anything. Around it stand one task a check, one a record
-//! set, one a region whose EIPs are followed, and the admin side, each of them supervised: one that ends or
-//! panics is told of and started again, and never takes the others with it (KEEP-WATCHING). A reload is prepared
+//! set, one a region whose EIPs are followed, the admin side, and the watchdog's feeder, each of them supervised: one that
+//! ends or panics is alarmed and started again, and never takes the others with it (KEEP-WATCHING). A reload is prepared
 //! beside all that, and refused whole or applied whole (RELOAD-OR-KEEP). A stop ends them all within 5 s and leaves
 //! every record set as it is (LEAVE-AS-IS). Start at [`Daemon::new`].
 
@@ -39,8 +39,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::{Core, Effect, Report};
 use crate::huawei::{Finished, Observe};
-use crate::journal::Journal;
-use crate::model::{Moment, Observation, ServiceName};
+use crate::journal::{Configured, Entry, Journal};
+use crate::model::{AlarmStatus, Moment, Observation, ServiceName};
 use crate::probe::Vantage;
 use crate::pulse::Pulses;
 use change::{Change, Layout};
@@ -51,6 +51,7 @@ use own_state::OwnState;
 use readiness::Readiness;
 use roster::{Outlets, Roster};
 use service_manager::ServiceManager;
+use supervise::Restarts;
 
 /// How many looks may wait for the core: a second's worth at 10,000 checks. A look that finds no room waits, and
 /// its next one is late, which is measured.
@@ -81,6 +82,46 @@ pub enum Event {
         /// What.
         report: Report,
     },
+    /// Something happened to the daemon itself.
+    Own(OwnEvent),
+}
+
+/// What happens to the daemon itself.
+#[derive(Clone, Debug)]
+pub enum OwnEvent {
+    /// It runs, by this configuration.
+    Started(Configured),
+    /// It ends because it was asked to.
+    Stopped,
+    /// Another configuration came into force.
+    Reloaded(Configured),
+    /// Another configuration was refused; the running one stays.
+    ReloadRefused {
+        /// Why, with the line that is wrong.
+        message: String,
+    },
+    /// An alarm began or ended: of its keys, its clock, its journal, its tasks.
+    Alarm {
+        /// Which, about what, and what is or was wrong.
+        status: AlarmStatus,
+        /// Whether it began.
+        raised: bool,
+    },
+}
+
+impl OwnEvent {
+    /// As the journal keeps it.
+    fn entry(&self) -> Entry {
+        match self.clone() {
+            Self::Started(configured) => Entry::Started(configured),
+            Self::Stopped => Entry::Stopped,
+            Self::Reloaded(configured) => Entry::Reloaded(configured),
+            Self::ReloadRefused { message } => Entry::ReloadRefused { message },
+            Self::Alarm { status: AlarmStatus { alarm, subject, message, .. }, raised } => {
+                Entry::OwnAlarm { alarm, subject, raised, message }
+            }
+        }
+    }
 }
 
 /// Why a daemon cannot start.
@@ -159,6 +200,7 @@ impl Daemon {
                 vantage: Vantage::default(),
                 clock,
                 pulses: Pulses::new(clock),
+                restarts: Restarts::default(),
                 stop,
             },
             status,
@@ -206,12 +248,21 @@ impl Daemon {
         let ended = outlets.stop.clone();
         let (pulses, feeder) = (outlets.pulses.clone(), manager.clone());
         let pulse = pulses.register("core");
-        let vantage = outlets.vantage.clone();
+        let (vantage, restarts) = (outlets.vantage.clone(), outlets.restarts.clone());
         let mut roster = Roster::new(outlets);
         roster.watch_the_vantage();
-        roster.run_beside(admin::serve(self.listener, self.status, self.metrics, ended.clone()));
-        roster.run_beside(async move {
-            ended.run_until_cancelled(feeder.feed(&pulses)).await;
+        let (listener, ends) = (Arc::new(self.listener), ended.clone());
+        let (status, metrics) = (self.status, self.metrics);
+        roster.run_beside("admin side", move || {
+            let (listener, ends) = (Arc::clone(&listener), ends.clone());
+            let (status, metrics) = (status.clone(), metrics.clone());
+            async move { admin::serve(&listener, status, metrics, ends).await }
+        });
+        roster.run_beside("watchdog feeder", move || {
+            let (feeder, pulses, ended) = (feeder.clone(), pulses.clone(), ended.clone());
+            async move {
+                ended.run_until_cancelled(feeder.feed(&pulses)).await;
+            }
         });
         let (services, now) = (&change.config.services, clock.now());
         let mut core_loop = CoreLoop {
@@ -220,7 +271,7 @@ impl Daemon {
             roster,
             chronicle: Chronicle::new(self.recorder, self.events, journal.clone()),
             memory: Memory::new(journal.clone(), services, now),
-            own_state: OwnState::new(journal.clone(), vantage),
+            own_state: OwnState::new(journal.clone(), vantage, restarts),
             readiness: Readiness::new(manager, services, now),
             pulse,
             dry_run: false,
@@ -242,4 +293,68 @@ fn count(metrics: &Metrics, done: &Finished) {
         Err(_) => CloudCode::None("error"),
     };
     metrics.cloud_request(&done.cloud, done.api.as_str(), code, done.duration);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::path::Path;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config::{self, LoadError};
+
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn what_happens_to_the_daemon_itself_is_told_to_listeners() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_the_way = folder.path().join("file");
+        std::fs::write(&in_the_way, "no folder").unwrap();
+        let key = folder.path().join("tsig.key");
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
+        file.write_all(b"bWFkZSB1cCBmb3IgYSB0ZXN0LCBhbmQgZm9yIG5vdGhpbmcgZWxzZQ==").unwrap();
+        let text = format!(
+            "[daemon]\nlisten = \"127.0.0.1:0\"\nstate_dir = \"{}\"\n[dns.here]\nkind = \"rfc2136\"\n\
+             server = \"127.0.0.1:1\"\nzone = \"localdev.me\"\ntsig = {{ name = \"key.\", algorithm = \
+             \"hmac-sha256\", secret_file = \"{}\" }}\n[[service]]\nname = \"demo\"\ndomain = \"demo.localdev.me\"\n\
+             [[service.check]]\nname = \"port\"\nkind = \"tcp\"\nport = 1\n\
+             [[service.region]]\nname = \"here\"\naddress = [\"127.0.0.1\"]\n",
+            in_the_way.join("state").display(),
+            key.display()
+        );
+        let load = move || -> Result<Config, LoadError> {
+            Ok(config::parse(&text, Path::new("pointsman.toml")).unwrap().config)
+        };
+        let daemon = Daemon::new(load().unwrap()).await.unwrap();
+        let (mut events, handle, stop) = (daemon.events(), daemon.handle(), CancellationToken::new());
+        let mut running = tokio::task::JoinSet::new();
+        running.spawn(daemon.run(stop.clone()));
+        let mut next = async || {
+            let own = async {
+                loop {
+                    if let (_, Event::Own(event)) = events.recv().await.unwrap() {
+                        return event;
+                    }
+                }
+            };
+            timeout(DEADLINE, own).await.expect("in time")
+        };
+        assert!(matches!(next().await, OwnEvent::Started(_)));
+        let alarm = next().await;
+        let OwnEvent::Alarm { status, raised: true } = &alarm else { panic!("{alarm:?}") };
+        assert_eq!((status.alarm, status.subject.as_deref()), (crate::model::Alarm::Journal, None));
+        handle.reload(load).await.unwrap();
+        assert!(matches!(next().await, OwnEvent::Reloaded(_)));
+        let nowhere = || Ok(config::load(Path::new("no/such/file.toml"))?.config);
+        let refused = handle.reload(nowhere).await.unwrap_err().in_words();
+        let told = next().await;
+        assert!(matches!(&told, OwnEvent::ReloadRefused { message } if *message == refused), "{told:?}");
+        stop.cancel();
+        assert!(matches!(next().await, OwnEvent::Stopped));
+        timeout(DEADLINE, running.join_all()).await.expect("it ends");
+    }
 }

@@ -1,6 +1,6 @@
 //! What runs for the configuration: one task a check, one a region whose addresses are followed, one a record set.
 //!
-//! Each has a guard that ends it when dropped, and each is supervised. A change starts what is new, ends what is
+//! Each has a guard that ends it when dropped, and each is supervised, as is what runs beside them. A change starts what is new, ends what is
 //! gone, and leaves the rest alone, timers and all. The core's wishes, plans and paces, reach the tasks from here.
 //! Nothing waits. Start at [`Roster::apply`].
 
@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::change::{AddressChange, Change, RegionChange, ServiceChange};
 use super::memory::Recollection;
-use super::supervise::supervised;
+use super::supervise::{Restarts, supervised};
 use super::witnesses::{Panel, Witnesses};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -39,6 +39,8 @@ pub(super) struct Outlets {
     pub(super) vantage: Vantage,
     /// Tell whether the loops still turn.
     pub(super) pulses: Pulses,
+    /// Tell which tasks had to be started again.
+    pub(super) restarts: Restarts,
     /// Ends every task.
     pub(super) stop: CancellationToken,
 }
@@ -170,12 +172,12 @@ impl Roster {
     fn serve_one(&mut self, task: ZoneTask) -> DropGuard {
         let stop = self.outlets.stop.child_token();
         let (name, ends) = (format!("zone {}", task.name), stop.clone());
-        self.tasks.spawn(supervised(name, stop.clone(), move || {
+        self.supervise(name, stop.clone(), move || {
             let (task, ends) = (task.clone(), ends.clone());
             async move {
                 ends.run_until_cancelled(task.run()).await;
             }
-        }));
+        });
         stop.drop_guard()
     }
 
@@ -199,7 +201,7 @@ impl Roster {
         let Outlets { reports, clock, pulses, .. } = self.outlets.clone();
         let (name, ends) = (service.name.clone(), stop.clone());
         let task = format!("record set of {name}");
-        self.tasks.spawn(supervised(task.clone(), stop.clone(), move || {
+        self.supervise(task.clone(), stop.clone(), move || {
             let Orders { record, rules, timing, dry_run, .. } = ordered.borrow().clone();
             let now = clock.now();
             let mut reconciler = Reconciler::new(record, rules, timing, dry_run, now);
@@ -216,7 +218,7 @@ impl Roster {
                 pulse: pulses.register(task.clone()),
             };
             driver.run(ends.clone())
-        }));
+        });
         let (panel, inquiry) = (watch::Sender::new(panel), watch::Sender::new(None));
         ServiceTasks {
             _driver: stop.drop_guard(),
@@ -241,12 +243,12 @@ impl Roster {
         let Outlets { heard, clock, pulses, .. } = self.outlets.clone();
         let (panel, inquiries, ends) = (panel.subscribe(), inquiry.subscribe(), stop.clone());
         let task = format!("witnesses of {service}");
-        self.tasks.spawn(supervised(task.clone(), stop.clone(), move || {
+        self.supervise(task.clone(), stop.clone(), move || {
             let (panel, inquiries, heard) = (panel.clone(), inquiries.clone(), heard.clone());
             let witnesses =
                 Witnesses { panel, inquiries, heard, clock, pulse: pulses.register(task.clone()) };
             witnesses.run(ends.clone())
-        }));
+        });
         stop.drop_guard()
     }
 
@@ -255,14 +257,14 @@ impl Roster {
         // After a panic it goes on with what it knew: it holds what the looks read addresses from.
         let follower = Arc::new(Mutex::new(follower));
         let (pulses, ends) = (self.outlets.pulses.clone(), stop.clone());
-        self.tasks.spawn(supervised(name.clone(), stop.clone(), move || {
+        self.supervise(name.clone(), stop.clone(), move || {
             let (follower, ends) = (Arc::clone(&follower), ends.clone());
             let pulse = pulses.register(name.clone());
             async move {
                 let mut follower = follower.lock().await;
                 ends.run_until_cancelled(follower.run(pulse)).await;
             }
-        }));
+        });
         stop.drop_guard()
     }
 
@@ -278,7 +280,7 @@ impl Roster {
         let looker = Arc::new(Mutex::new(looker));
         let ends = stop.clone();
         let task = format!("check {key}");
-        self.tasks.spawn(supervised(task.clone(), stop.clone(), move || {
+        self.supervise(task.clone(), stop.clone(), move || {
             let (key, check, looker) = (Arc::clone(&key), check.clone(), Arc::clone(&looker));
             let (pace, observations, ends) = (pace.clone(), observations.clone(), ends.clone());
             let vantage = vantage.clone();
@@ -299,25 +301,39 @@ impl Roster {
                 };
                 schedule::run(scheduled, ends).await;
             }
-        }));
+        });
         stop.drop_guard()
     }
 
     /// Looks at the vantage's references while none of them answers.
     pub(super) fn watch_the_vantage(&mut self) {
         let Outlets { vantage, pulses, stop, .. } = self.outlets.clone();
-        self.tasks.spawn(supervised("vantage".to_owned(), stop.clone(), move || {
+        self.supervise("vantage".to_owned(), stop.clone(), move || {
             let (vantage, stop) = (vantage.clone(), stop.clone());
             let pulse = pulses.register("vantage");
             async move {
                 stop.run_until_cancelled(vantage.watch(pulse)).await;
             }
-        }));
+        });
     }
 
     /// Runs something beside them that belongs to no service, until everything ends.
-    pub(super) fn run_beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+    pub(super) fn run_beside<F>(&mut self, name: &str, make: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.supervise(name.to_owned(), self.outlets.stop.clone(), make);
+    }
+
+    fn supervise<F>(
+        &mut self,
+        name: String,
+        stop: CancellationToken,
+        make: impl Fn() -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(supervised(name, self.outlets.restarts.clone(), stop, make));
     }
 
     /// The newest plan of a service.
@@ -456,6 +472,7 @@ mod tests {
             vantage: Vantage::default(),
             clock,
             pulses: Pulses::new(clock),
+            restarts: Restarts::default(),
             stop: CancellationToken::new(),
         });
         let change = ServiceChange { service: Arc::clone(&service), provider: zone, regions: Vec::new() };

@@ -196,7 +196,7 @@ mod tests {
             recovers_in_s: None,
             checks: Vec::new(),
         };
-        let alarm = AlarmStatus { alarm: Alarm::Held, region: None, message: String::new() };
+        let alarm = AlarmStatus { alarm: Alarm::Held, region: None, subject: None, message: String::new() };
         let service = |(regions, alarms): &(&[Liveness], usize)| ServiceStatus {
             name: ServiceName::parse("demo").unwrap(),
             domain: Fqdn::parse("demo.example.").unwrap(),

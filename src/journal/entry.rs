@@ -78,6 +78,8 @@ pub enum Entry {
     OwnAlarm {
         /// What.
         alarm: Alarm,
+        /// The account, zone or task that it is about, if it is about one.
+        subject: Option<String>,
         /// Whether it began.
         raised: bool,
         /// What is, or was, wrong.
@@ -371,9 +373,18 @@ impl Entry {
             Self::OverrideEnded { ended, because, .. } => format!("an override ended, {because}: {ended}"),
             Self::WriteHeld { held, .. } => format!("the write is held back by {held}"),
             Self::Alarm(Raised { alarm, raised: true, message, .. })
-            | Self::OwnAlarm { alarm, raised: true, message } => format!("alarm {alarm}: {message}"),
-            Self::Alarm(Raised { alarm, message, .. }) | Self::OwnAlarm { alarm, message, .. } => {
+            | Self::OwnAlarm { alarm, subject: None, raised: true, message } => {
+                format!("alarm {alarm}: {message}")
+            }
+            Self::Alarm(Raised { alarm, message, .. })
+            | Self::OwnAlarm { alarm, subject: None, raised: false, message } => {
                 format!("alarm {alarm} ended: {message}")
+            }
+            Self::OwnAlarm { alarm, subject: Some(subject), raised: true, message } => {
+                format!("alarm {alarm} of {subject}: {message}")
+            }
+            Self::OwnAlarm { alarm, subject: Some(subject), raised: false, message } => {
+                format!("alarm {alarm} of {subject} ended: {message}")
             }
             Self::Sent(change) => format!("sent a write of {}", change.in_words()),
             Self::DryRun(change) => format!("dry run: would have written {}", change.in_words()),
@@ -434,8 +445,12 @@ impl Entry {
                 json!({ "override": override_detail(ended), "because": because })
             }
             Self::WriteHeld { held, .. } => json!({ "held": [rule(held)] }),
-            Self::Alarm(Raised { alarm, message, .. }) | Self::OwnAlarm { alarm, message, .. } => {
+            Self::Alarm(Raised { alarm, message, .. })
+            | Self::OwnAlarm { alarm, subject: None, message, .. } => {
                 json!({ "alarm": alarm, "what": message })
+            }
+            Self::OwnAlarm { alarm, subject: Some(subject), message, .. } => {
+                json!({ "alarm": alarm, "subject": subject, "what": message })
             }
             Self::Sent(change) | Self::DryRun(change) => {
                 json!({ "from": change.from, "to": change.set.values(), "ttl": change.set.ttl() })

@@ -62,6 +62,8 @@ alarms! {
     ClockSkew = "clock_skew",
     /// None of the vantage's references answers: it may be our own network, and looks that fail are unknown.
     Vantage = "vantage",
+    /// A task of the daemon panicked or ended, and was started again.
+    Task = "task",
 }
 
 impl fmt::Display for Alarm {

@@ -292,6 +292,9 @@ pub struct AlarmStatus {
     pub alarm: Alarm,
     /// The region it is about, when it is about one.
     pub region: Option<RegionName>,
+    /// The account, zone or task, for an alarm of the daemon itself that is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// What is wrong, to what, and what to do.
     pub message: String,
 }

@@ -57,6 +57,7 @@ pub(crate) fn status(region2: Liveness) -> Status {
             alarms: vec![AlarmStatus {
                 alarm: Alarm::NoAddress,
                 region: Some(RegionName::parse("region2").unwrap()),
+                subject: None,
                 message: "region2 has no EIP".into(),
             }],
             failovers: vec![FailoverStatus {
@@ -83,7 +84,12 @@ pub(crate) fn status(region2: Liveness) -> Status {
                 fetched: Some("status 200 from 198.51.100.10".into()),
             }],
         }],
-        alarms: vec![AlarmStatus { alarm: Alarm::Journal, region: None, message: "the disk is full".into() }],
+        alarms: vec![AlarmStatus {
+            alarm: Alarm::Journal,
+            region: None,
+            subject: None,
+            message: "the disk is full".into(),
+        }],
         journal: JournalStatus { writable: false, trouble: Some("the disk is full".into()), lost: 2 },
         clouds: vec![
             CloudStatus { name: CloudName::parse("main").unwrap(), keys_expire: Some(1_800_000_000) },

@@ -167,12 +167,12 @@ fn against_the_bound(stage: &Stage, broken: Moment, left: Moment, report: &mut R
         Event::Looked(look) if matches!(look.outcome, Outcome::Fail(_)) && look.started >= broken => {
             Some(look)
         }
-        Event::Looked(_) | Event::Effect(_) | Event::Reported { .. } => None,
+        Event::Looked(_) | Event::Effect(_) | Event::Reported { .. } | Event::Own(_) => None,
     });
     let fails: Vec<_> = fails.filter(|look| look.started <= left).collect();
     let planned = stage.past.iter().find_map(|(at, event)| match event {
         Event::Effect(Effect::Apply(_)) if *at >= broken => Some(*at),
-        Event::Effect(_) | Event::Looked(_) | Event::Reported { .. } => None,
+        Event::Effect(_) | Event::Looked(_) | Event::Reported { .. } | Event::Own(_) => None,
     });
     let Some(first) = fails.iter().map(|look| look.started).min() else { return };
     let Some(planned) = planned else { return };

@@ -230,6 +230,7 @@ impl Stage {
                 | Effect::Witness(_),
             )
             | Event::Looked(_)
+            | Event::Own(_)
             | Event::Reported { .. } => {}
         }
     }

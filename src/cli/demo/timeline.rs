@@ -28,7 +28,7 @@ pub(super) fn act(at: Duration, text: &str) -> io::Result<()> {
 /// Something that the daemon did; most looks are not worth a line.
 pub(super) fn tell(at: Duration, event: &Event) -> io::Result<()> {
     match event {
-        Event::Looked(_) => Ok(()),
+        Event::Looked(_) | Event::Own(_) => Ok(()),
         Event::Effect(effect) => effect_line(at, effect),
         Event::Reported { report, .. } => report_line(at, report),
     }

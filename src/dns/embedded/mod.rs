@@ -143,6 +143,12 @@ impl EmbeddedServer {
         self.zone.configure(&self.settings);
     }
 
+    /// The zone that is served.
+    #[must_use]
+    pub fn zone(&self) -> &crate::model::Fqdn {
+        self.zone.name()
+    }
+
     /// Why nothing of the zone is kept over a restart, while nothing is.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {

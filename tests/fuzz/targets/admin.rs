@@ -31,7 +31,7 @@ pub(super) fn run(input: &[u8]) {
         };
         tokio::select! {
             answer = ask(address, input) => answer,
-            () = serve(listener, handle, metrics, CancellationToken::new()) => unreachable!("nobody stops it"),
+            () = serve(&listener, handle, metrics, CancellationToken::new()) => unreachable!("nobody stops it"),
             () = core => unreachable!("it answers for ever"),
         }
     });
