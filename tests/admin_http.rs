@@ -165,6 +165,7 @@ async fn the_status_has_the_shape_that_programs_rely_on() {
         "version": "0.0.0", "dry_run": false, "uptime_s": 61, "services": [service.clone()],
         "alarms": [{ "alarm": "journal", "region": null, "message": "the disk is full" }],
         "journal": { "writable": false, "trouble": "the disk is full", "lost": 2 },
+        "log": { "lines_dropped": 3 },
         "clouds": [{ "name": "main", "keys_expire": 1_800_000_000 }, { "name": "other", "keys_expire": null }],
     });
     assert_eq!(site.ask("GET", "/api/v1/status").await.json(), all);

@@ -14,9 +14,9 @@ use pointsman::admin::{CloudCode, Metrics, Phase, Recorder};
 use pointsman::core::WriteResult;
 use pointsman::model::{
     Certificate, Check, CheckKey, CheckKind, CheckName, CloudName, Expression, Failback, Flap, Fqdn,
-    JournalStatus, Liveness, Mode, Moment, Observation, OnDrift, Outcome, PolicyKind, ProviderName, Reason,
-    Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share, Status, TcpCheck,
-    Threshold, Weight, WhenAllDown, WhenUnknown, WriteBudget,
+    JournalStatus, Liveness, LogStatus, Mode, Moment, Observation, OnDrift, Outcome, PolicyKind,
+    ProviderName, Reason, Record, RecordKey, RecordType, Region, RegionName, Service, ServiceName, Share,
+    Status, TcpCheck, Threshold, Weight, WhenAllDown, WhenUnknown, WriteBudget,
 };
 
 #[test]
@@ -126,6 +126,7 @@ fn facts_of_the_moment_are_those_of_the_status() {
     page.has(r#"pointsman_alarm_active{alarm="no_address",service="demo"} 1"#);
     page.has(r#"pointsman_alarm_active{alarm="journal",service=""} 1"#);
     page.has("pointsman_journal_writable 0");
+    page.has("pointsman_log_lines_dropped_total 3");
     page.has(r#"pointsman_credentials_expire_timestamp_seconds{cloud="main"} 1800000000"#);
     assert!(!page.0.contains(r#"cloud="other""#), "keys that do not end have no end:\n{}", page.0);
 
@@ -182,6 +183,7 @@ fn nothing_configured() -> Status {
         services: vec![],
         alarms: vec![],
         journal: JournalStatus { writable: true, trouble: None, lost: 0 },
+        log: LogStatus { lines_dropped: 0 },
         clouds: vec![],
     }
 }

@@ -3,15 +3,17 @@
 
 mod daemon_world;
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
 use std::time::Duration;
 
-use daemon_world::{DEADLINE, Reloaded, Scene, World};
+use daemon_world::{DEADLINE, EIP2, Now, Reloaded, Scene, World};
 use pointsman::clock::instant_now;
 use pointsman::sim::{Api, Effect, Fault};
+use serde_json::Value;
 use tokio::time::sleep;
+
+/// What a stop may take.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The service manager's end of the socket.
 struct Heard {
@@ -48,11 +50,6 @@ impl Heard {
             assert!(instant_now() < end, "{begins:?} never came; heard {:?}", self.words);
             sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    fn has(&mut self, word: &str) -> bool {
-        self.listen();
-        self.words.iter().any(|it| it == word)
     }
 }
 
@@ -96,34 +93,53 @@ async fn a_start_without_verdicts_is_over_after_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_loop_that_is_stuck_starves_the_watchdog() {
-    let world = World::set(Scene::new()).await;
+async fn a_log_that_nobody_reads_stops_nothing_and_what_it_loses_is_counted() {
+    let mut world = World::set(Scene::new()).await;
     let mut heard = Heard::beside(&world);
-    let mut command = world.command("run", &[]);
-    command.env("NOTIFY_SOCKET", &heard.path).env("WATCHDOG_USEC", "3000000").env("RUST_LOG", "trace");
-    let mut daemon = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(daemon.stderr.take().unwrap());
-    // As long as its log is read it is fed; a log that nobody takes stops whoever logs, the core's loop among them.
-    let mut fed = 0;
-    while fed < 2 {
-        let mut line = String::new();
-        assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
-        heard.listen();
-        fed += heard.words.iter().filter(|word| *word == "WATCHDOG=1").count();
-        heard.words.clear();
-    }
+    let environment =
+        [("NOTIFY_SOCKET", &*heard.path), ("WATCHDOG_USEC", "3000000"), ("RUST_LOG", "pointsman=trace")];
+    world.run_unread(&environment);
+    world.until("all is well", Now::all_well).await;
+    // The whole state, over and over: more than a pipe and the queue before it hold.
     let end = instant_now() + DEADLINE;
-    let starved = Duration::from_secs(6);
-    let mut since = instant_now();
-    while since.elapsed() < starved {
-        assert!(instant_now() < end, "it is fed on and on");
-        if heard.has("WATCHDOG=1") {
-            since = instant_now();
-            heard.words.clear();
-        }
-        sleep(Duration::from_millis(20)).await;
+    while lines_dropped(&world).await == 0 {
+        assert!(instant_now() < end, "no line was dropped");
+        world.signal("USR1");
+        heard.listen();
     }
-    assert_eq!(daemon.try_wait().unwrap(), None, "it is stuck, and has not ended");
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    let status: Value = serde_json::from_str(&world.get("/api/v1/status").await.unwrap().1).unwrap();
+    assert!(status["log"]["lines_dropped"].as_u64() > Some(0), "{status:#}");
+
+    heard.listen();
+    heard.words.clear();
+    world.break_region("region1").await;
+    world.until("the dead region leaves", |now| now.zone_holds(&[EIP2])).await;
+    heard.until("WATCHDOG=1").await;
+
+    world.read_on();
+    world.until("the log says what was lost", |_| world.log().contains("log lines were dropped")).await;
+    let (status, took) = world.stop("TERM").await;
+    assert!(status.success() && took < STOP_WITHIN, "{status} after {took:?}");
+    let log = world.log();
+    assert!(log.trim_end().ends_with("stopped"), "the last lines are lost: {}", &log[log.len() - 500..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_keeps_it_from_no_end() {
+    let mut world = World::set(Scene::new()).await;
+    world.run_unread(&[("RUST_LOG", "trace")]);
+    world.until("all is well", Now::all_well).await;
+    // More than a pipe holds, so that the writer waits for room that never comes.
+    for _ in 0..50 {
+        world.signal("USR1");
+        assert_eq!(world.get("/healthz").await.unwrap().0, 200);
+    }
+    let (status, took) = world.stop("TERM").await;
+    assert!(status.success() && took < STOP_WITHIN, "{status} after {took:?}");
+}
+
+async fn lines_dropped(world: &World) -> u64 {
+    let metrics = world.metrics().await;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("pointsman_log_lines_dropped_total "));
+    line.unwrap().parse().unwrap()
 }

@@ -19,6 +19,7 @@ pub(super) fn gather(status: &Status) -> Result<Vec<MetricFamily>, prometheus::E
         gauges.alarms.with_label_values(&["", alarm.alarm.as_str()]).set(1);
     }
     gauges.journal.with_label_values::<&str>(&[]).set(i64::from(status.journal.writable));
+    gauges.log_lines_dropped.with_label_values::<&str>(&[]).inc_by(status.log.lines_dropped);
     for cloud in &status.clouds {
         if let Some(end) = cloud.keys_expire.and_then(|end| i64::try_from(end).ok()) {
             gauges.keys.with_label_values(&[cloud.name.as_str()]).set(end);
@@ -40,6 +41,8 @@ struct Gauges {
     waiting: prometheus::IntGaugeVec,
     journal: prometheus::IntGaugeVec,
     keys: prometheus::IntGaugeVec,
+    /// Counted elsewhere; each of these is read once.
+    log_lines_dropped: prometheus::IntCounterVec,
 }
 
 impl Default for Gauges {
@@ -57,6 +60,7 @@ impl Default for Gauges {
             waiting: series::WAITING.int_gauges(),
             journal: series::JOURNAL_WRITABLE.int_gauges(),
             keys: series::CREDENTIALS_EXPIRE.int_gauges(),
+            log_lines_dropped: series::LOG_LINES_DROPPED.counters(),
         }
     }
 }
@@ -108,6 +112,7 @@ impl Gauges {
     fn gather(self) -> Result<Vec<MetricFamily>, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(self.age))?;
+        registry.register(Box::new(self.log_lines_dropped))?;
         for gauges in [
             self.passing,
             self.liveness,

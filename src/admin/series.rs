@@ -207,6 +207,13 @@ pub(super) const JOURNAL_WRITABLE: Series = Series {
     help: "1 while the journal keeps on disk what happens, 0 while it is in memory only.",
 };
 
+pub(super) const LOG_LINES_DROPPED: Series = Series {
+    name: "pointsman_log_lines_dropped_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Log lines that were dropped, because nobody read stderr in time.",
+};
+
 pub(super) const OVERRIDE_ACTIVE: Series = Series {
     name: "pointsman_override_active",
     kind: Kind::Gauge,
@@ -223,7 +230,7 @@ pub(super) const WAITING: Series = Series {
 
 /// All of them, in the order of `docs/metrics.md`.
 #[cfg(test)]
-pub(super) const ALL: [&Series; 24] = [
+pub(super) const ALL: [&Series; 25] = [
     &BUILD_INFO,
     &RELOAD,
     &LEADER,
@@ -248,6 +255,7 @@ pub(super) const ALL: [&Series; 24] = [
     &CREDENTIALS_EXPIRE,
     &CERTIFICATE_EXPIRES,
     &JOURNAL_WRITABLE,
+    &LOG_LINES_DROPPED,
 ];
 
 #[expect(clippy::expect_used, reason = "a row is constant; a test makes a vector of each")]

@@ -13,7 +13,7 @@ use super::{ConfigFile, budget, descriptors};
 use crate::clock::instant_now;
 use crate::config::{Config, LoadError, Problem};
 use crate::daemon::{Daemon, Handle};
-use crate::log::{self, Level};
+use crate::log::{self, Logging};
 
 /// Watch the regions and keep the record sets right, until stopped
 ///
@@ -34,13 +34,14 @@ pub(super) struct Arguments {
 
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (config, warnings) = arguments.load()?;
-    let level = log::start(&config.daemon.log)?;
+    // Dropped last, also when an error ends this: what was logged is to be read.
+    let logging = log::start(&config.daemon.log)?;
     let files_max = descriptors::raise_limit();
     info!(files_max, "raised the limit of open files as far as this process may");
     tell(&config, &warnings, files_max);
     let (services, dry_run) = (config.services.len(), config.daemon.dry_run);
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
-    let daemon = Daemon::new(config).await?;
+    let daemon = Daemon::new(config, logging.dropped()).await?;
     let listen = daemon.admin_address().context("cannot tell where the read-only side listens")?;
     info!(services, dry_run, %listen, version = env!("CARGO_PKG_VERSION"), "started");
 
@@ -48,7 +49,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let handle = daemon.handle();
     let running = daemon.run(stop.clone());
     let obeying = async {
-        obey(&mut signals, &arguments, &handle, &level, files_max).await;
+        obey(&mut signals, &arguments, &handle, &logging, files_max).await;
         info!("stopping; every record set stays as it is");
         stop.cancel();
     };
@@ -63,7 +64,7 @@ async fn obey(
     signals: &mut Signals,
     arguments: &Arguments,
     handle: &Handle,
-    level: &Level,
+    logging: &Logging,
     files_max: Option<u64>,
 ) {
     let reloading = Fuse::terminated();
@@ -73,7 +74,7 @@ async fn obey(
         tokio::select! {
             signal = signals.next() => match signal {
                 Some(SIGHUP) if reloading.is_terminated() => {
-                    reloading.set(reload(arguments, handle, level, files_max).fuse());
+                    reloading.set(reload(arguments, handle, logging, files_max).fuse());
                 }
                 Some(SIGHUP) => once_more = true,
                 Some(SIGUSR1) => handle.tell_state(),
@@ -81,7 +82,7 @@ async fn obey(
             },
             () = &mut reloading, if !reloading.is_terminated() => {
                 if std::mem::take(&mut once_more) {
-                    reloading.set(reload(arguments, handle, level, files_max).fuse());
+                    reloading.set(reload(arguments, handle, logging, files_max).fuse());
                 }
             }
         }
@@ -89,7 +90,7 @@ async fn obey(
 }
 
 /// A configuration that is no good changes nothing (RELOAD-OR-KEEP); the log says what is wrong with it.
-async fn reload(arguments: &Arguments, handle: &Handle, level: &Level, files_max: Option<u64>) {
+async fn reload(arguments: &Arguments, handle: &Handle, logging: &Logging, files_max: Option<u64>) {
     let began = instant_now();
     let arguments = arguments.clone();
     let reloaded = handle.reload(move || {
@@ -102,7 +103,7 @@ async fn reload(arguments: &Arguments, handle: &Handle, level: &Level, files_max
             let (services, took_ms) = (config.services.len(), began.elapsed().as_millis());
             info!(services, took_ms, "reloaded the configuration");
             // A level that is none was found when the configuration was read.
-            if let Err(error) = level.change(&config.daemon.log) {
+            if let Err(error) = logging.change_level(&config.daemon.log) {
                 warn!("{error}");
             }
         }

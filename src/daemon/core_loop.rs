@@ -24,7 +24,8 @@ use crate::clock::{Clock, wall_time};
 use crate::core::{Core, Effect, Input, Report};
 use crate::dns::driver::Reported;
 use crate::journal::Configured;
-use crate::model::{Observation, Status};
+use crate::log::DroppedLines;
+use crate::model::{LogStatus, Observation, Status};
 use crate::probe::AddressesSeen;
 use crate::pulse::Pulse;
 
@@ -33,8 +34,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How often the loop looks after itself when nothing happens: soon enough for an alarm, and nothing beside the looks.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// How long a stop waits for tasks to end before it leaves them behind; well within the 5 s of the promise.
-const STOP_WITHIN: Duration = Duration::from_secs(4);
+/// How long a stop waits for tasks to end before it leaves them behind; the journal, the log and threads have the rest of the
+/// 5 s of the promise.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
 
 /// Everything the loop listens to.
 #[derive(Debug)]
@@ -58,6 +60,7 @@ pub(super) struct CoreLoop {
     pub(super) readiness: Readiness,
     pub(super) pulse: Pulse,
     pub(super) dry_run: bool,
+    pub(super) dropped_lines: DroppedLines,
     /// Kept from step to step, so that a look that changes nothing allocates nothing.
     pub(super) effects: Vec<Effect>,
 }
@@ -239,6 +242,7 @@ impl CoreLoop {
             services,
             alarms: self.own_state.alarms(),
             journal: self.own_state.journal(),
+            log: LogStatus { lines_dropped: self.dropped_lines.count() },
             clouds: self.own_state.clouds(),
         }
     }

@@ -40,6 +40,7 @@ use crate::config::Config;
 use crate::core::{Core, Effect, Report};
 use crate::huawei::{Finished, Observe};
 use crate::journal::{Configured, Entry, Journal};
+use crate::log::DroppedLines;
 use crate::model::{AlarmStatus, Moment, Observation, ServiceName};
 use crate::probe::Vantage;
 use crate::pulse::Pulses;
@@ -159,14 +160,15 @@ pub struct Daemon {
     recollections: Vec<Recollection>,
     manager: ServiceManager,
     handle: Handle,
+    dropped_lines: DroppedLines,
 }
 
 impl Daemon {
-    /// Binds the read-only side and sets up what is configured; looks at nothing yet.
+    /// Binds the read-only side and sets up what is configured; looks at nothing yet. It shows how many log lines were dropped.
     ///
     /// # Errors
     /// When the address is taken, or something configured cannot be set up, such as a certificate's file.
-    pub async fn new(config: Config) -> Result<Self, DaemonError> {
+    pub async fn new(config: Config, dropped_lines: DroppedLines) -> Result<Self, DaemonError> {
         let address = config.daemon.listen;
         let listen = |source| DaemonError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -212,6 +214,7 @@ impl Daemon {
             recollections: recollect(remembered),
             manager,
             handle,
+            dropped_lines,
         })
     }
 
@@ -275,6 +278,7 @@ impl Daemon {
             readiness: Readiness::new(manager, services, now),
             pulse,
             dry_run: false,
+            dropped_lines: self.dropped_lines,
             effects: Vec::new(),
         };
         core_loop.begin(change, &self.recollections);
@@ -300,36 +304,80 @@ mod tests {
     use std::fs::OpenOptions;
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::net::UnixDatagram;
     use std::path::Path;
 
-    use tokio::time::timeout;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
     use crate::config::{self, LoadError};
+    use crate::pulse::SLACK;
 
     const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// One check of a port that nobody serves, and a name server that is not there.
+    fn configuration(folder: &Path, state_dir: &Path) -> String {
+        let key = folder.join("tsig.key");
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
+        file.write_all(b"bWFkZSB1cCBmb3IgYSB0ZXN0LCBhbmQgZm9yIG5vdGhpbmcgZWxzZQ==").unwrap();
+        format!(
+            "[daemon]\nlisten = \"127.0.0.1:0\"\nstate_dir = \"{}\"\n[dns.here]\nkind = \"rfc2136\"\n\
+             server = \"127.0.0.1:1\"\nzone = \"localdev.me\"\ntsig = {{ name = \"key.\", algorithm = \
+             \"hmac-sha256\", secret_file = \"{}\" }}\n[[service]]\nname = \"demo\"\ndomain = \"demo.localdev.me\"\n\
+             [[service.check]]\nname = \"port\"\nkind = \"tcp\"\nport = 1\n\
+             [[service.region]]\nname = \"here\"\naddress = [\"127.0.0.1\"]\n",
+            state_dir.display(),
+            key.display()
+        )
+    }
+
+    fn load(text: &str) -> Result<Config, LoadError> {
+        Ok(config::parse(text, Path::new("pointsman.toml"))?.config)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_is_stuck_starves_the_watchdog() {
+        const WATCHDOG: Duration = Duration::from_secs(30);
+        let folder = tempfile::tempdir().unwrap();
+        let text = configuration(folder.path(), &folder.path().join("state"));
+        let mut daemon = Daemon::new(load(&text).unwrap(), DroppedLines::default()).await.unwrap();
+        let notify = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&notify).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        daemon.manager = ServiceManager::listening_at(notify.as_os_str(), Some(WATCHDOG)).unwrap();
+        // Read now and then: the socket's queue holds few words.
+        let feeds_in = async |wait: Duration| {
+            let (mut buffer, mut feeds) = ([0; 4_096], 0);
+            for _ in 0..wait.as_secs() {
+                sleep(Duration::from_secs(1)).await;
+                while let Ok(length) = socket.recv(&mut buffer) {
+                    feeds += usize::from(buffer.starts_with(b"WATCHDOG=1") && length == 10);
+                }
+            }
+            feeds
+        };
+        let (pulses, stop) = (daemon.outlets.pulses.clone(), CancellationToken::new());
+        let mut running = tokio::task::JoinSet::new();
+        running.spawn(daemon.run(stop.clone()));
+        let feeds = feeds_in(WATCHDOG * 4).await;
+        assert!(feeds >= 11, "it is fed three times in its wait, and was fed {feeds} times in four");
+        // A loop of the daemon's that never turns again.
+        let wedged = pulses.register("wedged");
+        feeds_in(SLACK + WATCHDOG).await;
+        assert_eq!(feeds_in(WATCHDOG * 4).await, 0);
+        wedged.rests();
+        assert!(feeds_in(WATCHDOG).await > 0, "every loop turns again");
+        stop.cancel();
+        running.join_all().await;
+    }
 
     #[tokio::test]
     async fn what_happens_to_the_daemon_itself_is_told_to_listeners() {
         let folder = tempfile::tempdir().unwrap();
         let in_the_way = folder.path().join("file");
         std::fs::write(&in_the_way, "no folder").unwrap();
-        let key = folder.path().join("tsig.key");
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
-        file.write_all(b"bWFkZSB1cCBmb3IgYSB0ZXN0LCBhbmQgZm9yIG5vdGhpbmcgZWxzZQ==").unwrap();
-        let text = format!(
-            "[daemon]\nlisten = \"127.0.0.1:0\"\nstate_dir = \"{}\"\n[dns.here]\nkind = \"rfc2136\"\n\
-             server = \"127.0.0.1:1\"\nzone = \"localdev.me\"\ntsig = {{ name = \"key.\", algorithm = \
-             \"hmac-sha256\", secret_file = \"{}\" }}\n[[service]]\nname = \"demo\"\ndomain = \"demo.localdev.me\"\n\
-             [[service.check]]\nname = \"port\"\nkind = \"tcp\"\nport = 1\n\
-             [[service.region]]\nname = \"here\"\naddress = [\"127.0.0.1\"]\n",
-            in_the_way.join("state").display(),
-            key.display()
-        );
-        let load = move || -> Result<Config, LoadError> {
-            Ok(config::parse(&text, Path::new("pointsman.toml")).unwrap().config)
-        };
-        let daemon = Daemon::new(load().unwrap()).await.unwrap();
+        let text = configuration(folder.path(), &in_the_way.join("state"));
+        let daemon = Daemon::new(load(&text).unwrap(), DroppedLines::default()).await.unwrap();
         let (mut events, handle, stop) = (daemon.events(), daemon.handle(), CancellationToken::new());
         let mut running = tokio::task::JoinSet::new();
         running.spawn(daemon.run(stop.clone()));
@@ -347,7 +395,7 @@ mod tests {
         let alarm = next().await;
         let OwnEvent::Alarm { status, raised: true } = &alarm else { panic!("{alarm:?}") };
         assert_eq!((status.alarm, status.subject.as_deref()), (crate::model::Alarm::Journal, None));
-        handle.reload(load).await.unwrap();
+        handle.reload(move || load(&text)).await.unwrap();
         assert!(matches!(next().await, OwnEvent::Reloaded(_)));
         let nowhere = || Ok(config::load(Path::new("no/such/file.toml"))?.config);
         let refused = handle.reload(nowhere).await.unwrap_err().in_words();

@@ -169,8 +169,8 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        Alarm, AlarmStatus, Fqdn, JournalStatus, RecordStatus, RecordType, RegionName, RegionStatus,
-        ServiceName, ServiceStatus,
+        Alarm, AlarmStatus, Fqdn, JournalStatus, LogStatus, RecordStatus, RecordType, RegionName,
+        RegionStatus, ServiceName, ServiceStatus,
     };
 
     #[test]
@@ -227,6 +227,7 @@ mod tests {
             services,
             alarms: Vec::new(),
             journal: JournalStatus { writable: true, trouble: None, lost: 0 },
+            log: LogStatus { lines_dropped: 0 },
             clouds: Vec::new(),
         }
     }

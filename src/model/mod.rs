@@ -46,8 +46,9 @@ pub use service::{
     Failback, Flap, Mode, OnDrift, PolicyKind, Record, Region, Service, Share, WhenAllDown, WriteBudget,
 };
 pub use status::{
-    AlarmStatus, CheckStatus, CloudStatus, FailoverStatus, HeldStatus, JournalStatus, Liveness, MoveStatus,
-    OverrideStatus, RecordStatus, RegionStatus, ServiceStatus, Status, WaitingStatus, WitnessStatus,
+    AlarmStatus, CheckStatus, CloudStatus, FailoverStatus, HeldStatus, JournalStatus, Liveness, LogStatus,
+    MoveStatus, OverrideStatus, RecordStatus, RegionStatus, ServiceStatus, Status, WaitingStatus,
+    WitnessStatus,
 };
 pub use threshold::Threshold;
 pub use time::Moment;

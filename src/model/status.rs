@@ -65,6 +65,8 @@ pub struct Status {
     pub alarms: Vec<AlarmStatus>,
     /// Where transitions, plans and writes are kept.
     pub journal: JournalStatus,
+    /// Where log lines go.
+    pub log: LogStatus,
     /// The accounts, by name.
     pub clouds: Vec<CloudStatus>,
 }
@@ -78,6 +80,13 @@ pub struct JournalStatus {
     pub trouble: Option<String>,
     /// Entries that are lost since the start, because there was no room for them anywhere.
     pub lost: u64,
+}
+
+/// The log at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LogStatus {
+    /// Lines that were dropped since the start, because nobody read them in time.
+    pub lines_dropped: u64,
 }
 
 /// An account at one moment.

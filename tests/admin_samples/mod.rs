@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use pointsman::model::{
     Alarm, AlarmStatus, CheckName, CheckStatus, CloudName, CloudStatus, FailoverStatus, Fqdn, HeldStatus,
-    JournalStatus, Liveness, MoveStatus, OverrideStatus, Reason, RecordStatus, RecordType, RegionName,
-    RegionStatus, ServiceName, ServiceStatus, Status, Ttl, WaitingStatus, WaitsFor, WitnessStatus,
+    JournalStatus, Liveness, LogStatus, MoveStatus, OverrideStatus, Reason, RecordStatus, RecordType,
+    RegionName, RegionStatus, ServiceName, ServiceStatus, Status, Ttl, WaitingStatus, WaitsFor,
+    WitnessStatus,
 };
 
 /// Service `demo`: region1 is up and published, region2 is as told and is not.
@@ -91,6 +92,7 @@ pub(crate) fn status(region2: Liveness) -> Status {
             message: "the disk is full".into(),
         }],
         journal: JournalStatus { writable: false, trouble: Some("the disk is full".into()), lost: 2 },
+        log: LogStatus { lines_dropped: 3 },
         clouds: vec![
             CloudStatus { name: CloudName::parse("main").unwrap(), keys_expire: Some(1_800_000_000) },
             CloudStatus { name: CloudName::parse("other").unwrap(), keys_expire: None },

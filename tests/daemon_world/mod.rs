@@ -109,6 +109,18 @@ impl World {
         self.daemon = Some(Process::start(command).await);
     }
 
+    /// Starts the daemon with these environment variables and a pipe for its log that nobody reads from now on.
+    pub(crate) fn run_unread(&mut self, environment: &[(&str, &str)]) {
+        let mut command = self.command("run", &[]);
+        command.envs(environment.iter().copied());
+        self.daemon = Some(Process::start_unread(command));
+    }
+
+    /// Its log is read again.
+    pub(crate) fn read_on(&mut self) {
+        self.daemon.as_mut().unwrap().read_on();
+    }
+
     /// The daemon's process.
     pub(crate) fn process_id(&self) -> String {
         self.daemon().id()

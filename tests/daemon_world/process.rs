@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub(super) struct Process {
     said: Arc<Mutex<String>>,
     admin: SocketAddr,
     readers: Vec<JoinHandle<()>>,
+    /// Its stderr while nobody reads that.
+    unread: Option<BufReader<ChildStderr>>,
 }
 
 impl Process {
@@ -28,19 +30,40 @@ impl Process {
         let said = Arc::default();
         let readers =
             vec![collect(child.stdout.take().unwrap(), &said), collect(child.stderr.take().unwrap(), &said)];
-        let listens = Regex::new(r#"listen"?[=:]"?(127[\d.]+:\d+)"#).unwrap();
         let end = instant_now() + DEADLINE;
-        let mut process = Self { child, said, admin: SocketAddr::from(([127, 0, 0, 1], 0)), readers };
+        let admin = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = Self { child, said, admin, readers, unread: None };
         loop {
             let log = process.log();
-            if let Some(found) = listens.captures(&log) {
-                process.admin = found[1].parse().unwrap();
+            if let Some(listens) = listens_at(&log) {
+                process.admin = listens;
                 return process;
             }
             let ended = process.child.try_wait().unwrap();
             assert!(ended.is_none() && instant_now() < end, "it does not start ({ended:?}):\n{log}");
             sleep(BLINK).await;
         }
+    }
+
+    /// Starts it with a pipe for stderr that nobody reads once it has said where its read-only side listens.
+    pub(super) fn start_unread(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut unread = BufReader::new(child.stderr.take().unwrap());
+        let mut log = String::new();
+        let admin = loop {
+            assert!(unread.read_line(&mut log).unwrap() > 0, "it ended:\n{log}");
+            if let Some(listens) = listens_at(&log) {
+                break listens;
+            }
+        };
+        let said = Arc::new(Mutex::new(log));
+        Self { child, said, admin, readers: Vec::new(), unread: Some(unread) }
+    }
+
+    /// Its stderr is read again, from where that was left.
+    pub(super) fn read_on(&mut self) {
+        let unread = self.unread.take();
+        self.readers.extend(unread.map(|unread| collect(unread, &self.said)));
     }
 
     /// Where its read-only side is.
@@ -85,6 +108,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn listens_at(log: &str) -> Option<SocketAddr> {
+    let listens = Regex::new(r#"listen"?[=:]"?(127[\d.]+:\d+)"#).unwrap();
+    listens.captures(log).map(|found| found[1].parse().unwrap())
 }
 
 /// Reads a stream to its end, a line at a time, so that the process never waits for a reader.

@@ -21,6 +21,7 @@ use crate::config;
 use crate::core::{Effect, Failover, Report};
 use crate::daemon::{Daemon, Event};
 use crate::huawei::Account;
+use crate::log::DroppedLines;
 use crate::model::{Alarm, Liveness, Moment, RegionName};
 use crate::sim::{Setup, SimulatedCloud};
 
@@ -85,7 +86,7 @@ impl Stage {
             .context("the demo has no region")?;
         let client = Client::new(place.address, &cloud.setup().record, port)?;
 
-        let daemon = Daemon::new(loaded.config).await?;
+        let daemon = Daemon::new(loaded.config, DroppedLines::default()).await?;
         let admin = daemon.admin_address().context("cannot tell where the daemon listens")?;
         let (clock, events) = (daemon.clock(), daemon.events());
         let stop = CancellationToken::new();

@@ -1,16 +1,27 @@
 //! Where log lines go: to stderr, one sentence or one JSON object a line.
 //!
 //! Started once, by the command that runs, which may change the level later; the rest of the program only says what
-//! happened, through tracing.
+//! happened, through tracing. Nobody waits for who reads them: `queue`. Start at [`start`].
 
+mod queue;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
+use std::panic::{self, PanicHookInfo};
+use std::time::Duration;
 
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, registry, reload};
 
+pub use queue::DroppedLines;
+
 use crate::config::{Log, LogFormat};
+use queue::Queue;
+
+/// How long the end of the process waits for lines that are not read yet. A stop has 5 s in all.
+const FLUSH_WITHIN: Duration = Duration::from_millis(300);
 
 /// Why log lines have nowhere to go.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +44,9 @@ pub enum LogError {
         /// What is wrong with it.
         source: ParseError,
     },
+    /// There is no thread to write lines.
+    #[error("cannot start the thread that writes log lines")]
+    Thread(#[source] io::Error),
     /// What takes log lines is gone.
     #[error("cannot change the level of the log")]
     Gone(#[from] reload::Error),
@@ -41,13 +55,17 @@ pub enum LogError {
     Started(#[from] TryInitError),
 }
 
-/// Sends log lines to stderr from now on, as configured; `RUST_LOG`, when set, decides the level instead.
+/// Sends log lines to stderr from now on, as configured; `RUST_LOG`, when set, decides the level instead. What a panic has to
+/// say goes the same way, since it would wait for a reader as well.
 ///
 /// # Errors
 /// When the level cannot be understood, or this was called before.
-pub fn start(log: &Log) -> Result<Level, LogError> {
+pub fn start(log: &Log) -> Result<Logging, LogError> {
     let (filter, level) = reload::Layer::new(filter(&log.level, overriding().as_deref())?);
-    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let queue = Queue::start(io::stderr()).map_err(LogError::Thread)?;
+    let writer = queue.clone();
+    let lines =
+        fmt::layer().with_writer(move || writer.clone()).with_target(false).log_internal_errors(false);
     let lines = match log.format {
         LogFormat::Text => {
             let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
@@ -58,21 +76,46 @@ pub fn start(log: &Log) -> Result<Level, LogError> {
         }
     };
     registry().with(filter).with(lines).try_init()?;
-    Ok(Level(level))
+    panic::set_hook(Box::new(tell_of_panic));
+    Ok(Logging { level, queue })
 }
 
-/// How much is logged, while it is.
-#[derive(Clone, Debug)]
-pub struct Level(reload::Handle<EnvFilter, Registry>);
+/// The log, while it is kept. Dropped, it waits a moment for its last lines to be read.
+pub struct Logging {
+    level: reload::Handle<EnvFilter, Registry>,
+    queue: Queue,
+}
 
-impl Level {
+impl Logging {
     /// Logs at another level from now on, unless `RUST_LOG` decides it.
     ///
     /// # Errors
     /// When the level cannot be understood; then nothing changes.
-    pub fn change(&self, log: &Log) -> Result<(), LogError> {
+    pub fn change_level(&self, log: &Log) -> Result<(), LogError> {
         let filter = filter(&log.level, overriding().as_deref())?;
-        Ok(self.0.reload(filter)?)
+        Ok(self.level.reload(filter)?)
+    }
+
+    /// Counts the lines that nobody read in time.
+    #[must_use]
+    pub fn dropped(&self) -> DroppedLines {
+        self.queue.dropped()
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.queue.flush(FLUSH_WITHIN);
+    }
+}
+
+fn tell_of_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("without a name");
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => tracing::error!(thread, "{panic}\n{backtrace}"),
+        _ => tracing::error!(thread, "{panic}"),
     }
 }
 
