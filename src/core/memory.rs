@@ -257,8 +257,11 @@ impl Core {
     /// the gap's time. What is unknown now, or another thing than it was, starts afresh.
     pub fn restore(&mut self, now: Moment, gap: Duration, memory: &ServiceMemory, effects: &mut Vec<Effect>) {
         if let Some(service) = self.services.get_mut(&memory.service) {
+            let due = service.due;
+            self.tally.take_away(service);
             service.restore(now, gap, memory, effects);
-            self.find_wake();
+            self.tally.add(service);
+            self.agenda.moved(&memory.service, due, service.due);
         }
     }
 }

@@ -9,6 +9,7 @@
 //! it, brings a record set to what the newest plan wants and reports back. `memory` is what of both outlives the process,
 //! `reload` takes in another configuration. Start at [`Input`] and [`Effect`].
 
+mod agenda;
 mod alarms;
 mod authorship;
 mod backoff;
@@ -36,6 +37,7 @@ mod shares;
 mod signal;
 mod standing;
 mod status;
+mod tally;
 mod witnessing;
 mod word;
 mod write_budget;
@@ -49,11 +51,13 @@ pub use memory::{ServiceMemory, WritesMemory};
 pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
 pub use reconcile::{Call, Reconciler, Timing};
 pub use report::{Report, WriteResult};
+pub use tally::Tally;
 
 use crate::model::{
     Alarm, Fetched, Inquiry, Liveness, Moment, Observation, Override, Pace, RegionName, Service, ServiceName,
     Testimony, Waiting, Word,
 };
+use agenda::Agenda;
 use service::ServiceState;
 
 /// Everything the core can be told. Nothing else can move it.
@@ -211,8 +215,10 @@ pub struct Core {
     services: BTreeMap<ServiceName, ServiceState>,
     /// In the order configured, for people.
     order: Vec<ServiceName>,
-    /// The earliest of the services' times; looked for anew only when one of them moves.
-    wake: Option<Moment>,
+    /// When each of them has something to decide.
+    agenda: Agenda,
+    /// How they stand, in numbers.
+    tally: Tally,
     /// Of which something else is to be remembered than when that was last asked.
     changed: BTreeSet<ServiceName>,
 }
@@ -222,15 +228,13 @@ impl Core {
     /// (NO-JUMP-ON-START).
     #[must_use]
     pub fn new(services: &[Arc<Service>], now: Moment) -> Self {
-        Self {
-            wake: None,
-            changed: BTreeSet::new(),
-            order: services.iter().map(|service| service.name.clone()).collect(),
-            services: services
-                .iter()
-                .map(|service| (service.name.clone(), ServiceState::new(service.clone(), now)))
-                .collect(),
-        }
+        let order = services.iter().map(|service| service.name.clone()).collect();
+        let services: BTreeMap<ServiceName, ServiceState> = services
+            .iter()
+            .map(|service| (service.name.clone(), ServiceState::new(service.clone(), now)))
+            .collect();
+        let tally = Tally::of(services.values());
+        Self { services, order, agenda: Agenda::default(), tally, changed: BTreeSet::new() }
     }
 
     /// Takes in what happened, and appends to `effects` what is to be done about it. An input about something
@@ -246,7 +250,7 @@ impl Core {
             Input::Tick => return self.tick(now, effects),
         };
         let Some(service) = self.services.get_mut(name) else { return };
-        let due = service.due;
+        let (due, told) = (service.due, effects.len());
         match input {
             Input::Observed(observation) => service.observe(now, observation, effects),
             Input::Bound { region, addresses, .. } => service.bound(now, region, addresses.clone(), effects),
@@ -259,30 +263,49 @@ impl Core {
         if std::mem::take(&mut service.changed) {
             self.changed.insert(service.service.name.clone());
         }
-        if service.due != due {
-            self.find_wake();
-        }
+        self.agenda.moved(name, due, service.due);
+        effects.iter().skip(told).for_each(|effect| self.tally.follow(effect));
     }
 
+    /// Costs what those cost that are due, however many services there are beside them.
     fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        for service in self.services.values_mut().filter(|service| service.due.is_some_and(|due| due <= now))
-        {
+        let told = effects.len();
+        for name in self.agenda.due_by(now) {
+            let Some(service) = self.services.get_mut(&name) else { continue };
+            let due = service.due;
             service.advance(now, effects);
+            self.agenda.moved(&name, due, service.due);
             if std::mem::take(&mut service.changed) {
-                self.changed.insert(service.service.name.clone());
+                self.changed.insert(name);
             }
         }
-        self.find_wake();
+        effects.iter().skip(told).for_each(|effect| self.tally.follow(effect));
     }
 
-    fn find_wake(&mut self) {
-        self.wake = self.services.values().filter_map(|service| service.due).min();
+    /// Makes anew what is kept of all services together; for a change of all of them.
+    fn take_stock(&mut self) {
+        self.agenda = Agenda::default();
+        for (name, service) in &self.services {
+            self.agenda.moved(name, None, service.due);
+        }
+        self.tally = Tally::of(self.services.values());
     }
 
     /// When to step with [`Input::Tick`] if nothing happens before.
     #[must_use]
     pub fn next_wake(&self) -> Option<Moment> {
-        self.wake
+        self.agenda.next()
+    }
+
+    /// The services that have something to decide although nothing happens, such as a region's return.
+    pub fn waiting(&self) -> impl Iterator<Item = &ServiceName> {
+        self.agenda.services()
+    }
+
+    /// How all services stand, in numbers.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The newest plan of a service; none before its record set was read or while nothing can be wanted.

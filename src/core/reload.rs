@@ -41,7 +41,7 @@ impl Core {
         }
         self.order = services.iter().map(|service| service.name.clone()).collect();
         self.changed.retain(|name| self.services.contains_key(name));
-        self.find_wake();
+        self.take_stock();
     }
 }
 

@@ -4,7 +4,7 @@
 //! A line is a past-tense sentence with fields named like the metrics' labels. info: a transition, plan or write;
 //! warn: something to look into in working hours; error: a promise is at risk; debug: a look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, oneshot};
@@ -61,8 +61,8 @@ impl Chronicle {
     /// These services are watched from now on, and no others.
     pub(super) fn configured(&mut self, services: &[Arc<Service>]) {
         self.recorder.configured(services);
-        let stays = |name: &ServiceName| services.iter().any(|service| service.name == *name);
-        self.held.retain(|name, _| stays(name));
+        let stay: BTreeSet<&ServiceName> = services.iter().map(|service| &service.name).collect();
+        self.held.retain(|name, _| stay.contains(name));
     }
 
     /// A look ended.

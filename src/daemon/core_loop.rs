@@ -18,6 +18,7 @@ use super::memory::{Memory, Recollection};
 use super::own_state::OwnState;
 use super::readiness::Readiness;
 use super::roster::Roster;
+use super::service_manager::Summary;
 use super::whole_state;
 use crate::admin::Questions;
 use crate::clock::{Clock, wall_time};
@@ -79,7 +80,7 @@ impl CoreLoop {
         }
         self.carry_out();
         // What is remembered may be a verdict on every region already.
-        self.readiness.look(&self.status(), self.clock.now());
+        self.tell_readiness();
     }
 
     /// Goes over to another configuration, in one step.
@@ -91,7 +92,7 @@ impl CoreLoop {
         self.core.reconfigure(self.clock.now(), &services, &mut self.effects);
         self.memory.keep_only(&services);
         self.carry_out();
-        self.readiness.look(&self.status(), self.clock.now());
+        self.tell_readiness();
     }
 
     /// First what is to carry the core's wishes out, then the wishes.
@@ -164,7 +165,7 @@ impl CoreLoop {
                 done.send(()).ok();
             }
             Order::Refused(message) => {
-                self.chronicle.own(self.clock.now(), OwnEvent::ReloadRefused { message })
+                self.chronicle.own(self.clock.now(), OwnEvent::ReloadRefused { message });
             }
             Order::TellState => whole_state::tell(&self.status()),
         }
@@ -195,8 +196,14 @@ impl CoreLoop {
         }
         self.memory.keep_changed(&mut self.core, now);
         if moved {
-            self.readiness.look(&self.status(), now);
+            self.readiness.look(&summary(&self.core, &self.own_state, self.dry_run), now);
         }
+    }
+
+    fn tell_readiness(&mut self) {
+        let summary = summary(&self.core, &self.own_state, self.dry_run);
+        self.readiness.tell(&summary);
+        self.readiness.look(&summary, self.clock.now());
     }
 
     /// What is to be seen to although nothing happens.
@@ -204,9 +211,7 @@ impl CoreLoop {
         let now = self.clock.now();
         self.own_state.look(now, &self.chronicle);
         self.memory.keep_now_and_then(&self.core, now);
-        if self.readiness.is_due(now) {
-            self.readiness.look(&self.status(), now);
-        }
+        self.tell_readiness();
     }
 
     /// What drivers still have to say of a write under way is heard, for the log and the journal.
@@ -246,4 +251,8 @@ impl CoreLoop {
             clouds: self.own_state.clouds(),
         }
     }
+}
+
+fn summary<'t>(core: &'t Core, own_state: &OwnState, dry_run: bool) -> Summary<'t> {
+    Summary { tally: core.tally(), own_alarms: own_state.alarm_count(), dry_run }
 }

@@ -69,6 +69,11 @@ impl OwnState {
         journal.into_iter().chain(accounts).chain(vantage).chain(zones).chain(tasks).collect()
     }
 
+    /// How many alarms there are now.
+    pub(super) fn alarm_count(&self) -> usize {
+        self.alarms.len()
+    }
+
     /// What is alarmed now.
     pub(super) fn alarms(&self) -> Vec<AlarmStatus> {
         self.alarms.iter().map(|(key, message)| status(key, message)).collect()

@@ -99,6 +99,8 @@ impl Roster {
     pub(super) fn apply(&mut self, change: Change, recollections: &[Recollection]) {
         self.outlets.vantage.refer_to(&change.config.vantage.references);
         self.serve(&change.zones);
+        let recollections: BTreeMap<&ServiceName, &Recollection> =
+            recollections.iter().map(|recollection| (recollection.memory.service(), recollection)).collect();
         let mut before = std::mem::take(&mut self.services);
         for ServiceChange { service, provider, regions } in change.services {
             let orders = orders(&change.config, &service, provider);
@@ -117,7 +119,9 @@ impl Roster {
                     tasks.orders.send_replace(orders);
                     tasks
                 }
-                None => self.start_service(&service, orders, panel, recollections),
+                None => {
+                    self.start_service(&service, orders, panel, recollections.get(&service.name).copied())
+                }
             };
             let mut regions_before = std::mem::take(&mut tasks.regions);
             for region in regions {
@@ -186,10 +190,9 @@ impl Roster {
         service: &Arc<Service>,
         orders: Orders,
         panel: Panel,
-        recollections: &[Recollection],
+        recollection: Option<&Recollection>,
     ) -> ServiceTasks {
         let now = self.outlets.clock.now();
-        let recollection = recollections.iter().find(|it| *it.memory.service() == service.name);
         let writes = recollection.and_then(|it| {
             let memory = it.memory.writes(&service.record)?.clone();
             Some(KnownWrites { at: now - it.writes_gap, memory })

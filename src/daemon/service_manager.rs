@@ -6,7 +6,7 @@
 //! Start at [`ServiceManager::from_environment`] and [`ServiceManager::feed`].
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
+use std::fmt;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,7 +16,8 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::time::MissedTickBehavior;
 
-use crate::model::{Liveness, Status, count_in_words};
+use crate::core::Tally;
+use crate::model::{Liveness, count_in_words};
 use crate::pulse::Pulses;
 
 /// How long a word may wait for room in the service manager's queue. Only a service manager that stands still lets
@@ -85,7 +86,7 @@ impl ServiceManager {
         self.tell(&[NotifyState::Stopping]);
     }
 
-    /// One line for people, shown by `systemctl status`, such as [`summary`]'s.
+    /// One line for people, shown by `systemctl status`, such as a [`Summary`].
     pub fn status(&self, line: &str) {
         self.tell(&[NotifyState::Status(&line.replace('\n', " "))]);
     }
@@ -135,100 +136,52 @@ fn send(to: &SocketAddr, text: &[u8]) -> io::Result<()> {
 }
 
 /// The whole state in a line: "2 services, 4 regions: 3 up, 1 down". What there is none of is left out.
-#[must_use]
-pub fn summary(status: &Status) -> String {
-    let regions = || status.services.iter().flat_map(|service| &service.regions);
-    let mut line = format!(
-        "{}, {}",
-        count_in_words(status.services.len(), "service"),
-        count_in_words(regions().count(), "region")
-    );
-    let mut before = ": ";
-    for liveness in Liveness::ALL {
-        let alike = regions().filter(|region| region.liveness == liveness).count();
-        if alike > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{before}{alike} {liveness}");
-            before = ", ";
+#[derive(Debug)]
+pub struct Summary<'t> {
+    /// Of the services.
+    pub tally: &'t Tally,
+    /// How many alarms there are of the daemon itself.
+    pub own_alarms: usize,
+    /// Whether nothing is ever written.
+    pub dry_run: bool,
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tally, own_alarms, dry_run } = self;
+        let (services, regions) = (tally.services(), tally.regions());
+        write!(f, "{}, {}", count_in_words(services, "service"), count_in_words(regions, "region"))?;
+        let mut before = ": ";
+        for liveness in Liveness::ALL {
+            let alike = tally.regions_that_are(liveness);
+            if alike > 0 {
+                write!(f, "{before}{alike} {liveness}")?;
+                before = ", ";
+            }
         }
+        let alarms = tally.alarms() + own_alarms;
+        if alarms > 0 {
+            write!(f, "; {}", count_in_words(alarms, "alarm"))?;
+        }
+        if *dry_run { f.write_str("; dry run") } else { Ok(()) }
     }
-    let of_services: usize = status.services.iter().map(|service| service.alarms.len()).sum();
-    let alarms = of_services + status.alarms.len();
-    if alarms > 0 {
-        let _ = write!(line, "; {}", count_in_words(alarms, "alarm"));
-    }
-    if status.dry_run {
-        line.push_str("; dry run");
-    }
-    line
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::model::{
-        Alarm, AlarmStatus, Fqdn, JournalStatus, LogStatus, RecordStatus, RecordType, RegionName,
-        RegionStatus, ServiceName, ServiceStatus,
-    };
 
     #[test]
     fn the_summary_counts_what_there_is() {
         use Liveness::{Down, Recovering, Suspect, Unknown, Up};
-        let of = |services: &[(&[Liveness], usize)], dry_run| summary(&status(services, dry_run));
-        assert_eq!(of(&[(&[Up, Down], 0), (&[Up, Up], 0)], false), "2 services, 4 regions: 3 up, 1 down");
-        assert_eq!(of(&[(&[Unknown], 1)], true), "1 service, 1 region: 1 unknown; 1 alarm; dry run");
-        let all = of(&[(&[Recovering, Suspect, Down, Up, Unknown], 2)], false);
+        let of = |services, regions: &[Liveness], alarms, dry_run| {
+            let tally = Tally::made_up(services, regions, alarms);
+            Summary { tally: &tally, own_alarms: alarms, dry_run }.to_string()
+        };
+        assert_eq!(of(2, &[Up, Down, Up, Up], 0, false), "2 services, 4 regions: 3 up, 1 down");
+        let summary = of(1, &[Recovering, Suspect, Down, Up, Unknown], 1, true);
         let states = "1 unknown, 1 up, 1 suspect, 1 down, 1 recovering";
-        assert_eq!(all, format!("1 service, 5 regions: {states}; 2 alarms"));
-        assert_eq!(of(&[], false), "0 services, 0 regions");
-    }
-
-    fn status(services: &[(&[Liveness], usize)], dry_run: bool) -> Status {
-        let region = |liveness| RegionStatus {
-            name: RegionName::parse("r").unwrap(),
-            liveness,
-            since_s: 0.0,
-            published: false,
-            addresses: BTreeSet::new(),
-            because: String::new(),
-            recovers_in_s: None,
-            checks: Vec::new(),
-        };
-        let alarm = AlarmStatus { alarm: Alarm::Held, region: None, subject: None, message: String::new() };
-        let service = |(regions, alarms): &(&[Liveness], usize)| ServiceStatus {
-            name: ServiceName::parse("demo").unwrap(),
-            domain: Fqdn::parse("demo.example.").unwrap(),
-            record_type: RecordType::A,
-            mode: "act",
-            record_set: RecordStatus {
-                values: None,
-                foreign: BTreeSet::new(),
-                wanted: None,
-                ttl: None,
-                in_sync: false,
-                generation: 0,
-                read_age_s: None,
-                phase: "idle",
-            },
-            regions: regions.iter().map(|liveness| region(*liveness)).collect(),
-            held: Vec::new(),
-            overrides: Vec::new(),
-            waiting: Vec::new(),
-            failovers: Vec::new(),
-            alarms: vec![alarm.clone(); *alarms],
-        };
-        let services = services.iter().map(service).collect();
-        Status {
-            version: "0",
-            dry_run,
-            uptime_s: 0,
-            services,
-            alarms: Vec::new(),
-            journal: JournalStatus { writable: true, trouble: None, lost: 0 },
-            log: LogStatus { lines_dropped: 0 },
-            clouds: Vec::new(),
-        }
+        assert_eq!(summary, format!("1 service, 5 regions: {states}; 2 alarms; dry run"));
+        assert_eq!(of(0, &[], 0, false), "0 services, 0 regions");
     }
 }

@@ -113,9 +113,10 @@ fn tell_of_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("without a name");
     let backtrace = Backtrace::capture();
-    match backtrace.status() {
-        BacktraceStatus::Captured => tracing::error!(thread, "{panic}\n{backtrace}"),
-        _ => tracing::error!(thread, "{panic}"),
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(thread, "{panic}\n{backtrace}");
+    } else {
+        tracing::error!(thread, "{panic}");
     }
 }
 

@@ -349,6 +349,18 @@ impl World {
         self.core.next_wake().into_iter().chain(self.reconciler.next_wake()).filter(after).min()
     }
 
+    /// What the core counts event by event is what there is.
+    fn assert_counted(&self) {
+        let (tally, status) = (self.core.tally(), self.core.status(self.now));
+        for liveness in Liveness::ALL {
+            let regions = status.iter().flat_map(|service| &service.regions);
+            let there_are = regions.filter(|region| region.liveness == liveness).count();
+            assert_eq!(tally.regions_that_are(liveness), there_are, "{liveness}: {tally:?}");
+        }
+        let alarms = status.iter().map(|service| service.alarms.len()).sum::<usize>();
+        assert_eq!((tally.services(), tally.alarms()), (status.len(), alarms), "{tally:?}");
+    }
+
     pub(crate) fn step(&mut self, input: &Input) -> &mut Self {
         let mut effects = Vec::new();
         self.core.step(self.now, input, &mut effects);
@@ -358,6 +370,7 @@ impl World {
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {
+        self.assert_counted();
         if !self.core.take_changed().is_empty() {
             self.save();
         }
