@@ -59,7 +59,6 @@ async fn probe_tells_the_phases_of_a_look_that_passes() {
             "connected to 127.0.1.10:",
             "sent GET /",
             "status 200",
-            "read 30 bytes",
             "pass after ",
         ],
     );

@@ -386,7 +386,7 @@ keys! {
         expect_body: String,
         /// A regular expression that must match within the body.
         expect_body_regex: Pattern,
-        /// Bytes of the body that are read, 1000000 at most. Default 65536.
+        /// Bytes that are read of an expected body, 1000000 at most. Default 65536.
         max_body: NonZeroU32,
         /// Keep the connection from look to look; a fresh one tells more. Default false.
         keep_alive: bool,

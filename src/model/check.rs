@@ -139,7 +139,8 @@ pub struct HttpCheck {
     pub expect_body: Option<String>,
     /// Expression that must match within the body.
     pub expect_body_regex: Option<regex::bytes::Regex>,
-    /// How much of the body is read, in bytes; a longer one fails when a body is expected. Default 65,536.
+    /// How much of an expected body is read, in bytes. When what is expected is not in that much of a longer body, the probe
+    /// is unknown. Default 65,536.
     pub max_body: usize,
     /// Whether the connection is kept for the next look. Default no: a fresh connection tells more.
     pub keep_alive: bool,

@@ -97,11 +97,11 @@ reasons! {
     Closed = "closed",
     /// The TLS handshake failed, or the certificate is not good.
     Tls = "tls",
-    /// The answer is not the protocol that was asked for.
+    /// The answer is not the protocol that was asked for; unknown, its head is longer than is read.
     Protocol = "protocol",
     /// The HTTP status is not among those expected.
     Status = "status",
-    /// The body is not what was expected, or larger than allowed.
+    /// The body lacks what was expected; unknown, the part of it that was read does.
     Body = "body",
     /// The answer was right and slower than `max_latency`.
     Slow = "slow",

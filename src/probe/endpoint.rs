@@ -30,9 +30,14 @@ impl Fault {
         Self { outcome: Outcome::Fail(reason), saw: fit_to_be_told(saw.into()) }
     }
 
+    /// What came is no evidence, or not enough of it was read (BLIND-IS-NOT-DOWN).
+    pub(super) fn unknown(reason: Reason, saw: impl Into<Cow<'static, str>>) -> Self {
+        Self { outcome: Outcome::Unknown(reason), saw: fit_to_be_told(saw.into()) }
+    }
+
     /// This machine could not look (BLIND-IS-NOT-DOWN).
     pub(super) fn local(saw: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Unknown(Reason::Local), saw: fit_to_be_told(saw.into()) }
+        Self::unknown(Reason::Local, saw)
     }
 
     /// Whether it is a failure for this reason.

@@ -1,42 +1,37 @@
 //! Looks over HTTP and HTTPS: one request to each of the region's own addresses.
 //!
 //! Its own few lines instead of a client: the request is built once, the answer is parsed where it was read,
-//! and redirects, cookies, compression and pools do not exist. Start at [`HttpLooker`].
+//! and redirects, cookies, compression and pools do not exist. The status decides; the body is evidence only when one is
+//! expected, and a limit of ours never is (BLIND-IS-NOT-DOWN). Start at [`HttpLooker`].
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use regex::bytes::Regex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use super::answer::{self, Head};
+use super::answer::{self, Head, MAX_HEAD};
 use super::connect::{broken, connect};
+use super::connection::{Connection, FIRST_READ, Stream};
 use super::endpoint::{Endpoint, Fault, look_at_each};
-use super::framing::Framing;
+use super::expected::Expected;
+use super::framing::{Framing, Then};
 use super::request::{self, Request};
 use super::tls::{self, Tls};
 use super::trace::{Stage, Trace};
 use super::{Addresses, Look, LookerError};
 use crate::model::{Certificate, HttpCheck, Reason, Scheme};
 
-/// What the buffer starts with, in bytes: room for most answers to a look.
-const FIRST_READ: usize = 2 * 1024;
-
-/// How much the buffer grows at most when one read has filled it, in bytes: fewer reads of a long body.
-const GROW_MOST: usize = 16 * 1024;
-
 /// A buffer that grew beyond this, in bytes, is given back after the look, since 10,000 checks keep theirs.
 const KEPT_BUFFER: usize = 2 * FIRST_READ;
+
+/// How many bytes are searched in a body that is not whole yet, in total. Each read searches the whole buffer again, so
+/// a body that trickles would cost a search for each byte. Beyond this only the end of the body is searched for.
+const SEARCHED_MOST: usize = 16 * 1024 * 1024;
 
 /// Looks by one HTTP request to each of the region's own addresses. Redirects are not followed.
 #[derive(Debug)]
@@ -61,16 +56,11 @@ impl HttpLooker {
             Scheme::Http => None,
             Scheme::Https => Some(Tls::new(&check)?),
         };
-        let mut expect_body = Vec::from_iter(check.expect_body_regex.clone());
-        if let Some(text) = &check.expect_body {
-            let literal = Regex::new(&regex::escape(text));
-            expect_body.push(literal.map_err(|source| LookerError::ExpectBody { source })?);
-        }
         let asker = Asker {
             request: request::build(&check)?,
+            expected: Expected::new(&check)?,
             check,
             tls,
-            expect_body,
             buffer: Vec::new(),
             kept: Vec::new(),
         };
@@ -94,26 +84,11 @@ struct Asker {
     check: Arc<HttpCheck>,
     request: Request,
     tls: Option<Tls>,
-    expect_body: Vec<Regex>,
+    expected: Expected,
     /// What came and is not done with: the head, then the body as far as it is needed.
     buffer: Vec<u8>,
     /// Open connections for the next look, with `keep_alive`.
     kept: Vec<Connection>,
-}
-
-#[derive(Debug)]
-struct Connection {
-    at: SocketAddr,
-    stream: Stream,
-    /// When the server's certificate ends, in Unix seconds.
-    certificate_end: Option<i64>,
-}
-
-#[derive(Debug)]
-enum Stream {
-    Plain(TcpStream),
-    /// Boxed: it is a kilobyte, which plain looks shall not carry.
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Endpoint for Asker {
@@ -130,7 +105,7 @@ impl Endpoint for Asker {
         if let Some(place) = self.kept.iter().position(|kept| kept.at == at) {
             trace.enter(Stage::Connect);
             let mut connection = self.kept.swap_remove(place);
-            if connection.is_quiet() {
+            if connection.is_free(&mut self.buffer, self.check.max_body) {
                 trace.leave(format_args!("the connection to {at} was kept from the last look"));
                 match self.ask(connection, trace, certificate).await {
                     // The server may close an idle connection at any time: that says nothing of its health.
@@ -140,7 +115,9 @@ impl Endpoint for Asker {
                     found => return found,
                 }
             } else {
-                trace.leave(format_args!("{at} closed the kept connection or sent what was not asked for"));
+                trace.leave(format_args!(
+                    "{at} closed the kept connection, has not ended its last answer, or sent what was not asked for"
+                ));
             }
         }
         let connection = self.open(at, trace, certificate).await?;
@@ -163,7 +140,7 @@ impl Asker {
         let stream = connect(at, self.check.source).await?;
         trace.leave(format_args!("connected to {at}"));
         let Some(tls) = &self.tls else {
-            return Ok(Connection { at, stream: Stream::Plain(stream), certificate_end: None });
+            return Ok(fresh(at, Stream::Plain(stream), None));
         };
         trace.enter(Stage::Tls);
         // The request follows our last handshake message at once, without waiting for its acknowledgement.
@@ -178,7 +155,7 @@ impl Asker {
         let session = stream.get_ref().1;
         let certificate_end = tls::end_of(session.peer_certificates());
         trace.leave(format_args!("{}", tls::Session(session)));
-        Ok(Connection { at, stream: Stream::Tls(Box::new(stream)), certificate_end })
+        Ok(fresh(at, Stream::Tls(Box::new(stream)), certificate_end))
     }
 
     /// Sends the request over `connection` and judges the answer.
@@ -193,72 +170,148 @@ impl Asker {
         self.buffer.clear();
 
         trace.enter(Stage::Request);
-        connection.stream.send(self.request.bytes()).await.map_err(|error| broken(&error, at))?;
+        let unsent =
+            match connection.stream.send(self.request.bytes()).await.map_err(|error| broken(&error, at)) {
+                Ok(()) => None,
+                // Some servers answer and close without reading the request, so what it answered is read first.
+                Err(fault) if fault.is(Reason::Closed) => Some(fault),
+                Err(fault) => return Err(fault),
+            };
         trace.leave(format_args!("sent {} {}", self.check.method, self.check.path));
 
         trace.enter(Stage::Head);
-        let Head { status, framing, keeps, length } = self.read_head(&mut connection).await?;
-        trace.leave(format_args!("status {status}"));
-        self.judge_status(status, at)?;
-        self.buffer.drain(..length);
+        let answer = self.read_head(&mut connection).await;
+        let answer = answer.map_err(|fault| match unsent {
+            Some(unsent) if self.buffer.is_empty() => unsent,
+            Some(_) | None => fault,
+        })?;
+        trace.leave(format_args!("status {}", answer.status));
+        self.judge_status(answer.status, at)?;
 
-        trace.enter(Stage::Body);
-        let body = self.read_body(&mut connection, framing).await?;
-        trace.leave(format_args!("{body}"));
-        if self.check.keep_alive && keeps && body.reusable {
-            self.kept.push(connection);
+        if self.expected.is_nothing() {
+            // The body is no evidence. It is passed over as far as it came, for the next probe on the connection.
+            if let (Ok(mut framing), true) = (answer.framing, answer.keeps) {
+                let then = framing.decode(&mut self.buffer).then;
+                self.keep(connection, framing, then);
+            }
+        } else {
+            trace.enter(Stage::Body);
+            let mut framing = answer.framing?;
+            let (length, then) = self.find_in_body(&mut connection, &mut framing).await?;
+            trace.leave(format_args!("read {length} bytes"));
+            if answer.keeps {
+                self.keep(connection, framing, then);
+            }
         }
-        self.judge_body(&body, at)?;
-        Ok(passing(status, !self.expect_body.is_empty()))
+        Ok(passing(answer.status, !self.expected.is_nothing()))
     }
 
-    async fn read_head(&mut self, connection: &mut Connection) -> Result<Head, Fault> {
+    /// Reads the answer's head, and leaves in the buffer what came behind it. Once there is a status, it decides: neither
+    /// a head that is longer than we read nor a connection that ended within it is held against the status.
+    async fn read_head(&mut self, connection: &mut Connection) -> Result<Answer, Fault> {
         let at = connection.at;
-        loop {
-            if connection.read_more(&mut self.buffer).await? == 0 {
-                let when =
-                    if self.buffer.is_empty() { "before it answered" } else { "within the answer's head" };
-                return Err(Fault::fail(Reason::Closed, format!("{at} closed the connection {when}")));
+        let mut reader = answer::Reader::default();
+        let fault = loop {
+            let ended = match connection.read_more(&mut self.buffer).await {
+                Ok(0) => Some(self.closed_within_head(at)),
+                Ok(_) => None,
+                Err(fault) => Some(fault),
+            };
+            let head =
+                reader.read(&self.buffer, &self.check.method).map_err(|problem| not_http(&problem, at))?;
+            if let Some(Head { status, framing, keeps, length }) = head.filter(|head| head.length <= MAX_HEAD)
+            {
+                self.buffer.drain(..length);
+                let framing = framing.map_err(|problem| not_http(&problem, at));
+                return Ok(Answer { status, framing, keeps });
             }
-            match answer::parse(&self.buffer, &self.check.method) {
-                Ok(Some(head)) => return Ok(head),
-                Ok(None) => {}
-                Err(problem) => {
-                    let saw = format!("the answer of {at} is not HTTP: {problem}");
+            if self.buffer.len() >= MAX_HEAD {
+                let saw = format!(
+                    "the head of the answer of {at} is longer than {MAX_HEAD} bytes, and no more is read"
+                );
+                break Fault::unknown(Reason::Protocol, saw);
+            }
+            if let Some(fault) = ended {
+                if reader.status().is_none() {
+                    reader.ended(&self.buffer).map_err(|problem| not_http(&problem, at))?;
+                }
+                break fault;
+            }
+        };
+        match reader.status() {
+            Some(status) => Ok(Answer { status, framing: Err(fault), keeps: false }),
+            None => Err(fault),
+        }
+    }
+
+    fn closed_within_head(&self, at: SocketAddr) -> Fault {
+        let when = if self.buffer.is_empty() { "before it answered" } else { "within the answer's head" };
+        Fault::fail(Reason::Closed, format!("{at} closed the connection {when}"))
+    }
+
+    /// Reads the body until what is expected is there. Tells how much was read, and what follows it.
+    async fn find_in_body(
+        &mut self,
+        connection: &mut Connection,
+        framing: &mut Framing,
+    ) -> Result<(usize, Then), Fault> {
+        let (at, most) = (connection.at, self.check.max_body);
+        let (mut length, mut searched) = (0, 0);
+        loop {
+            let decoded = framing.decode(self.buffer.get_mut(length..).unwrap_or_default());
+            length += decoded.body;
+            self.buffer.truncate(length);
+            let is_cut = length > most;
+            let is_whole = !is_cut && matches!(decoded.then, Then::End | Then::Surplus);
+            let body = self.buffer.get(..most).unwrap_or(&self.buffer);
+            let is_there = if is_whole {
+                self.expected.is_in_the_whole(body)
+            } else {
+                (is_cut || searched <= SEARCHED_MOST) && self.expected.is_in(body)
+            };
+            searched += body.len();
+            if is_there {
+                return Ok((length, decoded.then));
+            }
+            if is_cut {
+                let saw = format!(
+                    "the first {most} bytes of the body from {at} lack what is expected, and no more is read; raise max_body"
+                );
+                return Err(Fault::unknown(Reason::Body, saw));
+            }
+            let lacks = || {
+                let saw = format!("the body from {at} ({length} bytes) lacks what is expected");
+                Fault::fail(Reason::Body, saw)
+            };
+            match decoded.then {
+                Then::End | Then::Surplus => return Err(lacks()),
+                Then::Malformed => {
+                    let saw = format!("the chunks of the body from {at} are malformed");
                     return Err(Fault::fail(Reason::Protocol, saw));
                 }
+                Then::More => {}
+            }
+            if connection.read_more(&mut self.buffer).await? == 0 {
+                return match framing {
+                    Framing::UntilClose if self.expected.is_in_the_whole(&self.buffer) => {
+                        Ok((length, Then::More))
+                    }
+                    Framing::UntilClose => Err(lacks()),
+                    Framing::Length(_) | Framing::Chunked(_) => {
+                        let saw = format!("{at} closed the connection after {length} bytes of the body");
+                        Err(Fault::fail(Reason::Closed, saw))
+                    }
+                };
             }
         }
     }
 
-    /// Reads the body to its end or beyond `max_body`. It is left in the buffer when one is expected, and
-    /// else only counted.
-    async fn read_body(&mut self, connection: &mut Connection, mut framing: Framing) -> Result<Body, Fault> {
-        let (at, most, wanted) = (connection.at, self.check.max_body, !self.expect_body.is_empty());
-        let mut body = Body::default();
-        loop {
-            let kept = if wanted { body.length } else { 0 };
-            let raw = self.buffer.get_mut(kept..).unwrap_or_default();
-            let decoded = framing.decode(raw).map_err(|_malformed| {
-                Fault::fail(Reason::Protocol, format!("the chunks of the body from {at} are malformed"))
-            })?;
-            body.length += decoded.body;
-            self.buffer.truncate(if wanted { body.length } else { 0 });
-            if decoded.end || body.length > most {
-                body.reusable = decoded.end && !decoded.surplus;
-                break;
-            }
-            if connection.read_more(&mut self.buffer).await? == 0 {
-                if framing == Framing::UntilClose {
-                    break;
-                }
-                let saw = format!("{at} closed the connection after {} bytes of the body", body.length);
-                return Err(Fault::fail(Reason::Closed, saw));
-            }
+    /// Keeps the connection for the next probe, which finds out whether the answer has ended by then.
+    fn keep(&mut self, connection: Connection, rest: Framing, then: Then) {
+        let too_long = matches!(rest, Framing::Length(left) if left > self.check.max_body as u64);
+        if self.check.keep_alive && !too_long && matches!(then, Then::More | Then::End) {
+            self.kept.push(Connection { rest, ..connection });
         }
-        body.longer = body.length > most;
-        self.buffer.truncate(most);
-        Ok(body)
     }
 
     fn judge_status(&self, status: u16, at: SocketAddr) -> Result<(), Fault> {
@@ -270,18 +323,23 @@ impl Asker {
         let saw = format!("status {status} from {at}, expected {expected}{redirect}");
         Err(Fault::fail(Reason::Status, saw))
     }
+}
 
-    fn judge_body(&self, body: &Body, at: SocketAddr) -> Result<(), Fault> {
-        if self.expect_body.iter().all(|expected| expected.is_match(&self.buffer)) {
-            return Ok(());
-        }
-        let saw = if body.longer {
-            format!("the first {} bytes of the body from {at} lack what is expected", self.buffer.len())
-        } else {
-            format!("the body from {at} ({} bytes) lacks what is expected", body.length)
-        };
-        Err(Fault::fail(Reason::Body, saw))
-    }
+/// An answer as far as a probe reads it.
+struct Answer {
+    status: u16,
+    /// How the body ends, or why none can be read.
+    framing: Result<Framing, Fault>,
+    /// Whether the connection may be used again.
+    keeps: bool,
+}
+
+fn not_http(problem: &dyn fmt::Display, at: SocketAddr) -> Fault {
+    Fault::fail(Reason::Protocol, format!("the answer of {at} is not HTTP: {problem}"))
+}
+
+fn fresh(at: SocketAddr, stream: Stream, certificate_end: Option<i64>) -> Connection {
+    Connection { at, stream, certificate_end, rest: Framing::Length(0) }
 }
 
 /// What a pass saw, allocated for the rarer statuses only.
@@ -297,67 +355,9 @@ fn passing(status: u16, with_body: bool) -> Cow<'static, str> {
     }
 }
 
-/// What is known of a body that was read.
-#[derive(Debug, Default)]
-struct Body {
-    /// In bytes, as far as it was read.
-    length: usize,
-    /// Whether it is longer than `max_body`.
-    longer: bool,
-    /// Whether the next answer on the connection would start right behind it.
-    reusable: bool,
-}
-
-impl fmt::Display for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let more = if self.longer { ", and did not wait for the rest" } else { "" };
-        write!(f, "read {} bytes{more}", self.length)
-    }
-}
-
-impl Connection {
-    /// Whether nothing has come since the last answer, not even the end. What comes unasked would be taken for the
-    /// next answer.
-    fn is_quiet(&mut self) -> bool {
-        let mut byte = [0];
-        let read = match &mut self.stream {
-            Stream::Plain(plain) => plain.read(&mut byte).now_or_never(),
-            Stream::Tls(tls) => tls.read(&mut byte).now_or_never(),
-        };
-        read.is_none()
-    }
-
-    /// Appends what comes next; 0 at the end. A server that leaves out TLS' farewell ended, too: whether the
-    /// answer was whole, its own framing tells.
-    async fn read_more(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Fault> {
-        if buffer.capacity() == buffer.len() {
-            buffer.reserve(buffer.len().clamp(FIRST_READ, GROW_MOST));
-        }
-        let read = match &mut self.stream {
-            Stream::Plain(plain) => plain.read_buf(buffer).await,
-            Stream::Tls(tls) => tls.read_buf(buffer).await,
-        };
-        match read {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
-            read => read.map_err(|error| broken(&error, self.at)),
-        }
-    }
-}
-
-impl Stream {
-    async fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(plain) => plain.write_all(request).await,
-            Self::Tls(tls) => {
-                tls.write_all(request).await?;
-                tls.flush().await
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
     use tokio::task::JoinSet;
 

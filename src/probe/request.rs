@@ -26,13 +26,13 @@ impl fmt::Debug for Request {
 /// Builds the request of a check.
 pub(super) fn build(check: &HttpCheck) -> Result<Request, LookerError> {
     let HttpCheck { method, path, host, user_agent, .. } = check;
-    require("method", method, is_token, "write a method such as GET")?;
+    require("method", method, |method| is_token(method.as_bytes()), "write a method such as GET")?;
     require("path", path, is_target, "write an absolute path, anything but visible ASCII as %XX")?;
     require("host", host, is_target, "write a host name")?;
     require("user_agent", user_agent, is_header_value, "write one line of text")?;
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {user_agent}\r\n");
     for (name, value) in &check.headers {
-        require("header name", name, is_token, "write letters, digits and '-'")?;
+        require("header name", name, |name| is_token(name.as_bytes()), "write letters, digits and '-'")?;
         if !is_header_value(value.expose()) {
             // Whose value, but not which.
             let (what, hint) = ("the value of header", "write one line of text");
@@ -60,10 +60,10 @@ fn require(
     if fits(value) { Ok(()) } else { Err(LookerError::Request { what, value: value.to_owned(), hint }) }
 }
 
-/// RFC 9110, 5.6.2.
-fn is_token(text: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !text.is_empty() && text.bytes().all(fits)
+/// Whether it can name a method or a header (RFC 9110, 5.6.2).
+pub(super) fn is_token(text: &[u8]) -> bool {
+    let fits = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !text.is_empty() && text.iter().all(fits)
 }
 
 fn is_target(text: &str) -> bool {

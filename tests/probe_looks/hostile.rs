@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pointsman::model::{HttpCheck, Reason, Scheme};
+use pointsman::model::{HttpCheck, Outcome, Reason, Scheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::sleep;
 
@@ -42,31 +42,41 @@ async fn an_answer_that_trickles_ends_with_the_look_s_timeout() {
         ),
     ] {
         let server = endless(first, more, drip).await;
-        assert_fail(&look_within(get(server.port()), SHORT).await, Reason::Timeout, words);
+        let check = HttpCheck { expect_body: Some("expected".to_owned()), ..get(server.port()) };
+        assert_fail(&look_within(check, SHORT).await, Reason::Timeout, words);
     }
 }
 
 #[tokio::test]
 async fn an_answer_without_end_is_given_up_and_not_kept() {
-    for (first, more, reason, words) in [
-        ("HTTP/1.1 200 OK\r\n", "X: x\r\n", Reason::Protocol, "is not HTTP"),
-        ("", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", Reason::Protocol, "longer than 16384 bytes"),
+    for (first, more, outcome, words) in [
+        ("HTTP/1.1 200 OK\r\n", "X: x\r\n", Outcome::Unknown(Reason::Protocol), "longer than 65536 bytes"),
+        (
+            "",
+            "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+            Outcome::Unknown(Reason::Protocol),
+            "longer than 65536 bytes",
+        ),
+        ("", "\r\n", Outcome::Unknown(Reason::Protocol), "longer than 65536 bytes"),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
             "xxxxxxxxxxxxxxxx",
-            Reason::Timeout,
+            Outcome::Fail(Reason::Timeout),
             "did not finish the answer's body",
         ),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
             "X-Trailer: x\r\n",
-            Reason::Timeout,
+            Outcome::Fail(Reason::Timeout),
             "did not finish the answer's body",
         ),
     ] {
         let server = endless(first, more, Duration::ZERO).await;
-        let patience = if reason == Reason::Timeout { SHORT } else { PATIENCE };
-        assert_fail(&look_within(get(server.port()), patience).await, reason, words);
+        let patience = if outcome == Outcome::Fail(Reason::Timeout) { SHORT } else { PATIENCE };
+        let check = HttpCheck { expect_body: Some("expected".to_owned()), ..get(server.port()) };
+        let look = look_within(check, patience).await;
+        assert_eq!(look.outcome, outcome, "{}", look.saw);
+        assert!(look.saw.contains(words), "{}", look.saw);
     }
 }
 

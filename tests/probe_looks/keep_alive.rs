@@ -4,6 +4,7 @@ use std::sync::Arc;
 use pointsman::clock::instant_now;
 use pointsman::model::{HttpCheck, Reason};
 use pointsman::probe::{Addresses, HttpLooker, Trace};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
@@ -58,10 +59,74 @@ async fn a_connection_is_not_kept_when_the_server_closes_it_or_sent_more_than_it
         &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"[..],
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi and more",
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        // Where the body ends is in doubt.
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nPHP Notice\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Length :2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhi",
     ] {
         let server = server_that_keeps(answer).await;
         three_looks(keeping(server.port())).await.iter().for_each(assert_pass);
         assert_eq!(server.seen().peers.len(), 3, "{}", String::from_utf8_lossy(answer));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_behind_the_verdict_is_passed_over_by_the_next_look() {
+    // It looks like an answer that would pass.
+    let late = String::from_utf8_lossy(OK).repeat(40);
+    let (half, all) = (late.len() / 2, late.len());
+    for (sent, peers) in [(all, 1), (half, 2), (0, 2)] {
+        let (go, went) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (goes, has_gone) = (Arc::clone(&go), Arc::clone(&went));
+        let late = late.clone();
+        let server = Server::doing(move |mut peer| {
+            let (goes, has_gone, late) = (Arc::clone(&goes), Arc::clone(&has_gone), late.clone());
+            async move {
+                if peer.number == 0 {
+                    peer.request().await;
+                    let length = late.len();
+                    peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes())
+                        .await;
+                    goes.notified().await;
+                    peer.send(late.as_bytes().get(..sent).unwrap()).await;
+                    has_gone.notify_one();
+                }
+                while peer.request().await {
+                    peer.send(DOWN).await;
+                }
+            }
+        })
+        .await;
+        let mut looker = looker(keeping(server.port()));
+        assert_pass(&looker.look(instant_now() + PATIENCE, &mut Trace::off()).await);
+        go.notify_one();
+        went.notified().await;
+        // By the time that others have been answered, what was sent before has come.
+        let other = Server::answering(DOWN).await;
+        assert_fail(&look(get(other.port())).await, Reason::Status, "503");
+        let second = looker.look(instant_now() + PATIENCE, &mut Trace::off()).await;
+        assert_fail(&second, Reason::Status, "503");
+        assert_eq!(server.seen().peers.len(), peers, "{sent} of {all} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_without_end_neither_holds_a_look_nor_serves_the_next() {
+    let server = Server::doing(|mut peer| async move {
+        peer.request().await;
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        while peer.stream.write_all(b"5\r\nevent\r\n").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let check = HttpCheck { expect_body: Some("event".to_owned()), ..keeping(server.port()) };
+    for check in [keeping(server.port()), check] {
+        let before = server.seen().peers.len();
+        three_looks(check).await.iter().for_each(assert_pass);
+        assert_eq!(server.seen().peers.len(), before + 3);
     }
 }
 

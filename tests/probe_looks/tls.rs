@@ -8,6 +8,7 @@ use pointsman::probe::{HttpLooker, LookerError, Stage, Trace};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
 };
+use regex::bytes::Regex;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -335,7 +336,8 @@ async fn a_server_that_leaves_out_the_farewell_of_tls_is_judged_by_its_answer() 
             }
         })
         .await;
-        let look = look(authority.check(server.port())).await;
+        let expect_body_regex = Some(Regex::new("it$").unwrap());
+        let look = look(HttpCheck { expect_body_regex, ..authority.check(server.port()) }).await;
         if passes {
             assert_pass(&look);
         } else {
