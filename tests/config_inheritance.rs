@@ -234,6 +234,22 @@ fn a_check_s_port_is_its_own_or_the_listener_s_or_the_scheme_s() {
 }
 
 #[test]
+fn the_host_has_the_port_unless_it_is_the_scheme_s_and_one_that_is_written_is_sent_as_it_is() {
+    for (check, host) in [
+        ("kind = 'http'", "demo.localdev.me"),
+        ("kind = 'http'\nport = 801", "demo.localdev.me:801"),
+        ("kind = 'http'\nport = 443", "demo.localdev.me:443"),
+        ("kind = 'https'", "demo.localdev.me"),
+        ("kind = 'https'\nport = 8443", "demo.localdev.me:8443"),
+        ("kind = 'http'\nport = 801\nhost = 'shop.example.com'", "shop.example.com"),
+        ("kind = 'http'\nport = 801\nhost = 'shop.example.com:80'", "shop.example.com:80"),
+    ] {
+        let config = good(&one_check(check, "address = ['192.0.2.1']"));
+        assert_eq!(http(&regions(&config)[0].checks[0]).host, host, "{check}");
+    }
+}
+
+#[test]
 fn a_host_with_a_port_is_asked_for_without_it_in_tls() {
     let config =
         good(&one_check("kind = 'https'\nhost = 'shop.example.com:8443'", "address = ['192.0.2.1']"));

@@ -34,16 +34,17 @@ pub(super) fn checked(
             report.key(mark, message, "remove it, or write method = \"GET\"");
         }
     }
-    let host = host(raw, around, report);
-    let tls = tls(raw, scheme, report);
-    let host = host?;
     let default_port = match scheme {
         Scheme::Http => 80,
         Scheme::Https => 443,
     };
+    let port = raw.port(around, default_port);
+    let host = host(raw, around, (port != default_port).then_some(port), report);
+    let tls = tls(raw, scheme, report);
+    let host = host?;
     Some(Arc::new(HttpCheck {
         scheme,
-        port: raw.port(around, default_port),
+        port,
         method,
         path: raw.http.path.as_ref().map_or("/", |at| &at.value.0).to_owned(),
         host,
@@ -80,8 +81,9 @@ fn scheme(raw: &RawCheck, kind: &At<CheckKindWord>, report: &mut Report<'_>) -> 
     }
 }
 
-/// The check's own host, else the service's domain.
-fn host(raw: &RawCheck, around: &Around<'_>, report: &mut Report<'_>) -> Option<String> {
+/// The check's own host as it is written, else the service's domain, with the port when that is not the scheme's own
+/// (RFC 9110, 7.2).
+fn host(raw: &RawCheck, around: &Around<'_>, port: Option<u16>, report: &mut Report<'_>) -> Option<String> {
     if let Some(host) = &raw.http.host {
         return Some(host.value.0.clone());
     }
@@ -94,7 +96,10 @@ fn host(raw: &RawCheck, around: &Around<'_>, report: &mut Report<'_>) -> Option<
         );
         return None;
     }
-    Some(domain.host().to_owned())
+    Some(match port {
+        Some(port) => format!("{}:{port}", domain.host()),
+        None => domain.host().to_owned(),
+    })
 }
 
 fn tls(raw: &RawCheck, scheme: Scheme, report: &mut Report<'_>) -> TlsSettings {

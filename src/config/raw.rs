@@ -376,7 +376,7 @@ keys! {
         method: Method,
         /// What is asked for, from its first slash. Default "/".
         path: Target,
-        /// The name that is asked for, with or without a port. Left out: the service's domain.
+        /// The name that is asked for, sent as it is written. Left out: the service's domain, and the port unless it is the scheme's own.
         host: HostHeader,
         /// Further headers; not Host, User-Agent, Connection, Content-Length.
         headers: Headers,

@@ -126,7 +126,8 @@ pub struct HttpCheck {
     pub method: String,
     /// Origin-form target: path and query. Default `/`.
     pub path: String,
-    /// Host header and default server name. Default: the service's domain without its final dot.
+    /// Host header, and without a port the default server name. Default: the service's domain without its final dot, and the
+    /// port when that is not the scheme's own.
     pub host: String,
     /// Further headers, in the order configured; none of them `Host`, `User-Agent`, `Connection` or `Content-Length`. Any value
     /// may be what the region trusts us by.
