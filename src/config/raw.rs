@@ -398,9 +398,9 @@ keys! {
 keys! {
     /// What `https` has.
     inherited of_a_kind TlsKeys {
-        /// Whether the certificate must be good. Default true.
+        /// Whether the certificate must be good; false takes any. Default true.
         verify = "tls.verify": bool,
-        /// The certificates trusted in place of the system's, in PEM.
+        /// The certificates trusted in place of the system's, in PEM: of authorities, or the server's own.
         ca_file = "tls.ca_file": PathBuf,
         /// The name that the certificate must have. Left out: the host.
         server_name = "tls.server_name": HostHeader,

@@ -11,7 +11,7 @@ use std::task::Poll;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::endpoint::Fault;
-use super::tls;
+use super::tls_fault;
 use crate::model::Reason;
 
 /// Opens a connection to `at`, from `source` when one is configured.
@@ -46,8 +46,8 @@ fn socket(at: SocketAddr, source: Option<IpAddr>) -> Result<TcpSocket, Fault> {
     reason = "an open list; what is not known to be the region's fault is not held against it"
 )]
 pub(super) fn broken(error: &io::Error, at: SocketAddr) -> Fault {
-    if let Some(tls) = tls::error_within(error) {
-        return tls::fault(tls, at);
+    if let Some(tls) = tls_fault::error_within(error) {
+        return tls_fault::fault(tls, at);
     }
     let kind = error.kind();
     match kind {

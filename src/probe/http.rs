@@ -22,6 +22,7 @@ use super::expected::Expected;
 use super::framing::{Framing, Then};
 use super::request::{self, Request};
 use super::tls::{self, Tls};
+use super::tls_fault;
 use super::trace::{Stage, Trace};
 use super::{Addresses, Look, LookerError};
 use crate::model::{Certificate, HttpCheck, Reason, Scheme};
@@ -147,7 +148,7 @@ impl Asker {
         stream.set_nodelay(true).map_err(|error| broken(&error, at))?;
         let connecting = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.server_name.clone(), stream);
         let stream = Box::pin(connecting).await.map_err(|error| {
-            if let Some(end) = tls::error_within(&error).and_then(tls::expired) {
+            if let Some(end) = tls_fault::error_within(&error).and_then(tls_fault::expired) {
                 *certificate = Some(tls::judged(end, self.check.tls.expires_within));
             }
             broken(&error, at)

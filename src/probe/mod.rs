@@ -25,8 +25,10 @@ pub mod schedule;
 mod shared_answer;
 mod tcp;
 mod tls;
+mod tls_fault;
 mod trace;
 mod vantage;
+mod verifier;
 
 use std::borrow::Cow;
 use std::net::IpAddr;

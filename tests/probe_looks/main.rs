@@ -7,6 +7,7 @@ mod http;
 mod keep_alive;
 mod server;
 mod tls;
+mod trust;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

@@ -14,28 +14,29 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
 use tokio_rustls::TlsAcceptor;
 
 use super::server::Server;
 use super::*;
 
 /// 1 January 2090, when the certificates here end unless they say otherwise.
-const END: i64 = 3_786_912_000;
+pub(crate) const END: i64 = 3_786_912_000;
 
 /// A certificate authority with its PEM file, and room for more files.
-struct Authority {
-    certificate: Certificate,
+pub(crate) struct Authority {
+    pub(crate) certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
     files: TempDir,
 }
 
-struct Issued {
+pub(crate) struct Issued {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let files = TempDir::new().unwrap();
@@ -47,12 +48,12 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(params, key), files }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.files.path().join(name)
     }
 
     /// A certificate for `name`, changed before it is signed; in files too.
-    fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
+    pub(crate) fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let (params, key) = leaf(name, change);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(self.file("client.pem"), certificate.pem()).unwrap();
@@ -61,27 +62,27 @@ impl Authority {
     }
 
     /// A look that trusts this authority.
-    fn check(&self, port: u16) -> HttpCheck {
+    pub(crate) fn check(&self, port: u16) -> HttpCheck {
         let check = get(port);
         let tls = TlsSettings { ca_file: Some(self.file("ca.pem")), ..check.tls };
         HttpCheck { scheme: Scheme::Https, tls, ..check }
     }
 }
 
-fn leaf(name: &str, change: impl FnOnce(&mut CertificateParams)) -> (CertificateParams, KeyPair) {
+pub(crate) fn leaf(name: &str, change: impl FnOnce(&mut CertificateParams)) -> (CertificateParams, KeyPair) {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.not_after = date_time_ymd(2090, 1, 1);
     change(&mut params);
     (params, KeyPair::generate().unwrap())
 }
 
-fn issued(certificate: &Certificate, key: &KeyPair) -> Issued {
+pub(crate) fn issued(certificate: &Certificate, key: &KeyPair) -> Issued {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     Issued { chain: vec![certificate.der().clone()], key }
 }
 
 /// Answers 200 over TLS, and tells in the body what the handshake was.
-async fn serve(issued: Issued, clients_from: Option<&Authority>) -> Server {
+pub(crate) async fn serve(issued: Issued, clients_from: Option<&Authority>) -> Server {
     let acceptor = acceptor(issued, clients_from);
     Server::doing(move |peer| {
         let acceptor = acceptor.clone();
@@ -188,7 +189,7 @@ async fn an_expired_certificate_fails_and_its_end_is_still_told() {
     });
     let server = serve(expired, None).await;
     let look = look(authority.check(server.port())).await;
-    assert_fail(&look, Reason::Tls, "expired at 2020-01-01T00:00:00Z");
+    assert_fail(&look, Reason::Tls, "expired at 2020-01-01T00:00:00Z; by this machine's clock it is 20");
     let certificate = look.certificate.unwrap();
     assert_eq!((certificate.expires, certificate.expires_soon), (1_577_836_800, true));
 }
@@ -199,7 +200,45 @@ async fn a_certificate_that_is_not_valid_yet_fails() {
     let early = |params: &mut CertificateParams| params.not_before = date_time_ymd(2089, 1, 1);
     let server = serve(authority.issue("demo.localdev.me", early), None).await;
     let look = look(authority.check(server.port())).await;
-    assert_fail(&look, Reason::Tls, "not valid before 2089-01-01");
+    let words = "not valid before 2089-01-01T00:00:00Z; by this machine's clock it is 20";
+    assert_fail(&look, Reason::Tls, words);
+}
+
+#[tokio::test]
+async fn an_address_that_a_certificate_has_as_a_name_only_is_told() {
+    let authority = Authority::new();
+    let name_only = |params: &mut CertificateParams| {
+        params.subject_alt_names = vec![SanType::DnsName("127.77.0.1".try_into().unwrap())];
+    };
+    let common_name_only = |params: &mut CertificateParams| {
+        params.subject_alt_names = Vec::new();
+        params.distinguished_name.push(DnType::CommonName, "127.77.0.1");
+    };
+    let other = |params: &mut CertificateParams| {
+        params.subject_alt_names = vec![SanType::IpAddress([192, 0, 2, 1].into())];
+    };
+    let right = |params: &mut CertificateParams| {
+        params.subject_alt_names = vec![SanType::IpAddress([127, 77, 0, 1].into())];
+    };
+    let look = async |issued| {
+        let server = serve(issued, None).await;
+        look(HttpCheck { host: "127.77.0.1".to_owned(), ..authority.check(server.port()) }).await
+    };
+    for (found, words) in [
+        (
+            look(authority.issue("x", name_only)).await,
+            "is not for the IP address 127.77.0.1: it has it as a DNS name, and it must be an IP address in \
+             subjectAltName",
+        ),
+        (
+            look(authority.issue("x", common_name_only)).await,
+            "is not for 127.77.0.1, but for no name: it has no subjectAltName, and a common name does not count",
+        ),
+        (look(authority.issue("x", other)).await, "is not for 127.77.0.1, but for 192.0.2.1"),
+    ] {
+        assert_fail(&found, Reason::Tls, words);
+    }
+    assert_pass(&look(authority.issue("x", right)).await);
 }
 
 #[tokio::test]
@@ -252,6 +291,51 @@ async fn without_verification_any_certificate_passes_and_its_end_is_read() {
     assert_eq!((certificate.expires, certificate.expires_soon), (1_577_836_800, true));
 }
 
+/// No name of a type or variant of the library.
+#[track_caller]
+pub(crate) fn assert_is_in_plain_words(saw: &str) {
+    let is_a_name = |word: &str| {
+        let inner = word.trim_matches(|c: char| !c.is_alphanumeric()).chars().skip(1);
+        inner.clone().zip(inner.skip(1)).any(|(one, next)| one.is_lowercase() && next.is_uppercase())
+    };
+    let ours = ["subjectAltName", "serverAuth"];
+    let odd = saw.split(' ').find(|word| is_a_name(word) && !ours.iter().any(|our| word.contains(our)));
+    assert!(odd.is_none() && !saw.contains("Error("), "{saw}");
+}
+
+#[tokio::test]
+async fn what_server_and_probe_have_not_in_common_is_told_in_plain_words() {
+    let alert = |description: u8| vec![0x15, 3, 3, 0, 2, 2, description];
+    // A hello of TLS 1.1: version, random bytes, no session, a cipher, no compression.
+    let mut old = vec![22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
+    old.extend([7; 32]);
+    old.extend([0, 0xc0, 0x13, 0]);
+    let authority = Authority::new();
+    for (answer, words) in [
+        (alert(40), "no TLS version or cipher suite in common (it may offer only TLS 1.1 or older"),
+        (alert(70), "no TLS version in common (it may offer only TLS 1.1 or older"),
+        (old, "it offers only TLS 1.1 or older"),
+        (alert(120), "it speaks HTTP/2 only, pointsman probes with HTTP/1.1"),
+        (alert(112), "it does not know the name that was asked for"),
+        (alert(42), "it does not take the client certificate (bad certificate)"),
+        (alert(80), "the alert \"internal error\""),
+        (alert(250), "the alert"),
+    ] {
+        let server = Server::doing(move |mut peer| {
+            let answer = answer.clone();
+            async move {
+                let _ = peer.stream.read(&mut [0; 4096]).await;
+                peer.send(&answer).await;
+                peer.wait_for_close().await;
+            }
+        })
+        .await;
+        let look = look(authority.check(server.port())).await;
+        assert_fail(&look, Reason::Tls, words);
+        assert_is_in_plain_words(&look.saw);
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_that_we_show_is_taken() {
     let authority = Authority::new();
@@ -271,7 +355,7 @@ async fn a_server_that_asks_for_a_certificate_in_vain_fails_the_look() {
     let authority = Authority::new();
     let server = serve(authority.issue("demo.localdev.me", |_| ()), Some(&authority)).await;
     let look = look(authority.check(server.port())).await;
-    assert_fail(&look, Reason::Tls, "CertificateRequired");
+    assert_fail(&look, Reason::Tls, "it wants a client certificate; see tls.client_cert_file");
 }
 
 #[tokio::test]
@@ -322,6 +406,7 @@ async fn every_handshake_is_a_full_one_so_that_the_certificate_is_judged_anew() 
 #[tokio::test]
 async fn a_server_that_leaves_out_the_farewell_of_tls_is_judged_by_its_answer() {
     let authority = Authority::new();
+    let at_the_end = Regex::new("it$").unwrap();
     for (answer, passes) in [
         ("HTTP/1.1 200 OK\r\n\r\nall of it", true),
         ("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nall of it", false),
@@ -336,7 +421,7 @@ async fn a_server_that_leaves_out_the_farewell_of_tls_is_judged_by_its_answer() 
             }
         })
         .await;
-        let expect_body_regex = Some(Regex::new("it$").unwrap());
+        let expect_body_regex = Some(at_the_end.clone());
         let look = look(HttpCheck { expect_body_regex, ..authority.check(server.port()) }).await;
         if passes {
             assert_pass(&look);
