@@ -1,12 +1,15 @@
-//! A reload reads again the files that checks name, under the same names: what is in them is often why somebody reloads.
+//! Certificates as the daemon judges them: by the files that checks name, read again at each reload, and by this machine's clock
+//! unless the cloud says that it is wrong.
 #![cfg(test)] // makes clippy take the helpers below for tests too
 
 mod daemon_world;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use daemon_world::{Now, Reloaded, Scene, World};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use jiff::SignedDuration;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,9 +29,15 @@ fn authority() -> (String, Issuer<'static, KeyPair>) {
 }
 
 /// A server that the authority vouches for; returns its port.
-async fn serve(issuer: &Issuer<'static, KeyPair>, tasks: &mut JoinSet<()>) -> u16 {
+async fn serve(
+    issuer: &Issuer<'static, KeyPair>,
+    change: impl FnOnce(&mut CertificateParams),
+    tasks: &mut JoinSet<()>,
+) -> u16 {
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new([HOST.to_owned()]).unwrap().signed_by(&key, issuer).unwrap();
+    let mut params = CertificateParams::new([HOST.to_owned()]).unwrap();
+    change(&mut params);
+    let leaf = params.signed_by(&key, issuer).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -50,15 +59,11 @@ async fn serve(issuer: &Issuer<'static, KeyPair>, tasks: &mut JoinSet<()>) -> u1
     port
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_authority_that_was_exchanged_in_its_file_is_trusted_after_a_reload() {
-    let mut tasks = JoinSet::new();
-    let (trusted, issuer) = authority();
-    let (stranger, _) = authority();
-    let port = serve(&issuer, &mut tasks).await;
+/// The daemon with one check over TLS, not yet started, and the file of the authority that it trusts.
+async fn world(authority: &str, port: u16) -> (World, PathBuf) {
     let world = World::set(Scene { regions: Some(String::new()), ..Scene::new() }).await;
     let file = world.config().with_file_name("authority.pem");
-    std::fs::write(&file, stranger).unwrap();
+    std::fs::write(&file, authority).unwrap();
     let text = std::fs::read_to_string(world.config()).unwrap();
     let head = text.split("[[service]]").next().unwrap();
     let service = format!(
@@ -68,7 +73,31 @@ async fn an_authority_that_was_exchanged_in_its_file_is_trusted_after_a_reload()
         file.display()
     );
     std::fs::write(world.config(), format!("{head}{service}")).unwrap();
-    let mut world = world;
+    (world, file)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_has_ended_is_unknown_while_the_cloud_says_that_the_clock_here_is_wrong() {
+    let mut tasks = JoinSet::new();
+    let (trusted, issuer) = authority();
+    let ended = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 1, 1);
+    let port = serve(&issuer, ended, &mut tasks).await;
+    let (mut world, _) = world(&trusted, port).await;
+    world.cloud.set_clock(SignedDuration::from_hours(2));
+    world.run(&[]).await;
+    let unknown = |now: &Now| now.check("region1", "web")["reason"] == "local";
+    world.until("it is unknown", unknown).await;
+    world.cloud.set_clock(SignedDuration::ZERO);
+    world.until("it fails", |now| now.check("region1", "web")["reason"] == "tls").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authority_that_was_exchanged_in_its_file_is_trusted_after_a_reload() {
+    let mut tasks = JoinSet::new();
+    let (trusted, issuer) = authority();
+    let (stranger, _) = authority();
+    let port = serve(&issuer, |_| (), &mut tasks).await;
+    let (mut world, file) = world(&stranger, port).await;
     world.run(&[]).await;
     let fails = |now: &Now| now.check("region1", "web")["reason"] == "tls";
     world.until("the stranger's word is not taken", fails).await;

@@ -13,7 +13,7 @@ use crate::dns::{
     EmbeddedError, EmbeddedReader, EmbeddedServer, HuaweiProvider, Provider, Rfc2136Provider, TsigKeyError,
 };
 use crate::file_access::TooOpen;
-use crate::huawei::{Account, AccountError, Observe, judge_credentials_file};
+use crate::huawei::{Account, AccountError, CloudClocks, Observe, judge_credentials_file};
 use crate::model::{
     Check, CheckKey, CheckKind, CloudName, ElbRef, ProviderName, RecordKey, RecordSet, Region, Service, Ttl,
 };
@@ -93,6 +93,8 @@ pub struct Wiring {
     accounts: BTreeMap<CloudName, (config::Cloud, Account)>,
     providers: BTreeMap<ProviderName, (ProviderKind, Arc<dyn Provider>)>,
     views: BTreeMap<(CloudName, String), Arc<CloudView>>,
+    /// The clocks of all accounts, over all reloads: a probe that is not set up anew knows of those that come later.
+    clocks: CloudClocks,
 }
 
 /// Where a region can be reached, and what finds it out.
@@ -129,14 +131,18 @@ impl Wiring {
     /// # Errors
     /// As [`Wiring::new`].
     pub fn renewed(&self, config: &Config, observe: &Observe) -> Result<Self, WiringError> {
-        let mut renewed = Self { zones: self.zones, ..Self::default() };
+        let mut renewed = Self { zones: self.zones, clocks: self.clocks.clone(), ..Self::default() };
         for (name, settings) in &config.clouds {
             judge_credentials_file(&settings.credentials)
                 .map_err(|source| WiringError::Keys { cloud: name.clone(), source })?;
             let account = match self.accounts.get(name) {
                 Some((before, account)) if before == settings => account.clone(),
-                Some(_) | None => Account::new(name.clone(), settings, Arc::clone(observe))
-                    .map_err(|source| WiringError::Account { cloud: name.clone(), source })?,
+                Some(_) | None => {
+                    let account = Account::new(name.clone(), settings, Arc::clone(observe))
+                        .map_err(|source| WiringError::Account { cloud: name.clone(), source })?;
+                    account.tell_the_time_to(&renewed.clocks);
+                    account
+                }
             };
             renewed.accounts.insert(name.clone(), (settings.clone(), account));
         }
@@ -307,7 +313,8 @@ impl Wiring {
         let addresses = addresses.clone();
         Ok(match &check.kind {
             CheckKind::Http(http) => {
-                Looker::Http(HttpLooker::new(Arc::clone(http), check.max_latency, addresses).map_err(at)?)
+                let looker = HttpLooker::new(Arc::clone(http), check.max_latency, addresses).map_err(at)?;
+                Looker::Http(looker.with_clocks(self.clocks.clone()))
             }
             CheckKind::Tcp(tcp) => Looker::Tcp(TcpLooker::new(tcp.clone(), check.max_latency, addresses)),
             CheckKind::Elb(elb) => Looker::Elb(ElbLooker::new(self.view(&elb.elb)?, elb)),

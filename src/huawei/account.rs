@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::agency::Agency;
 use super::budget::Budget;
-use super::cloud_clock::CloudClock;
+use super::cloud_clock::{CloudClock, CloudClocks};
 use super::credentials::{Credentials, Environment, Local};
 use super::keys::Keys;
 use super::outside::{self, Network, Outside};
@@ -135,6 +135,11 @@ impl Account {
         let credentials = self.shared.keys.alarm().map(|message| (Alarm::Credentials, message));
         let clock = self.shared.clock.alarm().map(|message| (Alarm::ClockSkew, message));
         credentials.into_iter().chain(clock).collect()
+    }
+
+    /// Lets `clocks` know what time it is in the account's cloud.
+    pub fn tell_the_time_to(&self, clocks: &CloudClocks) {
+        clocks.add(&self.shared.clock);
     }
 
     /// Where `api` is asked for things of a region.

@@ -6,7 +6,8 @@
 //! and a correction without which the request was taken is dropped. A wall clock that is set is a new one.
 //! Start at [`CloudClock::now`].
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -132,15 +133,18 @@ impl CloudClock {
 
     /// What somebody should know: the clocks are far apart.
     pub(super) fn alarm(&self) -> Option<String> {
+        self.skew().map(|skew| {
+            format!(
+                "this machine's clock is {skew}: start chrony or ntpd; requests are signed with the cloud's time meanwhile"
+            )
+        })
+    }
+
+    /// How this machine's clock is wrong: `1h 2m behind the cloud's`. None while it is not known to be.
+    fn skew(&self) -> Option<String> {
         self.change(|state, now, wall| {
             state.notice_a_jump(now, wall);
-            state.is_far().then(|| {
-                format!(
-                    "this machine's clock is {}: start chrony or ntpd; requests are signed with the cloud's \
-                     time meanwhile",
-                    apart(state.correction)
-                )
-            })
+            state.is_far().then(|| apart(state.correction))
         })
     }
 
@@ -168,6 +172,36 @@ impl CloudClock {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CloudClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloudClock").field("cloud", &self.cloud).finish_non_exhaustive()
+    }
+}
+
+/// The clocks of the accounts in use: what tells that this machine's own is wrong. Clones are the same; an account that
+/// nobody uses any more leaves by itself.
+#[derive(Clone, Debug, Default)]
+pub struct CloudClocks {
+    clocks: Arc<Mutex<Vec<Weak<CloudClock>>>>,
+}
+
+impl CloudClocks {
+    /// Takes in an account's clock.
+    pub(super) fn add(&self, clock: &Arc<CloudClock>) {
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        clocks.retain(|known| known.strong_count() > 0);
+        clocks.push(Arc::downgrade(clock));
+    }
+
+    /// How this machine's clock is wrong by one of them, a minute or more: `1h 2m behind the cloud's`. None while nobody
+    /// knows that it is.
+    #[must_use]
+    pub fn skew(&self) -> Option<String> {
+        let clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        clocks.iter().filter_map(Weak::upgrade).find_map(|clock| clock.skew())
     }
 }
 
@@ -339,6 +373,23 @@ mod tests {
             clock.measured(TOOK, lie());
         }
         assert!(clock.now() < wall_time() + FAR && clock.alarm().is_none());
+    }
+
+    #[test]
+    fn a_wrong_clock_is_known_as_long_as_an_account_is_used_that_says_so() {
+        let clocks = CloudClocks::default();
+        let account = |name| Arc::new(CloudClock::new(CloudName::parse(name).unwrap()));
+        let (right, wrong) = (account("right"), account("wrong"));
+        clocks.add(&right);
+        clocks.add(&wrong);
+        for _ in 0..2 {
+            right.measured(TOOK, wall_time());
+            assert_eq!(clocks.skew(), None);
+            wrong.measured(TOOK, wall_time() + HOUR);
+        }
+        assert_eq!(clocks.skew().as_deref(), Some("1h behind the cloud's"));
+        drop(wrong);
+        assert_eq!(clocks.skew(), None);
     }
 
     #[test]

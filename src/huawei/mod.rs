@@ -34,6 +34,7 @@ use std::time::Duration;
 
 pub use account::{Account, AccountError, judge_credentials_file};
 pub use budget::LOOKS_A_SECOND;
+pub use cloud_clock::CloudClocks;
 pub use dns::{DnsRecordSet, NewRecordSet, Zone};
 pub use dns_lines::Switch;
 pub use eip::Eip;

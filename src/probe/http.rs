@@ -25,6 +25,7 @@ use super::tls::{self, Tls};
 use super::tls_fault;
 use super::trace::{Stage, Trace};
 use super::{Addresses, Look, LookerError};
+use crate::huawei::CloudClocks;
 use crate::model::{Certificate, HttpCheck, Reason, Scheme};
 
 /// A buffer that grew beyond this, in bytes, is given back after the look, since 10,000 checks keep theirs.
@@ -62,10 +63,18 @@ impl HttpLooker {
             expected: Expected::new(&check)?,
             check,
             tls,
+            clocks: CloudClocks::default(),
             buffer: Vec::new(),
             kept: Vec::new(),
         };
         Ok(Self { addresses, max_latency, asker })
+    }
+
+    /// The same probe, which takes no certificate to have ended by a clock that `clocks` know to be wrong.
+    #[must_use]
+    pub fn with_clocks(mut self, clocks: CloudClocks) -> Self {
+        self.asker.clocks = clocks;
+        self
     }
 
     /// One look at every address, over at `deadline`.
@@ -85,6 +94,7 @@ struct Asker {
     check: Arc<HttpCheck>,
     request: Request,
     tls: Option<Tls>,
+    clocks: CloudClocks,
     expected: Expected,
     /// What came and is not done with: the head, then the body as far as it is needed.
     buffer: Vec<u8>,
@@ -148,10 +158,21 @@ impl Asker {
         stream.set_nodelay(true).map_err(|error| broken(&error, at))?;
         let connecting = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.server_name.clone(), stream);
         let stream = Box::pin(connecting).await.map_err(|error| {
-            if let Some(end) = tls_fault::error_within(&error).and_then(tls_fault::expired) {
+            let problem = tls_fault::error_within(&error);
+            if let Some(end) = problem.and_then(tls_fault::expired) {
                 *certificate = Some(tls::judged(end, self.check.tls.expires_within));
             }
-            broken(&error, at)
+            let fault = broken(&error, at);
+            match problem
+                .filter(|problem| tls_fault::is_by_the_clock(problem))
+                .and_then(|_| self.clocks.skew())
+            {
+                // A date is no evidence by a clock that is wrong (BLIND-IS-NOT-DOWN).
+                Some(skew) => {
+                    Fault::local(format!("{}, and that is {skew}: start chrony or ntpd", fault.saw))
+                }
+                None => fault,
+            }
         })?;
         let session = stream.get_ref().1;
         let certificate_end = tls::end_of(session.peer_certificates());

@@ -24,6 +24,12 @@ pub(super) fn expired(error: &rustls::Error) -> Option<i64> {
     None
 }
 
+/// Whether the certificate failed by its dates alone, so by this machine's clock.
+pub(super) fn is_by_the_clock(error: &rustls::Error) -> bool {
+    use CertificateError::{ExpiredContext, NotValidYetContext};
+    matches!(error, rustls::Error::InvalidCertificate(ExpiredContext { .. } | NotValidYetContext { .. }))
+}
+
 /// A failure of TLS with `at`, for a person to read.
 #[expect(clippy::wildcard_enum_match_arm, reason = "rustls' list is open; the rest is told in its own words")]
 pub(super) fn fault(error: &rustls::Error, at: SocketAddr) -> Fault {

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use pointsman::model::Reason;
+use pointsman::clock::{instant_now, wall_time};
+use pointsman::config::{Cloud, CredentialsFrom, Endpoints};
+use pointsman::huawei::{Account, Answer, CloudClocks, Outside};
+use pointsman::model::{CloudName, Reason};
+use pointsman::probe::Trace;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -27,6 +31,69 @@ async fn answering(acceptor: TlsAcceptor) -> Server {
         }
     })
     .await
+}
+
+/// An account in use, and its clocks: its cloud is so many seconds ahead of this machine.
+async fn clocks(ahead: i64) -> (Account, CloudClocks) {
+    let settings = Cloud {
+        credentials: CredentialsFrom::Environment,
+        region: "cn-north-4".to_owned(),
+        project_id: Some("p".to_owned()),
+        domain_id: None,
+        endpoints: Endpoints { iam: None, elb: None, eip: None, dns: None, metadata: None },
+    };
+    let answer = move || {
+        let now = jiff::Timestamp::from_second(wall_time().as_secs().try_into().unwrap()).unwrap();
+        let date = now + jiff::SignedDuration::from_secs(ahead);
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        Answer { status: 404, headers: vec![("Date".to_owned(), date)], body: b"{}".to_vec() }
+    };
+    let world = Outside {
+        variables: Arc::new(|name| name.starts_with("HUAWEICLOUD_SDK_").then(|| "key".to_owned())),
+        script: Arc::new(move |_| Some(answer())),
+    };
+    let name = CloudName::parse("main").unwrap();
+    let account = Account::within(name, &settings, Arc::new(|_| ()), world).unwrap();
+    let clocks = CloudClocks::default();
+    account.tell_the_time_to(&clocks);
+    for _ in 0..3 {
+        let _ = account.load_balancer("cn-north-4", "lb1", instant_now() + PATIENCE).await;
+    }
+    (account, clocks)
+}
+
+#[tokio::test]
+async fn by_a_clock_that_is_known_to_be_wrong_a_certificate_that_fails_by_its_dates_alone_is_unknown() {
+    let authority = Authority::new();
+    let expired = |params: &mut CertificateParams| {
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+    };
+    let early = |params: &mut CertificateParams| params.not_before = date_time_ymd(2089, 1, 1);
+    let by_dates = [
+        serve(authority.issue("demo.localdev.me", expired), None).await,
+        serve(authority.issue("demo.localdev.me", early), None).await,
+    ];
+    let wrong_anyway = [
+        (serve(authority.issue("other.example", expired), None).await, "but for other.example"),
+        (serve(Authority::new().issue("demo.localdev.me", early), None).await, "not trusted"),
+    ];
+    for (ahead, wrong) in [(0, false), (30, false), (3_600, true), (-90, true)] {
+        let (_in_use, clocks) = clocks(ahead).await;
+        let look = async |server: &Server| {
+            let mut looker = looker(authority.check(server.port())).with_clocks(clocks.clone());
+            looker.look(instant_now() + PATIENCE, &mut Trace::off()).await
+        };
+        for server in &by_dates {
+            let look = look(server).await;
+            let outcome = if wrong { Outcome::Unknown(Reason::Local) } else { Outcome::Fail(Reason::Tls) };
+            assert_eq!(look.outcome, outcome, "{ahead}: {}", look.saw);
+            assert_eq!(look.saw.contains("the cloud's: start chrony or ntpd"), wrong, "{}", look.saw);
+        }
+        for (server, words) in &wrong_anyway {
+            assert_fail(&look(server).await, Reason::Tls, words);
+        }
+    }
 }
 
 /// A key that nobody here can verify: it signs nothing and says it does.
