@@ -3,6 +3,7 @@
 
 mod daemon_world;
 
+use std::fmt::Write as _;
 use std::process::Output;
 
 use daemon_world::{EIP1, EIP2, FOREIGN, Scene, World};
@@ -122,15 +123,43 @@ async fn check_warns_of_looks_that_an_account_s_budget_does_not_allow() {
     let world = World::set(Scene::new()).await;
     let within = world.outcome("check", &[]).await;
     assert!(!String::from_utf8_lossy(&within.stdout).contains("warning"), "{within:?}");
-    // Two listeners and two cloud regions' lists, each of them every 100 ms.
-    world.edit_config("fast_interval = \"200ms\"", "fast_interval = \"100ms\"");
-    let fast = "cloud \"main\": its elb and eip checks ask up to 40 times a second while all its regions are suspect, and 20 are";
+    // Members and load balancers of two cloud regions, each of them every 200 ms, in two requests.
+    world.edit_config("fast_interval = \"400ms\"", "fast_interval = \"200ms\"");
+    let fast = "cloud \"main\": its elb and eip checks ask up to 40 times a second while a cloud region fails, and 20 are";
     let longer = "write for them a longer fast_interval, 2.1 times as long or more";
     ended_with(0, &world.outcome("check", &[]).await, &["good, ", "warning: ", fast, longer]);
-    world.edit_config("= \"1s\"", "= \"100ms\"");
+    world.edit_config("= \"1s\"", "= \"200ms\"");
     let always = "ask up to 40 times a second, and 20 are allowed: they would come late";
     let longer = "write for them a longer interval, 2.1 times as long or more";
     ended_with(0, &world.outcome("check", &[]).await, &["good, ", "warning: ", always, longer]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_leave_a_check_without_an_answer_is_refused_by_check_and_run() {
+    // Listeners of one load balancer are asked for one by one.
+    let services = (0..60).fold(String::new(), |mut text, number| {
+        let region = |place: &str, elb: &str, address: u8| {
+            format!(
+                "[[service.region]]\nname = \"{place}\"\ncloud_region = \"{place}\"\nelb = \"{elb}\"\nlistener_port = {}\n\
+                 address = [\"198.51.100.{address}\"]\n",
+                1_000 + number
+            )
+        };
+        let check = "check = [{ name = \"elb\", kind = \"elb\" }]";
+        write!(text, "[[service]]\nname = \"s{number}\"\ndomain = \"s{number}.localdev.me.\"\n{check}\n").unwrap();
+        text.push_str(&region("cn-north-4", "6a5ae231-4375-538c-90b8-471be92ccfcf", 1));
+        text.push_str(&region("cn-east-3", "20a677a3-6827-5acf-b152-d70fede13e04", 2));
+        text
+    });
+    let world = World::set(Scene::new()).await;
+    let path = world.config();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text + &services).unwrap();
+    let told = "and 200 are allowed: a check could be without an answer for more than 30 s";
+    ended_with(1, &world.outcome("check", &[]).await, &["refused: ", told]);
+    let refused = world.outcome("run", &[]).await;
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains(told), "{refused:?}");
 }
 
 fn ended_with(code: i32, said: &Output, told: &[&str]) {

@@ -213,7 +213,7 @@ async fn a_check_that_did_not_change_is_not_looked_at_for_a_reload() {
 async fn a_check_that_leaves_the_configuration_looks_no_more() {
     let scene = Scene { daemon: "log = { level = \"debug\" }", ..Scene::new() };
     let world = World::watched(scene).await;
-    world.edit_config("[[service.check]]\nname = \"eip\"\nkind = \"eip\"\nfast_interval = \"200ms\"\n", "");
+    world.edit_config("[[service.check]]\nname = \"eip\"\nkind = \"eip\"\nfast_interval = \"400ms\"\n", "");
     assert_eq!(world.reload().await, Reloaded::Taken);
     let looks = |check: &str| world.log().matches(&format!("check=demo/region1/{check} ")).count();
     let (eip, web) = (looks("eip"), looks("web"));

@@ -12,7 +12,7 @@ use clap::CommandFactory as _;
 use daemon_world::{Scene, World, all_at_once};
 use pointsman::cli::Cli;
 use pointsman::config::{self, Config};
-use pointsman::probe::{Demand, demand};
+use pointsman::probe::{Demand, demand, shortage};
 use regex::Regex;
 use serde_json::Value;
 
@@ -86,19 +86,19 @@ fn the_last_client_leaves_after_verdict_zone_and_ttl() {
 
 #[test]
 fn the_cloud_is_asked_as_often_as_it_says() {
-    let rows = table("| | while all is well | while all regions are suspect |");
+    let rows = table("| | while all is well | while a cloud region fails |");
     for [name, normal, fast] in &rows {
         let setting = settings().into_iter().find(|setting| setting[0] == *name).unwrap();
         let asked = asked(&configured(&timing(&setting), 1));
         let told = [asked.normal, asked.fast].map(|rate| format!("{rate:.1}"));
         assert_eq!([normal, fast], [&told[0], &told[1]], "{name}");
     }
-    assert!(
-        page().contains(
-            "Eight such services, each with load balancers of its own, come to 20 with the defaults"
-        )
-    );
-    assert_eq!(asked(&configured("", 8)).fast.floor().to_string(), "20");
+    assert!(page().contains("A hundred such services, each with load balancers of its own, come to 16 with the defaults; twice as many to 32"));
+    assert_eq!(asked(&configured("", 100)).fast.floor().to_string(), "16");
+    assert_eq!(asked(&configured("", 200)).fast.floor().to_string(), "32");
+    assert!(page().contains("1600 such services are\naccepted"));
+    assert_eq!(shortage(&configured("", 1_600).services), []);
+    assert_eq!(shortage(&configured("", 1_601).services).len(), 1);
 }
 
 #[test]

@@ -44,6 +44,26 @@ impl CanLook for Fails {
     }
 }
 
+/// Looks that wait until their deadline and see nothing.
+struct Waits;
+
+impl CanLook for Waits {
+    async fn look(&mut self, _interval: Duration, deadline: Instant) -> Look {
+        sleep_until(deadline).await;
+        Look {
+            outcome: Outcome::Unknown(Reason::Throttled),
+            saw: Cow::Borrowed("nothing"),
+            certificate: None,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_was_blind_until_its_deadline_is_followed_by_the_next_at_once() {
+    let mut waits = Loop::start(Waits);
+    assert_eq!(waits.take(3).await, [(300, 0), (2_300, 0), (4_300, 0)]);
+}
+
 fn now() -> Instant {
     pointsman::clock::instant_now()
 }

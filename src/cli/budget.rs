@@ -11,11 +11,11 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     let exceeds = |rate: f64| rate >= budget + 1.0;
     demand(&config.services)
         .into_iter()
-        .filter_map(|(cloud, Demand { normal, fast })| {
+        .filter_map(|(cloud, Demand { normal, fast, .. })| {
             let (when, rate, key) = if exceeds(normal) {
                 ("", normal, "interval")
             } else if exceeds(fast) {
-                (" while all its regions are suspect", fast, "fast_interval")
+                (" while a cloud region fails", fast, "fast_interval")
             } else {
                 return None;
             };

@@ -6,6 +6,7 @@ use clap::Args;
 use super::style::{BAD, CARE};
 use super::{ConfigFile, budget, online};
 use crate::config::{self, Config};
+use crate::probe::shortage;
 use crate::{huawei, journal};
 
 /// Tell whether a configuration is right
@@ -38,8 +39,9 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         writeln!(anstream::stdout(), "{CARE}warning:{CARE:#} {warning}")?;
     }
     let mut code = ExitCode::SUCCESS;
-    for open in too_open(&loaded.config) {
-        writeln!(anstream::stdout(), "{BAD}refused:{BAD:#} {open}")?;
+    let short = shortage(&loaded.config.services).into_iter().map(|short| short.to_string());
+    for refusal in too_open(&loaded.config).into_iter().chain(short) {
+        writeln!(anstream::stdout(), "{BAD}refused:{BAD:#} {refusal}")?;
         code = ExitCode::FAILURE;
     }
     if code == ExitCode::SUCCESS && arguments.online {

@@ -14,7 +14,7 @@ use crate::config::{Config, LoadError};
 use crate::dns::{EmbeddedServer, Provider};
 use crate::huawei::{Account, Observe};
 use crate::model::{Check, CheckKey, CheckKind, Region, RegionName, Service, ServiceName};
-use crate::probe::{AddressFollower, Addresses, AddressesSeen, Looker};
+use crate::probe::{AddressFollower, Addresses, AddressesSeen, Looker, Shortage, shortage};
 
 /// What runs: a configuration, and what was set up for it.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +79,9 @@ pub enum ReloadError {
     /// Something that is configured cannot be set up.
     #[error(transparent)]
     Wiring(#[from] WiringError),
+    /// Its checks ask an account for more than it may send.
+    #[error(transparent)]
+    Shortage(#[from] Shortage),
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,
@@ -97,7 +100,7 @@ impl Layout {
     /// Sets up what `config` needs and does not have yet. Reads files that checks name; nothing that runs is touched.
     ///
     /// # Errors
-    /// When it changes what only a restart can change, or something cannot be set up.
+    /// When it changes what only a restart can change, something cannot be set up, or an account is asked for too much.
     pub(super) fn change_to(
         &self,
         config: Arc<Config>,
@@ -106,6 +109,9 @@ impl Layout {
     ) -> Result<(Self, Change), ReloadError> {
         if let Some(before) = &self.config {
             needs_no_restart(before, &config)?;
+        }
+        if let Some(shortage) = shortage(&config.services).into_iter().next() {
+            return Err(shortage.into());
         }
         let wiring = Arc::new(self.wiring.renewed(&config, observe)?);
         let before: BTreeMap<&ServiceName, &Arc<Service>> =

@@ -142,6 +142,12 @@ impl Account {
         clocks.add(&self.shared.clock);
     }
 
+    /// Whether requests for probes wait because the account's budget is short.
+    #[must_use]
+    pub fn is_short_of_requests(&self) -> bool {
+        self.shared.budget.is_short()
+    }
+
     /// Where `api` is asked for things of a region.
     pub(super) fn endpoint(&self, api: Api, region: &str, keys: &Credentials) -> Result<Url, AccountError> {
         self.base(api, region, keys.iam_endpoint.as_deref())

@@ -2,17 +2,18 @@
 //!
 //! All regions of an account share one [`Budget`], since the cloud counts by account. It has three
 //! shares that cannot take from each other, so that no number of looks keeps a record set from being
-//! written. A throttle pauses the API that sent it, in its region alone. [`State`] is pure; [`Budget`]
-//! asks it and sleeps.
+//! written. Requests for probes go in the order of `line`, the others as they come. A throttle pauses the API that sent
+//! it, in its region alone. [`State`] is pure; [`Budget`] asks it and sleeps.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Api;
 use super::error::Effect;
+use super::line::{Line, Pacing, Ticket};
 use super::retry::{doubled, spread};
 use crate::clock::instant_now;
 
@@ -27,6 +28,17 @@ pub(super) const PAUSE_OBEYED: Duration = Duration::from_secs(600);
 
 /// How many requests a second an account may send for looks, in the long run.
 pub const LOOKS_A_SECOND: u32 = 20;
+
+/// A request that is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) share: Share,
+    pub(super) api: Api,
+    pub(super) region: &'a str,
+    /// Its path, which tells it apart from others of its region.
+    pub(super) path: &'a str,
+    pub(super) pacing: Pacing,
+}
 
 /// Who a request is sent for. The cloud's own limits are not published; these are far below what is
 /// heard of (some 100 a second), and far above what a few hundred regions at 5 s need.
@@ -74,7 +86,19 @@ struct State {
     looks: Bucket,
     record_reads: Bucket,
     record_writes: Bucket,
+    line: Line,
     pauses: BTreeMap<(Api, String), Pause>,
+}
+
+/// What there is to be said of a place in the line.
+#[derive(Debug)]
+enum Turn {
+    /// It is this one's, and the token is taken.
+    Now,
+    /// It is this one's then, unless somebody comes who goes before it.
+    At(Instant),
+    /// Others go before.
+    Behind,
 }
 
 /// A token bucket, kept as the one moment at which it will be full again. Tokens are given out in the
@@ -82,6 +106,23 @@ struct State {
 #[derive(Debug)]
 struct Bucket {
     full_at: Instant,
+}
+
+impl Bucket {
+    /// When the next token is good.
+    fn turn(&self, share: Share, now: Instant) -> Instant {
+        let full = share.interval() * share.burst();
+        self.after_next(share, now).checked_sub(full).map_or(now, |turn| turn.max(now))
+    }
+
+    fn take(&mut self, share: Share, now: Instant) {
+        self.full_at = self.after_next(share, now);
+    }
+
+    /// When it will be full again, once the next token is taken.
+    fn after_next(&self, share: Share, now: Instant) -> Instant {
+        self.full_at.max(now) + share.interval()
+    }
 }
 
 /// An API that throttled us, in one region.
@@ -95,7 +136,35 @@ struct Pause {
 impl State {
     fn new(now: Instant) -> Self {
         let full = || Bucket { full_at: now };
-        Self { looks: full(), record_reads: full(), record_writes: full(), pauses: BTreeMap::new() }
+        Self {
+            looks: full(),
+            record_reads: full(),
+            record_writes: full(),
+            line: Line::default(),
+            pauses: BTreeMap::new(),
+        }
+    }
+
+    fn bucket(&mut self, share: Share) -> &mut Bucket {
+        match share {
+            Share::Looks => &mut self.looks,
+            Share::RecordReads => &mut self.record_reads,
+            Share::RecordWrites => &mut self.record_writes,
+        }
+    }
+
+    /// Takes a token of the looks' share for that place in the line, when it is its turn.
+    fn turn_of(&mut self, ticket: Ticket, now: Instant) -> Turn {
+        if !self.line.is_first(ticket, now) {
+            return Turn::Behind;
+        }
+        let at = self.looks.turn(Share::Looks, now);
+        if at > now {
+            return Turn::At(at);
+        }
+        self.looks.take(Share::Looks, now);
+        self.line.sent(ticket, now);
+        Turn::Now
     }
 
     /// Takes a token and says when it is good; or takes none and says when it would have been, because that
@@ -109,19 +178,13 @@ impl State {
         deadline: Instant,
     ) -> Result<Instant, Instant> {
         let paused_until = self.paused_until(api, region, now);
-        let bucket = match share {
-            Share::Looks => &mut self.looks,
-            Share::RecordReads => &mut self.record_reads,
-            Share::RecordWrites => &mut self.record_writes,
-        };
-        let full_at = bucket.full_at.max(now) + share.interval();
-        let full = share.interval() * share.burst();
-        let turn = full_at.checked_sub(full).map_or(now, |turn| turn.max(now));
+        let bucket = self.bucket(share);
+        let turn = bucket.turn(share, now);
         let turn = paused_until.map_or(turn, |until| turn.max(until));
         if turn > deadline {
             return Err(turn);
         }
-        bucket.full_at = full_at;
+        bucket.take(share, now);
         Ok(turn)
     }
 
@@ -171,20 +234,25 @@ impl Budget {
         Self(Mutex::new(State::new(instant_now())))
     }
 
-    /// Waits until a request may be sent.
+    /// Waits until a request may be sent; returns when that was.
     ///
     /// # Errors
-    /// At once, with how long it would take, when that is past the deadline; nothing is used up then.
-    pub(super) async fn admit(
-        &self,
-        share: Share,
-        api: Api,
-        region: &str,
-        deadline: Instant,
-    ) -> Result<(), Duration> {
-        let now = instant_now();
-        let mut turn =
-            self.state(|state| state.take(share, api, region, now, deadline)).map_err(|turn| turn - now)?;
+    /// When that is past the deadline, with how long it would take; nothing is used up then. At once where that is certain,
+    /// which it is not for a probe: others may give up before it.
+    pub(super) async fn admit(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<Instant, Duration> {
+        let Wanted { share, api, region, .. } = wanted;
+        let mut turn = match share {
+            Share::Looks => {
+                self.pause_over(api, region, deadline).await?;
+                self.in_turn(wanted, deadline).await?;
+                instant_now()
+            }
+            Share::RecordReads | Share::RecordWrites => {
+                let now = instant_now();
+                self.state(|state| state.take(share, api, region, now, deadline))
+                    .map_err(|turn| turn - now)?
+            }
+        };
         loop {
             if turn > instant_now() {
                 sleep_until(turn).await;
@@ -192,11 +260,48 @@ impl Budget {
             let now = instant_now();
             // A throttle that came while we waited holds for us too.
             match self.state(|state| state.paused_until(api, region, now)) {
-                None => return Ok(()),
+                None => return Ok(now),
                 Some(until) if until > deadline => return Err(until - now),
                 Some(until) => turn = until,
             }
         }
+    }
+
+    /// Waits for the end of a pause, before a place in the line is taken.
+    async fn pause_over(&self, api: Api, region: &str, deadline: Instant) -> Result<(), Duration> {
+        let now = instant_now();
+        match self.state(|state| state.paused_until(api, region, now)) {
+            None => Ok(()),
+            Some(until) if until > deadline => Err(until - now),
+            Some(until) => {
+                sleep_until(until).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits in the line until a token is taken.
+    async fn in_turn(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<(), Duration> {
+        let question = format!("{}{}", wanted.region, wanted.path);
+        let (ticket, wake) = self.state(|state| state.line.join(&question, wanted.pacing, instant_now()));
+        let place = Place { budget: self, ticket };
+        loop {
+            let now = instant_now();
+            match self.state(|state| state.turn_of(place.ticket, now)) {
+                Turn::Now => return Ok(()),
+                Turn::At(at) if at > deadline => return Err(at - now),
+                Turn::At(at) => sleep_until(at).await,
+                Turn::Behind => {
+                    let woken = timeout_at(deadline, wake.notified()).await;
+                    woken.map_err(|_| Share::Looks.interval())?;
+                }
+            }
+        }
+    }
+
+    /// Whether requests for probes wait for their turn.
+    pub(super) fn is_short(&self) -> bool {
+        self.state(|state| !state.line.is_empty())
     }
 
     /// The API throttled us.
@@ -213,6 +318,18 @@ impl Budget {
     fn state<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
         // No code that holds the lock can leave the state half changed, so a panic elsewhere spoils nothing.
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A place in the line, left when dropped.
+struct Place<'a> {
+    budget: &'a Budget,
+    ticket: Ticket,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.budget.state(|state| state.line.leave(self.ticket, instant_now()));
     }
 }
 
@@ -345,17 +462,36 @@ mod tests {
         let budget = Budget::new();
         let deadline = instant_now() + Duration::from_secs(60);
         for _ in 0..40 {
-            budget.admit(Share::Looks, Api::Elb, "a", deadline).await.unwrap();
+            budget.admit(members(0), deadline).await.unwrap();
         }
         let start = instant_now();
-        let waits = budget.admit(Share::Looks, Api::Elb, "a", deadline);
+        let waits = budget.admit(members(0), deadline);
         let throttles = async { budget.throttled(Api::Elb, "a", Some(Duration::from_secs(9))) };
         let (admitted, ()) = tokio::join!(waits, throttles);
         admitted.unwrap();
         assert_eq!((instant_now() - start).as_secs(), 9);
         let soon = instant_now() + Duration::from_secs(1);
         budget.throttled(Api::Elb, "a", Some(Duration::from_secs(5)));
-        let refused = budget.admit(Share::Looks, Api::Elb, "a", soon).await.unwrap_err();
+        let refused = budget.admit(members(0), soon).await.unwrap_err();
         assert_eq!(refused.as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_leaves_the_turn_to_the_next() {
+        let budget = Budget::new();
+        let start = instant_now();
+        for _ in 0..40 {
+            budget.admit(members(0), start).await.unwrap();
+        }
+        let late = |group, ms| budget.admit(members(group), start + Duration::from_millis(ms));
+        let told = tokio::join!(late(1, 40), late(2, 60), late(3, 90), late(4, 100), late(5, 1_000));
+        let went =
+            [told.0, told.1, told.2, told.3, told.4].map(|went| went.ok().map(|at| (at - start).as_millis()));
+        assert_eq!(went, [None, Some(50), None, Some(100), Some(150)]);
+    }
+
+    fn members(group: u32) -> Wanted<'static> {
+        let pacing = Pacing { group, ..Pacing::default() };
+        Wanted { share: Share::Looks, api: Api::Elb, region: "a", path: "/members", pacing }
     }
 }

@@ -9,12 +9,13 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::account::Account;
-use super::budget::{PAUSE_OBEYED, Share};
+use super::budget::{PAUSE_OBEYED, Share, Wanted};
 use super::client::{Failure, Incoming, exchange, http_date};
 use super::cloud_clock::other_time;
 use super::credentials::Credentials;
 use super::error::{Details, Effect};
 use super::error_body::ErrorBody;
+use super::line::Pacing;
 use super::retry::{TRIES_MAX, backoff};
 use super::{Api, ApiError, ApiErrorKind, Finished, sign};
 use crate::clock::{instant_now, wall_time};
@@ -33,6 +34,8 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) body: Option<Vec<u8>>,
     pub(super) project: Option<Arc<str>>,
+    /// Which of the requests for probes goes first while the budget is short.
+    pub(super) pacing: Pacing,
 }
 
 /// A text as one segment of a path.
@@ -50,7 +53,8 @@ impl Call {
         query: Vec<(&'static str, String)>,
     ) -> Self {
         let region = region.to_owned();
-        Self { query, api, region, what, method: Method::GET, path, body: None, project: None }
+        let (method, pacing) = (Method::GET, Pacing::default());
+        Self { query, api, region, what, method, path, body: None, project: None, pacing }
     }
 
     /// A write that makes something.
@@ -90,6 +94,11 @@ impl Call {
         Self { project: Some(project), ..self }
     }
 
+    /// With this pacing; of a read for probes.
+    pub(super) fn paced(self, pacing: Pacing) -> Self {
+        Self { pacing, ..self }
+    }
+
     /// The object that came must be the one asked for.
     pub(super) fn must_be(&self, asked: &str, came: &str) -> Result<(), ApiError> {
         if asked == came {
@@ -125,6 +134,17 @@ impl Account {
         call: &Call,
         deadline: Instant,
     ) -> Result<T, ApiError> {
+        let mut deadline = deadline;
+        self.call_timed(call, &mut deadline).await.map(|(_, answer)| answer)
+    }
+
+    /// The same, and when the request that was answered was sent. The deadline comes nearer once one was sent, when its
+    /// pacing says so.
+    pub(super) async fn call_timed<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        deadline: &mut Instant,
+    ) -> Result<(Instant, T), ApiError> {
         let (mut tries, mut last) = (1, None);
         loop {
             let error = match self.attempt(call, deadline).await {
@@ -149,8 +169,12 @@ impl Account {
 
     /// Sends it; and once more when it may have been refused for the time that it was signed at. A refusal
     /// changes nothing, so that is safe for a write too.
-    async fn attempt<T: DeserializeOwned>(&self, call: &Call, deadline: Instant) -> Result<T, ApiError> {
-        let keys = self.keys_for(call, deadline).await?;
+    async fn attempt<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        deadline: &mut Instant,
+    ) -> Result<(Instant, T), ApiError> {
+        let keys = self.keys_for(call, *deadline).await?;
         let signed = self.clock().now();
         let mut outcome = self.send(call, &keys, signed, deadline).await;
         let refusal = outcome.as_ref().err().filter(|error| error.may_be_for_its_time());
@@ -185,11 +209,12 @@ impl Account {
         call: &Call,
         keys: &Credentials,
         time: Duration,
-        deadline: Instant,
-    ) -> Result<T, ApiError> {
-        let Call { api, region, .. } = call;
+        deadline: &mut Instant,
+    ) -> Result<(Instant, T), ApiError> {
+        let Call { api, region, path, pacing, .. } = call;
         let share = Share::of(*api, call.effect());
-        self.budget().admit(share, *api, region, deadline).await.map_err(|wait| {
+        let wanted = Wanted { share, api: *api, region, path, pacing: *pacing };
+        let admitted = self.budget().admit(wanted, *deadline).await.map_err(|wait| {
             let message = format!(
                 "not sent: our own request budget has no room for it for another {:.1} s, past its deadline",
                 wait.as_secs_f64()
@@ -199,11 +224,14 @@ impl Account {
                 Details { message, retry_after: Some(wait), ..Details::default() },
             )
         })?;
+        if let Some(within) = pacing.answer_within {
+            *deadline = (*deadline).min(admitted + within);
+        }
         let outgoing = self.signed(call, keys, time)?;
         let host = outgoing.url.authority().to_owned();
 
         let started = instant_now();
-        let outcome = exchange(self.network(), outgoing, deadline).await;
+        let outcome = exchange(self.network(), outgoing, *deadline).await;
         let took = instant_now().saturating_duration_since(started);
         self.observed(&Finished {
             cloud: self.name().clone(),
@@ -235,7 +263,7 @@ impl Account {
             Err(error) if error.is_throttle() => self.budget().throttled(*api, region, error.retry_after()),
             Ok(_) | Err(_) => self.budget().answered(*api, region),
         }
-        outcome
+        outcome.map(|answer| (admitted, answer))
     }
 }
 

@@ -18,6 +18,7 @@ mod elb;
 mod error;
 mod error_body;
 mod keys;
+mod line;
 mod metadata;
 mod outside;
 mod page;
@@ -43,7 +44,9 @@ pub use elb::{
     StatusListener, StatusMember, StatusPool, StatusTree,
 };
 pub use error::{ApiError, ApiErrorKind};
+pub use line::{Pacing, Rank};
 pub use outside::{Answer, Outside, Request, Script, Variables};
+pub use page::Told;
 
 use crate::model::CloudName;
 

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::ApiError;
 use super::account::Account;
 use super::call::Call;
+use super::line::Rank;
+use crate::clock::instant_now;
 
 /// More pages than any list that pointsman asks for has: 40,000 members, 10,000 record sets of one name. A
 /// server that never says "last" is cut off here, with an error, since half a list is no answer.
@@ -101,27 +103,74 @@ impl<T> Gathered<T> {
     }
 }
 
+/// A list as far as it was answered.
+#[derive(Clone, Debug)]
+pub struct Told<T> {
+    /// When the request for its first page was sent.
+    pub asked: Instant,
+    /// Each once.
+    pub items: Vec<T>,
+    /// Why the rest was not answered; none when this is all.
+    pub missing: Option<ApiError>,
+}
+
+impl<T> Told<T> {
+    /// The list, if this is all of it.
+    pub(super) fn whole(self) -> Result<Vec<T>, ApiError> {
+        self.missing.map_or(Ok(self.items), Err)
+    }
+}
+
 impl Account {
     /// All items of the list that `call` asks for.
     pub(super) async fn pages<L: Listing>(
         &self,
-        mut call: Call,
+        call: Call,
         deadline: Instant,
     ) -> Result<Vec<L::Item>, ApiError> {
-        let asked = call.query.clone();
+        // On the heap, or the futures of all who list would be as large as a request's.
+        Box::pin(self.pages_told::<L>(call, deadline)).await?.whole()
+    }
+
+    /// The items of the list that `call` asks for, up to the first page that is not answered.
+    ///
+    /// # Errors
+    /// When the first page is not.
+    pub(super) async fn pages_told<L: Listing>(
+        &self,
+        mut call: Call,
+        deadline: Instant,
+    ) -> Result<Told<L::Item>, ApiError> {
+        let (query, mut deadline) = (call.query.clone(), deadline);
         let mut gathered = Gathered { items: Vec::new(), ids: HashSet::new() };
-        for _ in 0..PAGES_MAX {
-            let body: L = self.call(&call, deadline).await?;
+        let mut first = None;
+        let mut missing = None;
+        for page in 1.. {
+            let answer = self.call_timed(&call, &mut deadline).await;
+            let (sent, body): (Instant, L) = match (answer, first) {
+                (Ok(answer), _) => answer,
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(_)) => {
+                    missing = Some(error);
+                    break;
+                }
+            };
+            first.get_or_insert(sent);
             let next = gathered.add(body);
             if gathered.items.len() > ITEMS_MAX {
-                return Err(call.malformed(format!("the list has more than {ITEMS_MAX} items")));
+                missing = Some(call.malformed(format!("the list has more than {ITEMS_MAX} items")));
+                break;
             }
-            match next {
-                None => return Ok(gathered.items),
-                Some(cursor) => call.query = asked.iter().cloned().chain(cursor).collect(),
+            let Some(cursor) = next else { break };
+            if page == PAGES_MAX {
+                missing = Some(call.malformed(format!("the list does not end within {PAGES_MAX} pages")));
+                break;
             }
+            call.query = query.iter().cloned().chain(cursor).collect();
+            call.pacing.rank = Rank::FinishesList;
         }
-        Err(call.malformed(format!("the list does not end within {PAGES_MAX} pages")))
+        let asked = first.unwrap_or_else(instant_now);
+        Ok(Told { asked, items: gathered.items, missing })
     }
 }
 

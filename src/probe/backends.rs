@@ -29,10 +29,15 @@ pub(super) struct Verdict {
 /// monitor or a result of one (`unmonitored`), and those that a pool lists and the answer lacks (`api`).
 /// Members that are switched off or have weight 0 get no requests and count for nothing. No member at all
 /// is unknown here, since it takes a second opinion: [`verdict_on_none`].
-pub(super) fn verdict(listener: &Listener, pools: &[Pool], members: &[Member], least: MinHealthy) -> Verdict {
+pub(super) fn verdict(
+    listener: &Listener,
+    pools: &[Pool],
+    members: &[&Member],
+    least: MinHealthy,
+) -> Verdict {
     let blind: BTreeSet<&str> =
         pools.iter().filter(|pool| pool.healthmonitor_id.is_none()).flat_map(listed).collect();
-    let mut tally = Tally::of(listener, &blind, members.iter());
+    let mut tally = Tally::of(listener, &blind, members.iter().copied());
     let answered: BTreeSet<&str> = members.iter().map(|member| member.id.as_str()).collect();
     tally.absent = pools.iter().flat_map(listed).filter(|id| !answered.contains(id)).count();
 
@@ -58,10 +63,11 @@ pub(super) fn verdict(listener: &Listener, pools: &[Pool], members: &[Member], l
 }
 
 /// The pools that have no backend online while others have; empty when there is none.
-fn dead_paths(listener: &Listener, pools: &[Pool], blind: &BTreeSet<&str>, members: &[Member]) -> String {
+fn dead_paths(listener: &Listener, pools: &[Pool], blind: &BTreeSet<&str>, members: &[&Member]) -> String {
     let of_pool = |pool: &Pool| {
         let ids: BTreeSet<&str> = listed(pool).collect();
-        Tally::of(listener, blind, members.iter().filter(|member| ids.contains(member.id.as_str())))
+        let of_pool = members.iter().copied().filter(|member| ids.contains(member.id.as_str()));
+        Tally::of(listener, blind, of_pool)
     };
     let tallies = pools.iter().map(|pool| (pool, of_pool(pool)));
     let dead = tallies.filter(|(_, tally)| tally.able() > 0 && tally.offline.len() == tally.able());
@@ -193,7 +199,8 @@ mod tests {
 
     fn listener() -> Listener {
         let (protocol, default_pool_id) = ("HTTP".to_owned(), Some("web".to_owned()));
-        Listener { id: "l".to_owned(), protocol, protocol_port: 80, default_pool_id }
+        let id = "l".to_owned();
+        Listener { id, protocol, protocol_port: 80, default_pool_id, load_balancer_ids: Vec::new() }
     }
 
     fn pool(id: &str, members: &[&str]) -> Pool {
@@ -202,6 +209,8 @@ mod tests {
             name: id.to_owned(),
             healthmonitor_id: Some("monitor".to_owned()),
             member_ids: Some(members.iter().map(ToString::to_string).collect()),
+            listener_ids: vec!["l".to_owned()],
+            load_balancer_ids: Vec::new(),
         }
     }
 
@@ -222,6 +231,7 @@ mod tests {
     fn on(states: &[MemberState], least: MinHealthy) -> (Outcome, String) {
         let ids = ["a", "bb", "ccc", "dddd", "eeeee"];
         let members: Vec<Member> = states.iter().zip(ids).map(|(state, id)| member(id, *state)).collect();
+        let members: Vec<&Member> = members.iter().collect();
         let look = verdict(&listener(), &[pool("web", &ids[..states.len()])], &members, least).look;
         (look.outcome, look.saw.into_owned())
     }
@@ -271,7 +281,7 @@ mod tests {
         off.admin_state_up = false;
         let mut weightless = member("bb", MemberState::Online);
         weightless.weight = 0;
-        let look = verdict(&listener(), &[pool("web", &["a", "bb"])], &[off, weightless], ONE).look;
+        let look = verdict(&listener(), &[pool("web", &["a", "bb"])], &[&off, &weightless], ONE).look;
         assert_eq!(look.outcome, Outcome::Fail(Reason::Backends));
         assert_eq!(look.saw, "0 of 0 backends online behind listener 80, 2 more switched off or of weight 0");
     }
@@ -281,7 +291,7 @@ mod tests {
         let mut blind = pool("web", &["a"]);
         blind.healthmonitor_id = None;
         for state in [MemberState::Online, MemberState::Offline] {
-            let look = verdict(&listener(), &[blind.clone()], &[member("a", state)], ONE).look;
+            let look = verdict(&listener(), &[blind.clone()], &[&member("a", state)], ONE).look;
             assert_eq!(look.outcome, Outcome::Unknown(Reason::Unmonitored), "{state:?}");
         }
     }
@@ -289,7 +299,7 @@ mod tests {
     #[test]
     fn a_member_that_a_pool_lists_and_the_answer_lacks_is_in_doubt() {
         let found =
-            verdict(&listener(), &[pool("web", &["a", "bb"])], &[member("a", MemberState::Offline)], ONE);
+            verdict(&listener(), &[pool("web", &["a", "bb"])], &[&member("a", MemberState::Offline)], ONE);
         assert_eq!((found.look.outcome, found.vanished), (Outcome::Unknown(Reason::Api), true));
     }
 
@@ -301,7 +311,7 @@ mod tests {
             member("bb", MemberState::Offline),
             member("ccc", MemberState::Offline),
         ];
-        let look = verdict(&listener(), &pools, &members, ONE).look;
+        let look = verdict(&listener(), &pools, &members.iter().collect::<Vec<_>>(), ONE).look;
         assert_eq!(look.outcome, Outcome::Pass);
         assert_eq!(
             look.saw,

@@ -1,23 +1,27 @@
 //! What the checks of one account and cloud region see of it, each thing asked once for all of them.
 //!
-//! A [`CloudView`] knows the load balancers that are watched, asks for all of them in one call, and keeps
-//! for each listener what is behind it. It judges nothing: `elb`, `eip` and `addresses` do. An answer is
+//! A [`CloudView`] knows the load balancers that are watched and asks for all of them in one call; what is behind their
+//! listeners is in `listeners`. It judges nothing: `elb`, `eip` and `addresses` do. An answer is
 //! shared under the rules of `shared_answer`; an error is an answer too, so that an API in trouble is not
 //! asked by each check in turn. A [`Sight`] is one look's way of asking. Start at [`CloudView::new`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::groups::Groups;
+use super::listeners::{Memberships, Topologies, WatchedListener};
 use super::shared_answer::{Answered, DeadlinePassed, History, SharedAnswer, Window};
+use super::shared_call::{SharedCall, Told};
 use super::trace::{Stage, Trace};
 use super::{Look, SAW_MAX};
 use crate::clock::instant_now;
-use crate::huawei::{Account, ApiError, Listener, LoadBalancer, Member, Pool, StatusTree};
+use crate::huawei::{Account, ApiError, LoadBalancer, StatusTree};
 use crate::model::{Outcome, Reason, quoted};
 
 /// What is watched in one account and cloud region.
@@ -29,6 +33,12 @@ pub struct CloudView {
     watched: Mutex<BTreeMap<String, Weak<WatchedElb>>>,
     /// The question is the ids.
     listed: SharedAnswer<Vec<String>, BTreeMap<String, Arc<LoadBalancer>>>,
+    /// What is behind the listeners that are watched.
+    pub(super) topologies: Topologies,
+    /// Their members.
+    pub(super) memberships: Memberships,
+    /// How many listeners were watched so far.
+    listeners: AtomicU64,
 }
 
 impl CloudView {
@@ -41,7 +51,20 @@ impl CloudView {
             cloud_region: cloud_region.to_owned(),
             watched: Mutex::default(),
             listed: SharedAnswer::new(),
+            topologies: Groups::new(),
+            memberships: Groups::new(),
+            listeners: AtomicU64::new(0),
         })
+    }
+
+    /// The account that it asks through.
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The cloud's region that it is of.
+    pub(super) fn cloud_region(&self) -> &str {
+        &self.cloud_region
     }
 
     /// Watches the load balancer for as long as what is returned is held.
@@ -93,18 +116,19 @@ impl WatchedElb {
         &self.id
     }
 
+    /// The view that it is of.
+    pub(super) fn view(&self) -> &Arc<CloudView> {
+        &self.view
+    }
+
     /// Watches its listener on that port for as long as what is returned is held.
     pub(super) fn watch(self: &Arc<Self>, port: u16) -> Arc<WatchedListener> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(listener) = listeners.get(&port).and_then(Weak::upgrade) {
             return listener;
         }
-        let listener = Arc::new(WatchedListener {
-            elb: Arc::clone(self),
-            port,
-            topology: SharedAnswer::new(),
-            members: SharedAnswer::new(),
-        });
+        let number = self.view.listeners.fetch_add(1, Ordering::Relaxed);
+        let listener = WatchedListener::new(Arc::clone(self), port, number);
         listeners.insert(port, Arc::downgrade(&listener));
         listener
     }
@@ -158,103 +182,6 @@ impl WatchedElb {
     }
 }
 
-/// A listener that is watched.
-#[derive(Debug)]
-pub(super) struct WatchedListener {
-    elb: Arc<WatchedElb>,
-    port: u16,
-    topology: SharedAnswer<(), Option<Arc<Topology>>>,
-    /// The question is the ids of the pools.
-    members: SharedAnswer<Vec<String>, Vec<Member>>,
-}
-
-/// What is behind a port of a load balancer.
-#[derive(Debug)]
-pub(super) struct Topology {
-    /// The listener on that port.
-    pub(super) listener: Listener,
-    /// Its default pool and those that its policies forward to.
-    pub(super) pools: Vec<Pool>,
-    /// The ids of the pools, that of the default pool included even when `pools` lacks it.
-    pub(super) pool_ids: Vec<String>,
-}
-
-impl Topology {
-    /// Whether every pool that the listener is known to have was described. If not, an answer lacked
-    /// something, or a pool was switched between two calls.
-    pub(super) fn is_whole(&self) -> bool {
-        self.pools.len() == self.pool_ids.len()
-    }
-}
-
-impl WatchedListener {
-    /// Its load balancer.
-    pub(super) fn elb(&self) -> &WatchedElb {
-        &self.elb
-    }
-
-    /// Its port.
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// What is behind it, as it was at most `age_max` before the look; `None` when there is no listener on
-    /// the port. That, or an answer that is not whole, is never taken from what an earlier look counted.
-    pub(super) async fn topology(
-        &self,
-        sight: &mut Sight<'_>,
-        age_max: Duration,
-    ) -> Result<Option<Arc<Topology>>, Unseen> {
-        let deadline = sight.deadline;
-        let usable = |window: &Window, answered: &Answered<(), Option<Arc<Topology>>>| {
-            let found = answered
-                .result
-                .as_deref()
-                .ok()
-                .and_then(Option::as_ref)
-                .is_some_and(|found| found.is_whole());
-            window.admits(answered.started) || (found && window.is_younger(answered.started, age_max))
-        };
-        let call = async { ((), self.resolve(deadline).await) };
-        let topology = sight.ask("find listener and pools", &self.topology, usable, call).await?;
-        Ok(topology.as_ref().clone())
-    }
-
-    async fn resolve(&self, deadline: Instant) -> Result<Option<Arc<Topology>>, ApiError> {
-        let WatchedElb { view, id, .. } = &*self.elb;
-        let listeners = view.account.listeners(&view.cloud_region, id, self.port, deadline).await?;
-        // A port can have a TCP and a UDP listener (QUIC beside HTTPS); the other checks talk TCP.
-        let listener = listeners
-            .into_iter()
-            .filter(|listener| listener.protocol_port == self.port)
-            .min_by_key(|listener| matches!(listener.protocol.as_str(), "UDP" | "QUIC"));
-        let Some(listener) = listener else { return Ok(None) };
-        let pools = view.account.pools(&view.cloud_region, &listener.id, deadline).await?;
-        let mut pool_ids: Vec<String> = pools.iter().map(|pool| pool.id.clone()).collect();
-        pool_ids.extend(listener.default_pool_id.clone());
-        pool_ids.sort_unstable();
-        pool_ids.dedup();
-        Ok(Some(Arc::new(Topology { listener, pools, pool_ids })))
-    }
-
-    /// The members of those pools, by one call.
-    pub(super) async fn members(
-        &self,
-        sight: &mut Sight<'_>,
-        topology: &Topology,
-    ) -> Result<Arc<Vec<Member>>, Unseen> {
-        let (view, deadline) = (&self.elb.view, sight.deadline);
-        let call = async {
-            let members = view.account.members(&view.cloud_region, &topology.pool_ids, deadline).await;
-            (topology.pool_ids.clone(), members)
-        };
-        let usable = |window: &Window, answered: &Answered<Vec<String>, _>| {
-            window.admits(answered.started) && answered.question == topology.pool_ids
-        };
-        sight.ask("list members", &self.members, usable, call).await
-    }
-}
-
 fn is_admitted<T>(window: &Window, answered: &Answered<(), T>) -> bool {
     window.admits(answered.started)
 }
@@ -262,6 +189,8 @@ fn is_admitted<T>(window: &Window, answered: &Answered<(), T>) -> bool {
 /// One look's way of asking: until when, which answers it may count, and which it did.
 #[derive(Debug)]
 pub(super) struct Sight<'a> {
+    interval: Duration,
+    began: Instant,
     deadline: Instant,
     window: Window,
     history: &'a mut History,
@@ -279,7 +208,17 @@ impl<'a> Sight<'a> {
         let now = instant_now();
         let window = history.window(now, interval);
         history.note(now);
-        Self { deadline, window, history, trace }
+        Self { interval, began: now, deadline, window, history, trace }
+    }
+
+    /// How often the check looks at present.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// How long the look may take in all.
+    pub(super) fn timeout(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.began)
     }
 
     async fn ask<Q, T>(
@@ -292,7 +231,37 @@ impl<'a> Sight<'a> {
         let window = self.window;
         self.trace.enter(Stage::Api);
         let answered = shared.get(self.deadline, |answered| usable(&window, answered), call).await;
-        let result = answered.map_err(|DeadlinePassed| Unseen::Deadline).and_then(|answered| {
+        self.heard(what, answered.map_err(|DeadlinePassed| Unseen::Deadline))
+    }
+
+    /// The answer about a group, by the call that its checks share.
+    pub(super) async fn ask_for_group<Q, T, F>(
+        &mut self,
+        what: &'static str,
+        view: &CloudView,
+        shared: &Arc<SharedCall<Q, T>>,
+        usable: impl Fn(&Window, &Answered<Q, T>) -> bool,
+        call: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, Unseen>
+    where
+        Q: Send + Sync + 'static,
+        T: Send + Sync + 'static,
+        F: Future<Output = Told<Q, T>> + Send + 'static,
+    {
+        let window = self.window;
+        self.trace.enter(Stage::Api);
+        let answered = shared.get(self.deadline, |answered| usable(&window, answered), call).await;
+        let is_short = || view.account.is_short_of_requests();
+        let unseen = |DeadlinePassed| if is_short() { Unseen::NotItsTurn } else { Unseen::Deadline };
+        self.heard(what, answered.map_err(unseen))
+    }
+
+    fn heard<Q, T>(
+        &mut self,
+        what: &'static str,
+        answered: Result<Arc<Answered<Q, T>>, Unseen>,
+    ) -> Result<Arc<T>, Unseen> {
+        let result = answered.and_then(|answered| {
             self.history.note(answered.started);
             answered.result.clone().map_err(Unseen::Api)
         });
@@ -311,6 +280,8 @@ pub(super) enum Unseen {
     Api(Arc<ApiError>),
     /// The look's deadline passed while it waited for a call of another look.
     Deadline,
+    /// The same, while the account's request budget was short.
+    NotItsTurn,
     /// Two calls do not agree, or an answer does not tell: what was seen, as a sentence.
     Contradiction(String),
 }
@@ -320,13 +291,28 @@ impl Unseen {
     pub(super) fn is_not_found(&self) -> bool {
         match self {
             Self::Api(error) => error.is_not_found(),
-            Self::Deadline | Self::Contradiction(_) => false,
+            Self::Deadline | Self::NotItsTurn | Self::Contradiction(_) => false,
+        }
+    }
+
+    /// Whether a question about several ids may have been refused because of one of them, by the service itself.
+    pub(super) fn may_be_for_one_id(&self) -> bool {
+        let is_the_gateways = |error: &ApiError| error.code().is_none_or(|code| code.starts_with("APIG"));
+        match self {
+            Self::Api(error) => match error.status() {
+                // Longer than a gateway takes, however short we keep it.
+                Some(413 | 414) => true,
+                Some(400 | 404) => !is_the_gateways(error),
+                Some(_) | None => false,
+            },
+            Self::Deadline | Self::NotItsTurn | Self::Contradiction(_) => false,
         }
     }
 
     fn reason(&self) -> Reason {
         match self {
             Self::Api(error) if error.is_throttle() => Reason::Throttled,
+            Self::NotItsTurn => Reason::Throttled,
             Self::Api(error) if error.is_credentials() => Reason::Credentials,
             Self::Api(_) | Self::Deadline | Self::Contradiction(_) => Reason::Api,
         }
@@ -338,6 +324,9 @@ impl fmt::Display for Unseen {
         match self {
             Self::Api(error) => error.fmt(f),
             Self::Deadline => f.write_str("the deadline passed while another look's call was under way"),
+            Self::NotItsTurn => f.write_str(
+                "no answer before the deadline: our own request budget is short, and others had waited for longer",
+            ),
             Self::Contradiction(saw) => f.write_str(saw),
         }
     }

@@ -1,85 +1,198 @@
 //! How often the looks of a configuration ask an account, to be held against its budget before anything runs.
 //!
-//! Counts what passing looks cost, and how answers are shared: `elb`, one list of members a listener, and what is behind
-//! it now and then; `eip` and whoever follows addresses, one list of load balancers a cloud region for each hundred.
+//! Counts how answers are shared: the members of a hundred listeners in one list, what is behind them now and then, and
+//! the load balancers of a cloud region a hundred in one list; and every list twice, since the cloud may say of the last
+//! page that there is another. [`shortage`] refuses what could leave a check without an answer for too long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::addresses;
-use super::elb::TOPOLOGY_AGE_MAX;
-use crate::huawei::IDS_A_CALL;
-use crate::model::{CheckKind, CloudName, ElbRef, Pace, Service};
+use super::elb::{TOPOLOGY_AGE_MAX, TOPOLOGY_AGE_MAX_IN_DOUBT};
+use crate::huawei::{IDS_A_CALL, LOOKS_A_SECOND};
+use crate::model::{CheckKind, CloudName, ElbRef, Pace, Region, Service};
 
-/// What the looks of one account ask, in requests a second.
+/// The requests that one list takes: a `next_marker` may stand on the last page, and then another is asked for.
+const REQUESTS_A_LIST: f64 = 2.0;
+
+/// The lists that tell what is behind listeners: those themselves, and their pools.
+const LISTS_OF_TOPOLOGY: f64 = 2.0;
+
+/// The longest that the requests for one answer to every question may take, by the rate of the budget. A check is without
+/// an answer for three times that at most, 30 s: it has waited for one round, its first failing look asks what is behind
+/// the listener, and the one after it counts.
+const ROUND_MAX: Duration = Duration::from_secs(10);
+
+/// What the looks of one account ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Demand {
-    /// While all is well.
+    /// Requests a second while all is well.
     pub normal: f64,
-    /// While every region of it is suspect or recovering.
+    /// Requests a second while the regions in one cloud region fail, and all regions of the services that have one there are
+    /// probed at the fast pace; in whichever cloud region that takes most.
     pub fast: f64,
+    /// Requests for one answer to every question, then.
+    pub round: f64,
+}
+
+/// An account is asked so much that a check could be without an answer for more than 30 s.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "cloud \"{cloud}\": the elb and eip checks need {requests:.0} requests for one answer to each of them while a cloud \
+     region fails, and {most} are allowed: a check could be without an answer for more than 30 s\n  leave cloud checks \
+     out of some services, or divide the services between accounts or between instances of pointsman"
+)]
+pub struct Shortage {
+    /// The account.
+    pub cloud: CloudName,
+    /// What they need.
+    pub requests: f64,
+    /// What its budget has within the time.
+    pub most: u64,
 }
 
 /// The demand on each account that looks go through.
 #[must_use]
 pub fn demand(services: &[Arc<Service>]) -> BTreeMap<CloudName, Demand> {
     let mut demands: BTreeMap<CloudName, Demand> = BTreeMap::new();
-    for (cloud, rate) in rates(services, Pace::Normal) {
-        demands.entry(cloud).or_default().normal += rate;
+    for (cloud, asked) in asked(services, None) {
+        demands.entry(cloud).or_default().normal = asked.rate;
     }
-    for (cloud, rate) in rates(services, Pace::Fast) {
-        demands.entry(cloud).or_default().fast += rate;
+    let places: BTreeSet<Place<'_>> =
+        services.iter().flat_map(|service| &service.regions).flat_map(|region| places_of(region)).collect();
+    for place in places {
+        for (cloud, asked) in asked(services, Some(place)) {
+            let demand = demands.entry(cloud).or_default();
+            demand.fast = demand.fast.max(asked.rate);
+            demand.round = demand.round.max(asked.round);
+        }
     }
     demands
 }
 
-/// Those who ask for the list of one cloud region's load balancers.
-#[derive(Default)]
-struct Listing<'s> {
-    /// Whoever lists asks for all that are watched.
-    ids: BTreeSet<&'s str>,
-    intervals: Vec<Duration>,
+/// The accounts that are asked for more than they can answer in time.
+#[must_use]
+pub fn shortage(services: &[Arc<Service>]) -> Vec<Shortage> {
+    let most = u64::from(LOOKS_A_SECOND) * ROUND_MAX.as_secs();
+    let short = |(cloud, demand): (CloudName, Demand)| {
+        let is_short = demand.round > f64::from(LOOKS_A_SECOND) * ROUND_MAX.as_secs_f64();
+        is_short.then_some(Shortage { cloud, requests: demand.round, most })
+    };
+    demand(services).into_iter().filter_map(short).collect()
 }
 
-/// The rates at which single questions are asked.
-fn rates(services: &[Arc<Service>], pace: Pace) -> Vec<(CloudName, f64)> {
-    let mut listeners: BTreeMap<&ElbRef, Vec<Duration>> = BTreeMap::new();
-    let mut watched: Vec<(&ElbRef, Option<Duration>)> = Vec::new();
-    for region in services.iter().flat_map(|service| &service.regions) {
-        for check in &region.checks {
-            let interval = match pace {
-                Pace::Normal => check.interval,
-                Pace::Fast => check.fast_interval,
-            };
-            match &check.kind {
-                CheckKind::Elb(elb) => {
-                    listeners.entry(&elb.elb).or_default().push(interval);
-                    watched.push((&elb.elb, None));
+/// An account and one of the cloud's regions.
+type Place<'s> = (&'s CloudName, &'s str);
+
+fn place(elb: &ElbRef) -> Place<'_> {
+    (&elb.cloud, &elb.cloud_region)
+}
+
+/// Where a region is, as far as that is known: where its load balancer is.
+fn places_of(region: &Region) -> impl Iterator<Item = Place<'_>> {
+    let of_checks = region.checks.iter().filter_map(|check| match &check.kind {
+        CheckKind::Elb(elb) => Some(&elb.elb),
+        CheckKind::Eip(eip) => Some(&eip.elb),
+        CheckKind::Http(_) | CheckKind::Tcp(_) => None,
+    });
+    region.elb.iter().chain(of_checks).map(place)
+}
+
+/// What is asked of one account.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    /// Requests a second.
+    rate: f64,
+    /// Requests for one answer to every question.
+    round: f64,
+}
+
+/// What is watched in one cloud region of an account.
+#[derive(Default)]
+struct Watched<'s> {
+    listeners: BTreeSet<&'s ElbRef>,
+    /// At which those who look at members do.
+    members: Vec<Duration>,
+    /// Whoever lists asks for all load balancers that are watched.
+    elbs: BTreeSet<&'s str>,
+    /// At which those who look at the list do.
+    lists: Vec<Duration>,
+}
+
+/// What is asked of each account while the regions in that place fail, or nothing does.
+fn asked(services: &[Arc<Service>], fails: Option<Place<'_>>) -> BTreeMap<CloudName, Asked> {
+    let mut all: BTreeMap<Place<'_>, Watched<'_>> = BTreeMap::new();
+    for service in services {
+        let is_suspect =
+            service.regions.iter().flat_map(|region| places_of(region)).any(|place| fails == Some(place));
+        let pace = if is_suspect { Pace::Fast } else { Pace::Normal };
+        for region in &service.regions {
+            for check in &region.checks {
+                let interval = match pace {
+                    Pace::Normal => check.interval,
+                    Pace::Fast => check.fast_interval,
+                };
+                match &check.kind {
+                    CheckKind::Elb(elb) => {
+                        let watched = all.entry(place(&elb.elb)).or_default();
+                        watched.listeners.insert(&elb.elb);
+                        watched.members.push(interval);
+                        watched.elbs.insert(&elb.elb.id);
+                    }
+                    CheckKind::Eip(eip) => {
+                        let watched = all.entry(place(&eip.elb)).or_default();
+                        watched.elbs.insert(&eip.elb.id);
+                        watched.lists.push(interval);
+                    }
+                    CheckKind::Http(_) | CheckKind::Tcp(_) => {}
                 }
-                CheckKind::Eip(eip) => watched.push((&eip.elb, Some(interval))),
-                CheckKind::Http(_) | CheckKind::Tcp(_) => {}
+            }
+            if let Some(elb) = addresses::followed(region) {
+                let watched = all.entry(place(elb)).or_default();
+                watched.elbs.insert(&elb.id);
+                watched.lists.push(addresses::interval(region));
             }
         }
-        if let Some(elb) = addresses::followed(region) {
-            watched.push((elb, Some(addresses::interval(region))));
+    }
+    let mut asked: BTreeMap<CloudName, Asked> = BTreeMap::new();
+    for (place, watched) in all {
+        let of_place = watched.asked(fails == Some(place));
+        let of_cloud = asked.entry(place.0.clone()).or_default();
+        of_cloud.rate += of_place.rate;
+        of_cloud.round += of_place.round;
+    }
+    asked
+}
+
+impl Watched<'_> {
+    fn asked(&self, fails: bool) -> Asked {
+        let members = groups(self.listeners.len());
+        // Listeners of one load balancer are asked for apart.
+        let mut of_elb: BTreeMap<&str, usize> = BTreeMap::new();
+        for listener in &self.listeners {
+            *of_elb.entry(listener.id.as_str()).or_default() += 1;
+        }
+        let most = of_elb.values().max().copied().unwrap_or_default();
+        let topologies = members + groups(most.saturating_sub(1) * IDS_A_CALL);
+        let age_max = if fails { TOPOLOGY_AGE_MAX_IN_DOUBT } else { TOPOLOGY_AGE_MAX };
+        let lists = if self.lists.is_empty() { 0.0 } else { groups(self.elbs.len()) };
+
+        let members = members * REQUESTS_A_LIST;
+        let topologies = topologies * REQUESTS_A_LIST * LISTS_OF_TOPOLOGY;
+        let lists = lists * REQUESTS_A_LIST;
+        Asked {
+            rate: members * shared(&self.members)
+                + topologies / age_max.as_secs_f64()
+                + lists * shared(&self.lists),
+            round: members + lists + if fails { topologies } else { 0.0 },
         }
     }
-    let mut lists: BTreeMap<(&CloudName, &str), Listing<'_>> = BTreeMap::new();
-    for (elb, lists_every) in watched {
-        let list = lists.entry((&elb.cloud, &elb.cloud_region)).or_default();
-        list.ids.insert(&elb.id);
-        list.intervals.extend(lists_every);
-    }
-    let members = listeners.into_iter().map(|(elb, intervals)| {
-        let topology = 2.0 / TOPOLOGY_AGE_MAX.as_secs_f64();
-        (elb.cloud.clone(), shared(&intervals) + topology)
-    });
-    let lists = lists.into_iter().map(|((cloud, _), list)| {
-        let requests = u32::try_from(list.ids.len().div_ceil(IDS_A_CALL)).unwrap_or(u32::MAX);
-        (cloud.clone(), shared(&list.intervals) * f64::from(requests))
-    });
-    members.chain(lists).collect()
+}
+
+/// The requests that name so many things.
+fn groups(things: usize) -> f64 {
+    u32::try_from(things.div_ceil(IDS_A_CALL)).map_or(f64::INFINITY, f64::from)
 }
 
 /// How often a question is asked that looks at these intervals share. An answer serves every look for which it is news and
@@ -110,13 +223,64 @@ mod tests {
         zone_type = "private"
     "#;
 
+    const ELB_ALONE: &str = r#"check = [{ name = "elb", kind = "elb" }]"#;
+
     const CHECKS: &str = r#"check = [{ name = "elb", kind = "elb" }, { name = "eip", kind = "eip" }]"#;
 
     #[test]
     fn two_regions_in_two_cloud_regions_ask_for_members_and_lists_of_their_own() {
-        // Each second: two lists of members, two of load balancers; and what is behind two listeners every 5 minutes.
+        // In each: a list of members, one of load balancers, and what is behind a listener every 5 minutes, every 15 s where
+        // all fails. Each list is two requests.
         let text = service("demo", CHECKS, &["cn-north-4", "cn-east-3"]);
-        assert_demand(&text, 4.0 / 5.0 + 4.0 / 300.0, 4.0 + 4.0 / 300.0);
+        assert_demand(&text, 8.0 / 5.0 + 8.0 / 300.0, 8.0 + 4.0 / 15.0 + 4.0 / 300.0);
+    }
+
+    #[test]
+    fn only_the_services_that_have_a_region_where_all_fails_are_probed_fast() {
+        let text = service("a", CHECKS, &["cn-north-4"]) + &service("b", CHECKS, &["cn-east-3"]);
+        assert_demand(&text, 8.0 / 5.0 + 8.0 / 300.0, 4.0 + 4.0 / 15.0 + 4.0 / 5.0 + 4.0 / 300.0);
+    }
+
+    #[test]
+    fn members_of_a_hundred_listeners_are_one_list() {
+        let many = |count: usize| {
+            (0..count).fold(String::new(), |mut text, number| {
+                text.push_str(&service(&format!("s{number}"), ELB_ALONE, &["cn-north-4"]));
+                text
+            })
+        };
+        // Two lists of members and two of load balancers an interval.
+        assert_demand(&many(100), 8.0 / 5.0 + 4.0 / 300.0, 4.0 + 4.0 / 5.0 + 4.0 / 15.0);
+        assert_demand(&many(101), 16.0 / 5.0 + 8.0 / 300.0, 8.0 + 8.0 / 5.0 + 8.0 / 15.0);
+    }
+
+    #[test]
+    fn listeners_of_one_load_balancer_are_resolved_one_by_one() {
+        let ports = (80..90).fold(String::new(), |mut text, port| {
+            let one = service(&format!("s{port}"), ELB_ALONE, &["cn-north-4"]);
+            text.push_str(
+                &one.replace(&format!("\"s{port}-cn-north-4\""), &format!("\"one\"\nlistener_port = {port}")),
+            );
+            text
+        });
+        assert_demand(&ports, 8.0 / 5.0 + 40.0 / 300.0, 4.0 + 4.0 / 5.0 + 40.0 / 15.0);
+    }
+
+    #[test]
+    fn what_could_leave_a_check_without_an_answer_is_refused() {
+        let many = |count: usize| {
+            let services = (0..count).fold(String::new(), |mut text, number| {
+                text.push_str(&service(&format!("s{number}"), ELB_ALONE, &["cn-north-4", "cn-east-3"]));
+                text
+            });
+            let loaded = config::parse(&format!("{HEAD}{services}"), Path::new("c.toml"));
+            shortage(&loaded.unwrap_or_else(|error| panic!("{error}")).config.services)
+        };
+        // For each hundred: members and load balancers in both cloud regions, and what is behind the listeners of one.
+        assert_eq!(many(1600), []);
+        let short = many(1601);
+        assert_eq!((short.len(), short[0].requests, short[0].most), (1, 204.0, 200));
+        assert!(short[0].to_string().contains("cloud \"main\""), "{}", short[0]);
     }
 
     #[test]
@@ -129,9 +293,9 @@ mod tests {
             })
         };
         // One service: its check and who follows its address. More: two calls an interval.
-        assert_demand(&many(1), 1.0 / 5.0, 1.0 / 2.0);
-        assert_demand(&many(100), 2.0 / 5.0, 2.0 / 2.0);
-        assert_demand(&many(101), 4.0 / 5.0, 4.0 / 2.0);
+        assert_demand(&many(1), 2.0 / 5.0, 2.0 / 2.0);
+        assert_demand(&many(100), 4.0 / 5.0, 4.0 / 2.0);
+        assert_demand(&many(101), 8.0 / 5.0, 8.0 / 2.0);
     }
 
     #[test]
@@ -139,7 +303,7 @@ mod tests {
         let elb = r#"check = [{ name = "elb", kind = "elb", interval = "10s", fast_interval = "1s" }]"#;
         let same = |name: &str| service(name, elb, &["cn-north-4"]).replace(&format!("{name}-cn"), "one");
         // Who follows the two addresses asks every 10 s at either pace.
-        assert_demand(&(same("a") + &same("b")), 2.0 / 10.0 + 2.0 / 300.0, 1.0 + 1.0 / 10.0 + 2.0 / 300.0);
+        assert_demand(&(same("a") + &same("b")), 4.0 / 10.0 + 4.0 / 300.0, 2.0 + 2.0 / 10.0 + 4.0 / 15.0);
     }
 
     #[test]

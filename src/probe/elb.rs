@@ -1,7 +1,7 @@
 //! The `elb` check: the health of the backends behind a listener, as the load balancer sees it.
 //!
-//! One call a look while it passes: the members of the listener's pools. What does not pass is not believed
-//! of pools that may have been switched since: what is behind the listener is then asked again. What seems
+//! One call while looks pass: the members of the listener's pools and of many others, shared by all who ask. What does
+//! not pass is not believed of pools that may have been switched since: what is behind the listener is then asked again. What seems
 //! not to be there (the members, the listener, the load balancer) fails only when a second, different call
 //! says so too (BLIND-IS-NOT-DOWN). The verdict itself is in `backends`.
 
@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::Look;
 use super::backends::{Verdict, verdict, verdict_on_none};
-use super::cloud_view::{CloudView, Sight, Topology, Unseen, WatchedListener};
+use super::cloud_view::{CloudView, Sight, Unseen};
+use super::listeners::{Topology, WatchedListener};
 use super::shared_answer::History;
 use super::trace::Trace;
-use crate::huawei::StatusTree;
+use crate::huawei::{Rank, StatusTree};
 use crate::model::{ElbCheck, MinHealthy, Outcome, Reason};
 
 /// How old what is known of a listener's pools may be while their backends make a look pass: ids change
@@ -26,7 +27,7 @@ pub(super) const TOPOLOGY_AGE_MAX: Duration = Duration::from_secs(300);
 /// points the listener to other pools and then stops the backends in the old ones, which must not look
 /// like a failure, so the first failing look asks anew. It bounds the cost of a region that stays down:
 /// two further calls at most this often. A look that finds nothing where something was always asks anew.
-const TOPOLOGY_AGE_MAX_IN_DOUBT: Duration = Duration::from_secs(15);
+pub(super) const TOPOLOGY_AGE_MAX_IN_DOUBT: Duration = Duration::from_secs(15);
 
 /// Looks at the backends of one region for one check.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct ElbLooker {
     min_healthy: MinHealthy,
     /// The listener's id when it was last seen, to be looked for in the status tree, which has no ports.
     known: Option<String>,
+    /// The last look that saw backends did not pass.
+    doubt: Doubt,
     history: History,
 }
 
@@ -47,6 +50,7 @@ impl ElbLooker {
             listener: view.watch(&check.elb.id).watch(check.elb.listener_port),
             min_healthy: check.min_healthy,
             known: None,
+            doubt: Doubt::None,
             history: History::default(),
         }
     }
@@ -61,21 +65,31 @@ impl ElbLooker {
     }
 
     async fn see(&mut self, sight: &mut Sight<'_>) -> Result<Look, Unseen> {
-        let age_max = match self.judge(sight, TOPOLOGY_AGE_MAX).await {
-            Ok(Judged::Backends(Verdict { look, vanished: false })) if look.outcome == Outcome::Pass => {
+        let age_max = match self.doubt {
+            Doubt::None => TOPOLOGY_AGE_MAX,
+            Doubt::Settled | Doubt::Open => TOPOLOGY_AGE_MAX_IN_DOUBT,
+        };
+        let age_max = match self.judge(sight, age_max).await {
+            Ok(Judged::Backends { verdict: Verdict { look, vanished: false }, .. })
+                if look.outcome == Outcome::Pass =>
+            {
+                self.doubt = Doubt::None;
                 return Ok(look);
             }
             Err(unseen) if !unseen.is_not_found() => return Err(unseen),
-            Ok(Judged::Backends(Verdict { look, .. })) if look.outcome != Outcome::Unknown(Reason::Api) => {
+            Ok(Judged::Backends { verdict: Verdict { look, .. }, strays: false })
+                if look.outcome != Outcome::Unknown(Reason::Api) =>
+            {
                 TOPOLOGY_AGE_MAX_IN_DOUBT
             }
-            // Something was not where it was known to be.
+            // Something was not where it was known to be, or a backend is new somewhere.
             Ok(_) | Err(_) => Duration::ZERO,
         };
+        self.doubt = Doubt::Open;
         let judged = self.judge(sight, age_max).await?;
         let elb = self.listener.elb();
-        Ok(match judged {
-            Judged::Backends(verdict) => verdict.look,
+        let look = match judged {
+            Judged::Backends { verdict, .. } => verdict.look,
             Judged::NoBackend(topology) => match elb.status_tree(sight).await? {
                 Some(tree) => verdict_on_none(&topology.listener, &topology.pools, &tree),
                 None => elb.gone(),
@@ -84,7 +98,9 @@ impl ElbLooker {
                 Some(tree) => self.verdict_on_no_listener(&tree),
                 None => elb.gone(),
             },
-        })
+        };
+        self.doubt = Doubt::Settled;
+        Ok(look)
     }
 
     /// What the members come to, with what is behind the listener by an answer no older than that.
@@ -103,19 +119,27 @@ impl ElbLooker {
             let saw =
                 format!("listener {} has no pool, so there are no backends to judge", listener.protocol_port);
             let look = Look::new(Outcome::Unknown(Reason::Unmonitored), saw);
-            return Ok(Judged::Backends(Verdict { look, vanished: false }));
+            let verdict = Verdict { look, vanished: false };
+            return Ok(Judged::Backends { verdict, strays: false });
         }
-        let members = self.listener.members(sight, &topology).await?;
+        let rank = match self.doubt {
+            Doubt::None | Doubt::Settled => Rank::Begins,
+            Doubt::Open => Rank::FinishesProbe,
+        };
+        let backends = self.listener.backends(sight, &topology, rank).await?;
+        let members = backends.behind(&topology);
         let verdict = verdict(listener, pools, &members, self.min_healthy);
         if verdict.look.outcome == Outcome::Pass {
-            Ok(Judged::Backends(verdict))
+            Ok(Judged::Backends { verdict, strays: false })
+        } else if let Some(unseen) = backends.lacks(&topology) {
+            Err(unseen)
         } else if !topology.is_whole() {
             let saw = format!("the pools of listener {} lack its default pool", listener.protocol_port);
             Err(Unseen::Contradiction(saw))
         } else if members.is_empty() {
             Ok(Judged::NoBackend(topology))
         } else {
-            Ok(Judged::Backends(verdict))
+            Ok(Judged::Backends { verdict, strays: backends.has_strays })
         }
     }
 
@@ -138,10 +162,22 @@ impl ElbLooker {
     }
 }
 
+/// Whether the backends are known not to pass. While the budget is short a look may last for one question alone; the next
+/// one then goes on with the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// They passed.
+    None,
+    /// They did not, and there was a verdict.
+    Settled,
+    /// They did not, and what is behind the listener was not told in time.
+    Open,
+}
+
 /// What one round of questions came to.
 enum Judged {
-    /// There are backends, and this is the verdict on them.
-    Backends(Verdict),
+    /// There are backends, and this is the verdict on them; strays: there are others that may be this listener's.
+    Backends { verdict: Verdict, strays: bool },
     /// There are pools, and no member was answered for them.
     NoBackend(Arc<Topology>),
     /// No listener was answered for the port, or the load balancer was not found.

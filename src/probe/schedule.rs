@@ -3,7 +3,8 @@
 //! On its normal pace a check keeps its own beat: looks start at the moments that leave the remainder
 //! `phase` when divided by `interval`, so that thousands of checks spread over it, also after a stall of the
 //! whole process. Starts lie on whole milliseconds, so that looks of the same millisecond share a wake-up of
-//! the runtime. A look that takes longer than the interval is followed by the next at once; nothing piles up.
+//! the runtime. A look that takes longer than the interval is followed by the next at once, and so is one that has
+//! waited in vain until its deadline; nothing piles up.
 //! It never judges what a look found, and a panic in a look is the supervisor's (KEEP-WATCHING).
 //! Start at [`run`].
 
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{JUDGED_WITHIN, Look, Looker, Trace, Vantage};
 use crate::clock::Clock;
-use crate::model::{Check, CheckKey, Moment, Observation, Pace};
+use crate::model::{Check, CheckKey, Moment, Observation, Outcome, Pace};
 use crate::pulse::Pulse;
 
 /// Whatever can look. [`Looker`] does; a test has its own.
@@ -95,6 +96,9 @@ impl<L: CanLook> Scheduled<L> {
             let interval = self.interval();
             let look = self.looker.look(interval, deadline).await;
             let looked = self.clock.now();
+            // It was blind to the end, as while it is not its turn to ask the cloud: it waits on in another look, or the same
+            // check could always be looking the other way when an answer comes.
+            let waits_on = matches!(look.outcome, Outcome::Unknown(_)) && looked >= over;
             self.pulse.turns_by(looked + JUDGED_WITHIN);
             let began = self.clock.instant(started);
             let Look { outcome, saw, certificate } = self.vantage.judge(look, began, &mut Trace::off()).await;
@@ -112,7 +116,7 @@ impl<L: CanLook> Scheduled<L> {
             if self.observations.send(observation).await.is_err() {
                 return;
             }
-            due = self.wait(started, finished).await;
+            due = if waits_on { finished } else { self.wait(started, finished).await };
         }
     }
 

@@ -1,6 +1,6 @@
 //! One call to the cloud for all checks that ask the same at about the same time.
 //!
-//! A [`SharedAnswer`] keeps the latest answer to a question, an error as well as a success, and lets one
+//! A [`SharedAnswer`] keeps the latest answer to a question, the error after it too, and lets one
 //! caller at a time ask anew while the others wait for what that brings. Which answers a look may count is
 //! its [`Window`]'s rule. The [`History`] of a check sees to it that no two of its looks count one answer:
 //! when `fall` looks say failing, the cloud was asked `fall` times. Start at [`SharedAnswer::get`].
@@ -13,13 +13,20 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::instant_now;
-use crate::huawei::ApiError;
+use crate::huawei::{ApiError, ApiErrorKind};
 
 /// The latest answer to a question; `Q` is what was asked where that varies.
 #[derive(Debug)]
 pub(super) struct SharedAnswer<Q, T> {
     /// Held during a call, so that the others wait for its answer.
-    latest: Mutex<Option<Arc<Answered<Q, T>>>>,
+    latest: Mutex<Latest<Q, T>>,
+}
+
+#[derive(Debug)]
+struct Latest<Q, T> {
+    good: Option<Arc<Answered<Q, T>>>,
+    /// What came after that, when it was an error: it does not make the good one any older.
+    error: Option<Arc<Answered<Q, T>>>,
 }
 
 /// What the cloud answered to what, and since when that is true.
@@ -40,13 +47,13 @@ pub(super) struct DeadlinePassed;
 impl<Q, T> SharedAnswer<Q, T> {
     /// Nothing was asked yet.
     pub(super) fn new() -> Self {
-        Self { latest: Mutex::new(None) }
+        Self { latest: Mutex::new(Latest { good: None, error: None }) }
     }
 
     /// The latest answer if `usable` says so, else what `call` brings. While somebody else asks, that
     /// answer is waited for and judged in the same way. A caller that is dropped while it asks leaves no
     /// answer behind, and the next in line asks. `call` ends by the deadline of who gave it, in an error
-    /// that tells more than a timer here could; those who wait share that error too.
+    /// that tells more than a timer here could; those who wait share that error too, unless nothing was sent.
     ///
     /// # Errors
     /// When `deadline` passes while somebody else asks.
@@ -57,14 +64,20 @@ impl<Q, T> SharedAnswer<Q, T> {
         call: impl Future<Output = (Q, Result<T, ApiError>)>,
     ) -> Result<Arc<Answered<Q, T>>, DeadlinePassed> {
         let mut latest = timeout_at(deadline, self.latest.lock()).await.map_err(|_| DeadlinePassed)?;
-        if let Some(answered) = latest.as_ref().filter(|answered| usable(answered)) {
+        let mut kept = latest.good.iter().chain(&latest.error);
+        if let Some(answered) = kept.find(|answered| usable(answered)) {
             return Ok(Arc::clone(answered));
         }
         let started = instant_now();
         let (question, result) = call.await;
         let result = result.map(Arc::new).map_err(Arc::new);
         let answered = Arc::new(Answered { started, question, result });
-        *latest = Some(Arc::clone(&answered));
+        match &answered.result {
+            Ok(_) => *latest = Latest { good: Some(Arc::clone(&answered)), error: None },
+            // Nobody was asked: who has more time may still be told.
+            Err(error) if *error.kind() == ApiErrorKind::Budget => {}
+            Err(_) => latest.error = Some(Arc::clone(&answered)),
+        }
         Ok(answered)
     }
 }

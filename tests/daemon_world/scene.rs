@@ -18,12 +18,12 @@ kind = "http"
 [[service.check]]
 name = "elb"
 kind = "elb"
-fast_interval = "200ms"
+fast_interval = "400ms"
 
 [[service.check]]
 name = "eip"
 kind = "eip"
-fast_interval = "200ms"
+fast_interval = "400ms"
 "#;
 
 /// Begin with [`Scene::new`] and change fields.

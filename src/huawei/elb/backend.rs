@@ -4,6 +4,7 @@ use crate::huawei::wire::{Reference, ids, or_default, or_true, yes};
 
 /// A listener: a port of a load balancer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "ListenerWire")]
 pub struct Listener {
     /// Its id.
     pub id: String,
@@ -13,6 +14,30 @@ pub struct Listener {
     pub protocol_port: u16,
     /// The pool that serves what no policy forwards elsewhere.
     pub default_pool_id: Option<String>,
+    /// Its load balancer; none when the answer does not tell.
+    pub load_balancer_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct ListenerWire {
+    id: String,
+    protocol: String,
+    protocol_port: u16,
+    default_pool_id: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    loadbalancers: Vec<Reference>,
+}
+
+impl From<ListenerWire> for Listener {
+    fn from(wire: ListenerWire) -> Self {
+        Self {
+            id: wire.id,
+            protocol: wire.protocol,
+            protocol_port: wire.protocol_port,
+            default_pool_id: wire.default_pool_id,
+            load_balancer_ids: ids(wire.loadbalancers),
+        }
+    }
 }
 
 /// A pool of backends.
@@ -27,6 +52,10 @@ pub struct Pool {
     pub healthmonitor_id: Option<String>,
     /// Its members; none when the answer does not tell.
     pub member_ids: Option<Vec<String>>,
+    /// The listeners whose default pool it is; one whose policies forward to it need not be among them.
+    pub listener_ids: Vec<String>,
+    /// The load balancers that it is used by; none when the answer does not tell.
+    pub load_balancer_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +65,10 @@ struct PoolWire {
     name: String,
     healthmonitor_id: Option<String>,
     members: Option<Vec<Reference>>,
+    #[serde(default, deserialize_with = "or_default")]
+    listeners: Vec<Reference>,
+    #[serde(default, deserialize_with = "or_default")]
+    loadbalancers: Vec<Reference>,
 }
 
 impl From<PoolWire> for Pool {
@@ -45,6 +78,8 @@ impl From<PoolWire> for Pool {
             name: wire.name,
             healthmonitor_id: wire.healthmonitor_id.filter(|id| !id.is_empty()),
             member_ids: wire.members.map(ids),
+            listener_ids: ids(wire.listeners),
+            load_balancer_ids: ids(wire.loadbalancers),
         }
     }
 }

@@ -6,6 +6,8 @@ mod backend;
 mod load_balancer;
 mod status_tree;
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -16,8 +18,10 @@ pub use status_tree::{StatusListener, StatusMember, StatusPool, StatusTree};
 
 use super::account::Account;
 use super::call::{Call, segment};
-use super::page::marker_list;
+use super::line::Pacing;
+use super::page::{Told, marker_list};
 use super::{Api, ApiError};
+use crate::clock::instant_now;
 
 /// How many ids one GET carries: some 40 bytes each, so that its URL stays below the 8 KiB that
 /// gateways commonly take.
@@ -120,10 +124,34 @@ impl Account {
         port: u16,
         deadline: Instant,
     ) -> Result<Vec<Listener>, ApiError> {
-        let query = vec![("loadbalancer_id", load_balancer.to_owned()), ("protocol_port", port.to_string())];
-        let call = self.elb_get(region, "list listeners", &["listeners"], query, deadline).await?;
-        let listed = self.pages::<Listeners>(call, deadline).await?;
-        Ok(listed.into_iter().filter(|listener| listener.protocol_port == port).collect())
+        let of = [(load_balancer.to_owned(), port)];
+        Ok(self.listeners_of(region, &of, Pacing::default(), deadline).await?.items)
+    }
+
+    /// The listeners of at most [`IDS_A_CALL`] load balancers on those ports, in one request and all its pages. Each of them
+    /// says whose it is, unless only one load balancer was named.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn listeners_of(
+        &self,
+        region: &str,
+        of: &[(String, u16)],
+        pacing: Pacing,
+        deadline: Instant,
+    ) -> Result<Told<Listener>, ApiError> {
+        let load_balancers: BTreeSet<&str> = of.iter().map(|(id, _)| id.as_str()).collect();
+        let ports: BTreeSet<u16> = of.iter().map(|(_, port)| *port).collect();
+        let query = load_balancers.into_iter().map(|id| ("loadbalancer_id", id.to_owned()));
+        let query = query.chain(ports.iter().map(|port| ("protocol_port", port.to_string()))).collect();
+        let call =
+            self.elb_get(region, "list listeners", &["listeners"], query, deadline).await?.paced(pacing);
+        let mut told = self.pages_told::<Listeners>(call, deadline).await?;
+        if let Some(error) = told.missing {
+            return Err(error);
+        }
+        told.items.retain(|listener| ports.contains(&listener.protocol_port));
+        Ok(told)
     }
 
     /// The pools behind a listener: its default one, and those that its forwarding policies name.
@@ -136,8 +164,26 @@ impl Account {
         listener: &str,
         deadline: Instant,
     ) -> Result<Vec<Pool>, ApiError> {
-        let query = vec![("listener_id", listener.to_owned())];
-        let call = self.elb_get(region, "list pools", &["pools"], query, deadline).await?;
+        self.pools_of(region, &[listener.to_owned()], Pacing::default(), deadline).await
+    }
+
+    /// The pools behind at most [`IDS_A_CALL`] listeners, in one request and all its pages. Asking for none is answered
+    /// without a request.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn pools_of(
+        &self,
+        region: &str,
+        listeners: &[String],
+        pacing: Pacing,
+        deadline: Instant,
+    ) -> Result<Vec<Pool>, ApiError> {
+        if listeners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = listeners.iter().map(|id| ("listener_id", id.clone())).collect();
+        let call = self.elb_get(region, "list pools", &["pools"], query, deadline).await?.paced(pacing);
         self.pages::<Pools>(call, deadline).await
     }
 
@@ -152,13 +198,38 @@ impl Account {
         pools: &[String],
         deadline: Instant,
     ) -> Result<Vec<Member>, ApiError> {
-        let mut found = Vec::new();
-        for pools in pools.chunks(IDS_A_CALL) {
-            let query = pools.iter().map(|id| ("pool_id", id.clone())).collect();
-            let call = self.elb_get(region, "list members", &["members"], query, deadline).await?;
-            found.extend(self.pages::<Members>(call, deadline).await?);
+        self.members_told(region, pools, Pacing::default(), deadline).await?.whole()
+    }
+
+    /// The same, as far as it is answered: what one request lacks takes nothing from the others.
+    ///
+    /// # Errors
+    /// When nothing is answered.
+    pub async fn members_told(
+        &self,
+        region: &str,
+        pools: &[String],
+        pacing: Pacing,
+        deadline: Instant,
+    ) -> Result<Told<Member>, ApiError> {
+        let mut all = Told { asked: instant_now(), items: Vec::new(), missing: None };
+        for (number, chunk) in pools.chunks(IDS_A_CALL).enumerate() {
+            let query = chunk.iter().map(|id| ("pool_id", id.clone())).collect();
+            let call =
+                self.elb_get(region, "list members", &["members"], query, deadline).await?.paced(pacing);
+            match self.pages_told::<Members>(call, deadline).await {
+                Ok(told) => {
+                    if number == 0 {
+                        all.asked = told.asked;
+                    }
+                    all.items.extend(told.items);
+                    all.missing = all.missing.or(told.missing);
+                }
+                Err(error) if pools.len() <= IDS_A_CALL => return Err(error),
+                Err(error) => all.missing = all.missing.or(Some(error)),
+            }
         }
-        Ok(found)
+        if all.items.is_empty() { all.missing.take().map_or(Ok(all), Err) } else { Ok(all) }
     }
 
     /// How the load balancer itself checks a pool's members.
