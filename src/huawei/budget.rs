@@ -26,6 +26,10 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(30);
 /// The longest pause that an answer can impose: past this a `Retry-After` is taken for a mistake.
 pub(super) const PAUSE_OBEYED: Duration = Duration::from_secs(600);
 
+/// However long the DNS API wants to be left alone, a request goes through this long after the last one that it throttled:
+/// a dead region must leave, and the reconciler tries that every 15 s.
+const RECORD_TRY_EVERY: Duration = Duration::from_secs(14);
+
 /// How many requests a second an account may send for looks, in the long run.
 pub const LOOKS_A_SECOND: u32 = 20;
 
@@ -128,6 +132,8 @@ impl Bucket {
 /// An API that throttled us, in one region.
 #[derive(Debug)]
 struct Pause {
+    /// When it last throttled us.
+    since: Instant,
     until: Instant,
     /// Throttles without an answer in between.
     in_a_row: u32,
@@ -190,7 +196,13 @@ impl State {
 
     /// Until when an API is paused, when it is.
     fn paused_until(&self, api: Api, region: &str, now: Instant) -> Option<Instant> {
-        self.pauses.get(&(api, region.to_owned())).map(|pause| pause.until).filter(|until| *until > now)
+        let pause = self.pauses.get(&(api, region.to_owned()))?;
+        let until = match api {
+            // Who may wait for longer does so by the throttle that it was answered itself.
+            Api::Dns => pause.until.min(pause.since + RECORD_TRY_EVERY),
+            Api::Iam | Api::Elb | Api::Eip => pause.until,
+        };
+        Some(until).filter(|until| *until > now)
     }
 
     /// The API said that we ask too much: nothing is sent to it for as long as it says, or, when it does not
@@ -203,7 +215,8 @@ impl State {
         retry_after: Option<Duration>,
         chance: f64,
     ) {
-        let pause = self.pauses.entry((api, region.to_owned())).or_insert(Pause { until: now, in_a_row: 0 });
+        let none = Pause { since: now, until: now, in_a_row: 0 };
+        let pause = self.pauses.entry((api, region.to_owned())).or_insert(none);
         let own = match retry_after {
             Some(after) => after.min(PAUSE_OBEYED),
             // Answers to requests that were under way together are one throttle, not many.
@@ -213,6 +226,7 @@ impl State {
         if pause.until <= now {
             pause.in_a_row = pause.in_a_row.saturating_add(1);
         }
+        pause.since = now;
         pause.until = pause.until.max(now + own);
     }
 
@@ -455,6 +469,18 @@ mod tests {
         let mut world = World::new();
         world.state.throttled(Api::Elb, "a", world.start, Some(Duration::from_secs(u64::MAX)), 0.0);
         assert_eq!(world.take(Share::Looks, "a", 0), PAUSE_OBEYED.as_millis());
+    }
+
+    #[test]
+    fn however_long_a_throttle_lasts_a_record_set_can_be_tried_within_fifteen_seconds() {
+        for share in [Share::RecordReads, Share::RecordWrites] {
+            let mut world = World::new();
+            world.state.throttled(Api::Dns, "a", world.start, Some(Duration::from_secs(300)), 0.0);
+            assert_eq!(world.take(share, "a", 0), 14_000);
+            let again = world.start + Duration::from_secs(14);
+            world.state.throttled(Api::Dns, "a", again, Some(Duration::from_secs(300)), 0.0);
+            assert_eq!(world.take(share, "a", 14_001), 28_000);
+        }
     }
 
     #[tokio::test(start_paused = true)]
