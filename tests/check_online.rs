@@ -39,6 +39,7 @@ async fn it_finds_everything_where_all_is_well_and_writes_nothing() {
         ("ELB ", "elb:loadbalancers:list"),
         ("ELB by its id", "elb:loadbalancers:get"),
         ("status tree", "elb:loadbalancers:get"),
+        ("its EIPs by the EIP API", "vpc:publicIps:list"),
         ("listener on port ", "elb:listeners:list"),
         ("pools behind port ", "elb:pools:list"),
         ("members of the pools", "elb:members:list"),
@@ -54,7 +55,7 @@ async fn it_finds_everything_where_all_is_well_and_writes_nothing() {
     assert!(row(&text, "members of").contains("3 members"), "{text}");
     assert!(row(&text, "record set demo").contains("127.0.1.10, 127.0.2.20, TTL 3 s, ACTIVE"), "{text}");
     assert!(!text.contains("warning:") && !text.contains("missing"), "{text}");
-    for action in ["dns:recordset:update", "eip:publicIps:list, dns:recordset:get"] {
+    for action in ["dns:recordset:update", "dns:recordset:get"] {
         assert_eq!(text.matches(action).count(), 1, "{action}: {text}");
     }
     assert_eq!((world.writes(), world.cloud.history().len()), (0, 1));
@@ -222,6 +223,7 @@ async fn a_refusal_is_told_in_the_clouds_words_beside_the_permission() {
         (Api::Elb, "/listeners", "listener on port", "elb:listeners:list", 1),
         (Api::Elb, "/loadbalancers/", "ELB by its id", "elb:loadbalancers:get", 1),
         (Api::Elb, "/statuses", "status tree", "elb:loadbalancers:get", 1),
+        (Api::Eip, "/publicips", "its EIPs by the EIP API", "vpc:publicIps:list", 1),
         (Api::Elb, "/members", "members of the pools", "elb:members:list", 1),
         (Api::Dns, "/recordsets", "record set demo", "dns:recordset:list", 1),
         (Api::Elb, "/healthmonitors", "health monitor of pool web", "elb:healthmonitors:get", 0),

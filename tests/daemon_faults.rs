@@ -95,16 +95,51 @@ async fn an_endpoint_that_dies_while_the_elb_api_is_out_leaves_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_eip_that_is_unbound_is_seen_without_the_eip_api() {
+async fn an_eip_that_is_unbound_while_the_eip_api_is_out_is_in_doubt_and_leaves_by_the_direct_check() {
     let world = World::watched(Scene::new()).await;
     world.cloud.fault(Fault::new(Api::Eip, Effect::Closed));
     let region1 = world.cloud.region("region1").unwrap();
     region1.eip_unbind().await.unwrap();
     world.until("region1 has left", |now| now.zone_holds(&[EIP2])).await;
+    let now = world.now().await;
+    assert_eq!(now.check("region1", "eip")["last"], "unknown", "one API is one word: {now:#?}");
     region1.eip_rebind().await.unwrap();
     world.until("region1 is back", |now| now.zone_holds(&[EIP1, EIP2])).await;
     world.assert_history_is_harmless();
-    assert_eq!(world.cloud.requests().get(&Api::Eip), None, "what is never asked cannot mislead");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_eip_that_both_apis_call_unbound_fails_its_check() {
+    let scene = Scene { service: "up_when = \"eip\"", ..Scene::new() };
+    let world = World::watched(scene).await;
+    world.cloud.region("region1").unwrap().eip_unbind().await.unwrap();
+    world.until("region1 has left", |now| now.zone_holds(&[EIP2])).await;
+    assert_eq!(world.now().await.check("region1", "eip")["reason"], "unbound");
+    world.assert_history_is_harmless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_lies_about_eips_moves_and_writes_nothing() {
+    let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 77));
+    all_at_once([None, Some(elsewhere)], lied_to).await;
+}
+
+async fn lied_to(address: Option<IpAddr>) {
+    let world = World::watched(Scene::new()).await;
+    world.cloud.fault(Fault::new(Api::Elb, Effect::OtherEip { address }).region("region1"));
+    let asked = world.cloud.requests()[&Api::Elb];
+    let eips = || world.cloud.requests().get(&Api::Eip).copied().unwrap_or_default();
+    world.until("the EIP API was asked, for some looks", |_| eips() > 5).await;
+    assert!(world.cloud.requests()[&Api::Elb] > asked);
+    let now = world.now().await;
+    assert_eq!((now.liveness("region1"), now.check("region1", "web")["last"].as_str()), ("up", Some("pass")));
+    assert!(now.zone_holds(&[EIP1, EIP2]), "{now:#?}");
+    let log = world.log();
+    let told = log.matches("the cloud names another EIP").count();
+    assert_eq!(told, usize::from(address.is_some()), "{log}");
+    world.cloud.clear_faults();
+    world.until("all is well", Now::all_well).await;
+    world.assert_nothing_happened();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,10 +155,30 @@ async fn a_load_balancer_that_a_list_forgot_is_asked_for_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_balancer_that_is_hidden_from_us_is_alarmed_as_gone_and_its_region_stays() {
+    let world = World::watched(Scene::new()).await;
+    let id = world.cloud.setup().regions[0].elb_id.clone();
+    world.cloud.fault(Fault::new(Api::Elb, Effect::Hidden { id }));
+    world.until("it is alarmed", |now| now.alarmed("gone", Some("region1"))).await;
+    let eip_says_gone = |now: &Now| {
+        let eip = now.check("region1", "eip");
+        eip["last"] == "unknown" && eip["reason"] == "gone" && eip["run"].as_u64() > Some(6)
+    };
+    world.until("its check is blind for twice as long as fall asks", eip_says_gone).await;
+    let now = world.now().await;
+    assert_eq!((now.liveness("region1"), now.check("region1", "web")["last"].as_str()), ("up", Some("pass")));
+    world.cloud.clear_faults();
+    world.until("it is shown again, and all is well", Now::all_well).await;
+    world.assert_nothing_happened();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_balancer_that_is_deleted_is_alarmed_as_gone_and_leaves() {
     let world = World::watched(Scene::new()).await;
     let id = world.cloud.setup().regions[0].elb_id.clone();
-    // As after a deletion: its region's lists are empty, and what names it is not found.
+    let region1 = world.cloud.region("region1").unwrap();
+    // What names it is not found, its lists are empty, and its EIP is bound to nothing.
+    region1.eip_unbind().await.unwrap();
     world.cloud.fault(Fault::new(Api::Elb, Effect::Missing { id: None }).region("region1"));
     world.cloud.fault(Fault::new(Api::Elb, Effect::Error { status: 404 }).region("region1").path(&id));
     world.until("it is alarmed", |now| now.alarmed("gone", Some("region1"))).await;
@@ -132,6 +187,7 @@ async fn a_load_balancer_that_is_deleted_is_alarmed_as_gone_and_leaves() {
     let both = |now: &Now| ["elb", "eip"].iter().all(|name| says_gone(now.check("region1", name)));
     world.until("both of its checks say why", both).await;
     world.cloud.clear_faults();
+    region1.eip_rebind().await.unwrap();
     world.until("it is made anew, and back", |now| now.all_well() && now.zone_holds(&[EIP1, EIP2])).await;
     world.assert_history_is_harmless();
 }

@@ -3,7 +3,7 @@
 
 mod cloud_double;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use cloud_double::{CloudDouble, ELB, ERROR_SAMPLES, OTHER_ELB, REGION, read, wha
 use pointsman::clock::instant_now;
 use pointsman::model::{
     Check, CheckKind, CheckName, CloudName, EipCheck, ElbRef, Expression, Flap, Outcome, Reason, RecordType,
-    Region, RegionName, ServiceName, Threshold, Weight, WhenUnknown,
+    Region, RegionName, ServiceName, TcpCheck, Threshold, Weight, WhenUnknown,
 };
 use pointsman::probe::{AddressFollower, Addresses, AddressesSeen, CloudView, EipLooker, Look, Trace};
 use serde_json::json;
@@ -20,6 +20,10 @@ use tokio::sync::{mpsc, watch};
 const TWO: &str = "elb-list_load_balancers-two-by-id";
 const ONE_GONE: &str = "elb-list_load_balancers-one-gone";
 const NOT_FOUND: &str = "elb-show_load_balancer-error-not-found";
+/// What the EIP API says: of a load balancer's EIPs, and of an address.
+const NO_EIPS: &str = "eip-list_publicips-none";
+const EIP_IS_BOUND: &str = "eip-list_publicips-by-instance";
+const EIP_IS_FREE: &str = "eip-list_publicips-unbound";
 const INTERVAL: Duration = Duration::from_secs(3600);
 
 fn elb(id: &str) -> ElbRef {
@@ -37,14 +41,41 @@ async fn short_look(looker: &mut EipLooker) -> Look {
     looker.look(INTERVAL, instant_now() + Duration::from_millis(300), &mut Trace::off()).await
 }
 
-/// Two regions' lookers through one view.
+/// Two regions' lookers through one view; the EIP of the first is known, and the EIP API has none.
 async fn watched() -> (CloudDouble, Arc<CloudView>, EipLooker, EipLooker) {
     let cloud = CloudDouble::start().await;
     cloud.plays(TWO);
+    cloud.plays(NO_EIPS);
     let view = CloudView::new(cloud.account(), REGION);
-    let looker = |id| EipLooker::new(&view, &EipCheck { elb: elb(id), record_type: RecordType::A });
-    let (one, other) = (looker(ELB), looker(OTHER_ELB));
+    let (one, other) = (looker_at(&view, ELB, &["198.51.100.10"]), looker_at(&view, OTHER_ELB, &[]));
     (cloud, view, one, other)
+}
+
+fn looker_at(view: &Arc<CloudView>, id: &str, known: &[&str]) -> EipLooker {
+    let check = EipCheck { elb: elb(id), record_type: RecordType::A };
+    EipLooker::new(view, &check, watch::channel(at(known)).1)
+}
+
+fn at(addresses: &[&str]) -> Addresses {
+    let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    Addresses::from(&*addresses)
+}
+
+/// The list tells these EIPs of the first load balancer.
+fn binds(cloud: &CloudDouble, eips: &[&str]) {
+    cloud.plays_as(TWO, |body| {
+        let eips: Vec<_> = eips.iter().map(|eip| json!({ "eip_address": eip })).collect();
+        body["loadbalancers"][0]["eips"] = json!(eips);
+        body["loadbalancers"][0]["publicips"] = json!([]);
+    });
+}
+
+/// The EIP API tells this EIP as bound to the first load balancer, in that status.
+fn associates(cloud: &CloudDouble, address: &str, status: &str) {
+    cloud.plays_as(EIP_IS_BOUND, |body| {
+        body["publicips"][0]["public_ip_address"] = json!(address);
+        body["publicips"][0]["status"] = json!(status);
+    });
 }
 
 #[tokio::test]
@@ -54,7 +85,7 @@ async fn one_call_tells_of_all_load_balancers_which_has_an_eip() {
     assert_eq!((look_at.outcome, &*look_at.saw), (Outcome::Pass, "EIP 198.51.100.10 bound"));
     assert_eq!(look(&mut unbound).await.outcome, Outcome::Fail(Reason::Unbound));
     let asked = cloud.asked();
-    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked.len(), 2, "the list, and the EIP API about the second: {asked:?}");
     for id in [ELB, OTHER_ELB] {
         assert!(asked[0].query.contains(&format!("id={id}")), "{asked:?}");
     }
@@ -65,7 +96,9 @@ async fn a_service_of_type_aaaa_looks_for_an_ipv6_eip_and_one_of_type_a_for_an_i
     let cloud = CloudDouble::start().await;
     cloud.plays(TWO);
     let view = CloudView::new(cloud.account(), REGION);
-    let looker = |record_type| EipLooker::new(&view, &EipCheck { elb: elb(ELB), record_type });
+    cloud.plays(NO_EIPS);
+    let known = watch::channel(Addresses::NotKnown).1;
+    let looker = |record_type| EipLooker::new(&view, &EipCheck { elb: elb(ELB), record_type }, known.clone());
     let (mut v4, mut v6) = (looker(RecordType::A), looker(RecordType::Aaaa));
     let unbound = look(&mut v6).await;
     assert_eq!(unbound.outcome, Outcome::Fail(Reason::Unbound));
@@ -86,14 +119,15 @@ async fn a_service_of_type_aaaa_looks_for_an_ipv6_eip_and_one_of_type_a_for_an_i
 #[tokio::test]
 async fn no_look_counts_the_answer_of_the_look_before() {
     let (cloud, _view, mut bound, mut unbound) = watched().await;
+    let lists = || cloud.asked_for().iter().filter(|asked| *asked == "loadbalancers").count();
     for calls in [1, 1, 1] {
         look(&mut bound).await;
         look(&mut unbound).await;
-        assert_eq!(cloud.asked().len(), calls);
+        assert_eq!(lists(), calls);
     }
     look(&mut unbound).await;
     look(&mut unbound).await;
-    assert_eq!(cloud.asked().len(), 2);
+    assert_eq!(lists(), 2);
 }
 
 #[tokio::test]
@@ -113,16 +147,55 @@ async fn lists_that_are_not_there_are_unknown_and_empty_ones_are_unbound() {
 }
 
 #[tokio::test]
-async fn what_the_list_lacks_is_gone_only_by_its_own_real_404() {
-    let (cloud, _view, mut absent, mut listed) = watched().await;
+async fn an_empty_list_is_unbound_only_when_the_eip_api_agrees() {
+    let unknown = Outcome::Unknown(Reason::Api);
+    let unbound = Outcome::Fail(Reason::Unbound);
+    for (case, outcome) in [
+        (NO_EIPS, unbound),
+        (EIP_IS_FREE, unbound),
+        ("eip-list_publicips-bound-elsewhere", unbound),
+        (EIP_IS_BOUND, unknown),
+        ("BINDING", unknown),
+        ("A_WORD_OF_TOMORROW", unknown),
+        ("elb-list_all_members-error-forbidden", Outcome::Unknown(Reason::Api)),
+        ("elb-list_all_members-html-with-200", unknown),
+    ] {
+        let (cloud, _view, mut looker, _other) = watched().await;
+        binds(&cloud, &[]);
+        match case {
+            sample if sample.starts_with("eip") => cloud.plays(sample),
+            sample if sample.starts_with("elb") => {
+                cloud.plays_in_place_of(sample, &what_of(&read(EIP_IS_BOUND)));
+            }
+            status => cloud.plays_as(EIP_IS_FREE, |body| {
+                for eip in body["publicips"].as_array_mut().unwrap() {
+                    eip["status"] = json!(status);
+                }
+            }),
+        }
+        let look = look(&mut looker).await;
+        assert_eq!(look.outcome, outcome, "{case}: {}", look.saw);
+    }
+}
+
+#[tokio::test]
+async fn a_load_balancer_that_is_not_shown_is_gone_only_when_the_eip_api_shows_its_eip_unbound() {
+    let (cloud, view, mut absent, mut listed) = watched().await;
     cloud.plays_as(TWO, |body| drop(body["loadbalancers"].as_array_mut().unwrap().remove(0)));
     // Its own call has it: then that counts.
-    cloud.plays("elb-show_load_balancer-eip-unbound");
-    assert_eq!(look(&mut absent).await.outcome, Outcome::Fail(Reason::Unbound));
-    cloud.plays_in_place_of(NOT_FOUND, &what_of(&read("elb-show_load_balancer-eip-unbound")));
-    let gone = look(&mut absent).await;
-    assert_eq!(gone.outcome, Outcome::Fail(Reason::Gone));
-    assert!(gone.saw.contains(ELB), "{}", gone.saw);
+    cloud.plays("elb-show_load_balancer-eip-bound");
+    assert_eq!(look(&mut absent).await.outcome, Outcome::Pass);
+    cloud.plays_in_place_of(NOT_FOUND, &what_of(&read("elb-show_load_balancer-eip-bound")));
+    for eips in [EIP_IS_BOUND, NO_EIPS] {
+        cloud.plays(eips);
+        let hidden = look(&mut absent).await;
+        assert_eq!(hidden.outcome, Outcome::Unknown(Reason::Gone), "{eips}: {}", hidden.saw);
+        assert!(hidden.saw.contains(ELB) && hidden.saw.contains("permission"), "{}", hidden.saw);
+    }
+    cloud.plays(EIP_IS_FREE);
+    assert_eq!(look(&mut absent).await.outcome, Outcome::Fail(Reason::Gone));
+    let mut nowhere = looker_at(&view, ELB, &[]);
+    assert_eq!(look(&mut nowhere).await.outcome, Outcome::Unknown(Reason::Gone), "no address to ask about");
     assert_eq!(look(&mut listed).await.outcome, Outcome::Fail(Reason::Unbound));
 }
 
@@ -156,12 +229,13 @@ async fn a_list_that_was_not_asked_for_a_load_balancer_says_nothing_of_it() {
     let cloud = CloudDouble::start().await;
     cloud.plays(TWO);
     let view = CloudView::new(cloud.account(), REGION);
-    let mut first = EipLooker::new(&view, &EipCheck { elb: elb(ELB), record_type: RecordType::A });
+    cloud.plays(NO_EIPS);
+    let mut first = looker_at(&view, ELB, &[]);
     look(&mut first).await;
-    let mut later = EipLooker::new(&view, &EipCheck { elb: elb(OTHER_ELB), record_type: RecordType::A });
+    let mut later = looker_at(&view, OTHER_ELB, &[]);
     assert_eq!(look(&mut later).await.outcome, Outcome::Fail(Reason::Unbound));
     let asked = cloud.asked();
-    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert_eq!(asked.len(), 3, "two lists, and the EIP API: {asked:?}");
     assert!(!asked[0].query.contains(OTHER_ELB) && asked[1].query.contains(OTHER_ELB), "{asked:?}");
 }
 
@@ -203,9 +277,18 @@ fn region() -> Region {
 fn following(
     view: &Arc<CloudView>,
 ) -> (AddressFollower, watch::Receiver<Addresses>, mpsc::Receiver<AddressesSeen>) {
+    following_by(view, &region(), Addresses::NotKnown)
+}
+
+fn following_by(
+    view: &Arc<CloudView>,
+    region: &Region,
+    known: Addresses,
+) -> (AddressFollower, watch::Receiver<Addresses>, mpsc::Receiver<AddressesSeen>) {
     let (told, tellings) = mpsc::channel(4);
+    let (known, looks) = watch::channel(known);
     let service = ServiceName::parse("demo").unwrap();
-    let (follower, looks) = AddressFollower::new(view, &service, &region(), RecordType::A, told).unwrap();
+    let follower = AddressFollower::new(view, &service, region, RecordType::A, known, told).unwrap();
     (follower, looks, tellings)
 }
 
@@ -214,32 +297,123 @@ async fn follow(follower: &mut AddressFollower) {
 }
 
 #[tokio::test]
-async fn addresses_are_followed_and_told_once_a_change() {
+async fn the_first_address_is_learnt_by_one_answer_and_told_once() {
     let (cloud, view, _looker, _other) = watched().await;
     let (mut follower, looks, mut tellings) = following(&view);
     assert_eq!(*looks.borrow(), Addresses::NotKnown);
     // What is bound, and what of it an A record can hold.
-    let cases: [(&[&str], &[&str]); 4] = [
-        (&["198.51.100.10"], &["198.51.100.10"]),
-        (&["198.51.100.99", "198.51.100.10", "2001:db8::7"], &["198.51.100.10", "198.51.100.99"]),
-        (&["2001:db8::7"], &[]),
-        (&["198.51.100.12"], &["198.51.100.12"]),
-    ];
-    for (bound, known) in cases {
-        cloud.plays_as(TWO, |body| {
-            let eips: Vec<_> = bound.iter().map(|eip| json!({ "eip_address": eip })).collect();
-            body["loadbalancers"][0]["eips"] = json!(eips);
-            body["loadbalancers"][0]["publicips"] = json!([]);
-        });
-        let sorted: Vec<IpAddr> = known.iter().map(|address| address.parse().unwrap()).collect();
-        for _ in 0..2 {
-            follow(&mut follower).await;
-            assert_eq!(*looks.borrow(), Addresses::Known(sorted.as_slice().into()));
-        }
-        let told = tellings.try_recv().unwrap();
-        assert_eq!((told.region.as_str(), told.addresses), ("region1", sorted));
-        assert!(tellings.try_recv().is_err(), "told although nothing changed");
+    binds(&cloud, &["198.51.100.99", "198.51.100.10", "2001:db8::7"]);
+    for _ in 0..2 {
+        follow(&mut follower).await;
+        assert_eq!(*looks.borrow(), at(&["198.51.100.10", "198.51.100.99"]));
     }
+    let told = tellings.try_recv().unwrap();
+    assert_eq!(told.region.as_str(), "region1");
+    assert_eq!(Addresses::from(&*told.addresses), at(&["198.51.100.10", "198.51.100.99"]));
+    assert!(tellings.try_recv().is_err(), "told although nothing changed");
+}
+
+#[tokio::test]
+async fn an_eip_is_told_as_unbound_only_by_two_apis_and_the_last_known_one_stays_for_the_probes() {
+    let (cloud, view, _looker, _other) = watched().await;
+    let (mut follower, looks, mut tellings) = following(&view);
+    follow(&mut follower).await;
+    assert!(tellings.try_recv().is_ok());
+    // One answer of the list lies, and the EIP API has it.
+    binds(&cloud, &["2001:db8::7"]);
+    associates(&cloud, "198.51.100.10", "ELB");
+    follow(&mut follower).await;
+    assert!(tellings.try_recv().is_err(), "one answer is one piece of evidence");
+    cloud.plays(EIP_IS_FREE);
+    for _ in 0..2 {
+        follow(&mut follower).await;
+        assert_eq!(*looks.borrow(), at(&["198.51.100.10"]));
+    }
+    assert!(tellings.try_recv().unwrap().addresses.is_empty());
+    assert!(tellings.try_recv().is_err(), "told although nothing changed");
+    cloud.plays(TWO);
+    follow(&mut follower).await;
+    assert_eq!(tellings.try_recv().unwrap().addresses.len(), 1, "it is bound again");
+}
+
+/// The first region with a check of this port too, which alone says whether it serves.
+fn region_with_port(port: u16) -> Region {
+    let mut region = region();
+    let name = CheckName::parse("port").unwrap();
+    let kind = CheckKind::Tcp(TcpCheck { port, source: None });
+    region.checks.push(Check { name: name.clone(), kind, ..region.checks[0].clone() });
+    region.up_when = Expression::All(vec![region.up_when.clone(), Expression::Check(name)]);
+    region
+}
+
+#[tokio::test]
+async fn another_eip_is_taken_only_when_the_eip_api_agrees_and_a_probe_of_it_passes() {
+    let (cloud, view, _looker, _other) = watched().await;
+    let somebody = TcpListener::bind("127.0.0.3:0").unwrap();
+    let port = somebody.local_addr().unwrap().port();
+    let region = region_with_port(port);
+    let (mut follower, looks, mut tellings) = following_by(&view, &region, at(&["127.0.0.2"]));
+    binds(&cloud, &["127.0.0.3"]);
+    // One answer, and the probe would pass.
+    associates(&cloud, "127.0.0.2", "ELB");
+    follow(&mut follower).await;
+    assert_eq!(*looks.borrow(), at(&["127.0.0.2"]), "one answer is one piece of evidence");
+    // Two answers, one of a change under way.
+    associates(&cloud, "127.0.0.3", "BINDING");
+    follow(&mut follower).await;
+    assert_eq!(*looks.borrow(), at(&["127.0.0.2"]), "its status is of a change under way");
+    // Two answers, and nobody there.
+    drop(somebody);
+    associates(&cloud, "127.0.0.3", "ELB");
+    follow(&mut follower).await;
+    assert_eq!(*looks.borrow(), at(&["127.0.0.2"]), "nobody has seen it serve");
+    assert!(tellings.try_recv().is_err(), "it was told of");
+    // Two answers and a passing probe.
+    let _somebody = TcpListener::bind(("127.0.0.3", port)).unwrap();
+    follow(&mut follower).await;
+    assert_eq!(*looks.borrow(), at(&["127.0.0.3"]));
+    assert_eq!(Addresses::from(&*tellings.try_recv().unwrap().addresses), at(&["127.0.0.3"]));
+}
+
+#[tokio::test]
+async fn without_a_direct_check_two_answers_of_two_apis_are_enough_for_another_eip() {
+    let (cloud, view, _looker, _other) = watched().await;
+    let (mut follower, looks, _tellings) = following(&view);
+    follow(&mut follower).await;
+    binds(&cloud, &["198.51.100.12"]);
+    follow(&mut follower).await;
+    assert_eq!(*looks.borrow(), at(&["198.51.100.10"]), "the EIP API does not have it");
+    associates(&cloud, "198.51.100.12", "ACTIVE");
+    follow(&mut follower).await;
+    assert_eq!(*looks.borrow(), at(&["198.51.100.12"]));
+}
+
+#[tokio::test]
+async fn a_global_eip_which_the_eip_api_does_not_have_takes_the_load_balancer_s_own_call() {
+    let (cloud, view, _looker, _other) = watched().await;
+    let (mut follower, looks, _tellings) = following(&view);
+    follow(&mut follower).await;
+    let global = |elb: &mut serde_json::Value| {
+        elb["eips"] = json!([]);
+        elb["publicips"] = json!([]);
+        elb["global_eips"] = json!([{ "global_eip_address": "198.51.100.77" }]);
+    };
+    cloud.plays_as(TWO, |body| global(&mut body["loadbalancers"][0]));
+    cloud.plays("elb-show_load_balancer-eip-bound");
+    follow(&mut follower).await;
+    assert_eq!(*looks.borrow(), at(&["198.51.100.10"]), "its own call disagrees");
+    cloud.plays_as("elb-show_load_balancer-eip-bound", |body| global(&mut body["loadbalancer"]));
+    follow(&mut follower).await;
+    assert_eq!(*looks.borrow(), at(&["198.51.100.77"]));
+}
+
+#[tokio::test]
+async fn what_was_known_before_is_where_the_following_begins_and_is_told_once_it_is_seen() {
+    let (_cloud, view, _looker, _other) = watched().await;
+    let (mut follower, looks, mut tellings) = following_by(&view, &region(), at(&["198.51.100.10"]));
+    assert_eq!(*looks.borrow(), at(&["198.51.100.10"]));
+    follow(&mut follower).await;
+    assert_eq!(Addresses::from(&*tellings.try_recv().unwrap().addresses), at(&["198.51.100.10"]));
 }
 
 #[tokio::test]
@@ -287,14 +461,17 @@ async fn an_address_that_no_client_can_be_sent_to_is_unknown_and_followed_nowher
 }
 
 #[tokio::test]
-async fn a_load_balancer_that_is_gone_has_no_address() {
+async fn a_load_balancer_that_is_not_shown_says_nothing_of_the_region_s_address() {
     let (cloud, view, _looker, _other) = watched().await;
-    let (mut follower, looks, _tellings) = following(&view);
+    let (mut follower, looks, mut tellings) = following(&view);
     follow(&mut follower).await;
+    assert!(tellings.try_recv().is_ok());
     cloud.plays_as(TWO, |body| body["loadbalancers"] = json!([]));
     cloud.plays_in_place_of(NOT_FOUND, &what_of(&read("elb-show_load_balancer-eip-bound")));
+    cloud.plays(EIP_IS_FREE);
     follow(&mut follower).await;
-    assert_eq!(*looks.borrow(), Addresses::Known([].into()));
+    assert_eq!(*looks.borrow(), at(&["198.51.100.10"]));
+    assert!(tellings.try_recv().is_err(), "it was told of");
 }
 
 #[tokio::test]
@@ -312,8 +489,6 @@ async fn fixed_addresses_are_not_followed() {
     let (told, _tellings) = mpsc::channel(4);
     let mut region = region();
     region.addresses.push("198.51.100.10".parse().unwrap());
-    assert!(
-        AddressFollower::new(&view, &ServiceName::parse("demo").unwrap(), &region, RecordType::A, told)
-            .is_none()
-    );
+    let (known, service) = (watch::Sender::new(Addresses::NotKnown), ServiceName::parse("demo").unwrap());
+    assert!(AddressFollower::new(&view, &service, &region, RecordType::A, known, told).is_none());
 }

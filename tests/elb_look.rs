@@ -8,8 +8,9 @@ use std::time::Duration;
 use cloud_double::{CloudDouble, ELB, ERROR_SAMPLES, REGION, read, what_of};
 use pointsman::clock::instant_now;
 use pointsman::model::{CloudName, ElbCheck, ElbRef, MinHealthy, Outcome, Reason, Share};
-use pointsman::probe::{CloudView, ElbLooker, Look, Trace};
+use pointsman::probe::{Addresses, CloudView, ElbLooker, Look, Trace};
 use serde_json::json;
+use tokio::sync::watch;
 
 const LISTENERS: &str = "elb-list_listeners-by-port";
 const POOLS: &str = "elb-list_pools-default-and-l7policy";
@@ -36,7 +37,8 @@ async fn watched_by(min_healthy: MinHealthy) -> (CloudDouble, ElbLooker) {
     for sample in [LISTENERS, POOLS, ALL_ONLINE, TREE] {
         cloud.plays(sample);
     }
-    let looker = ElbLooker::new(&CloudView::new(cloud.account(), REGION), &check(min_healthy));
+    let (_, known) = watch::channel(Addresses::Known(["198.51.100.10".parse().unwrap()].into()));
+    let looker = ElbLooker::new(&CloudView::new(cloud.account(), REGION), &check(min_healthy), known);
     (cloud, looker)
 }
 
@@ -290,7 +292,7 @@ async fn a_listener_that_comes_back_under_another_id_is_found_at_once() {
 }
 
 #[tokio::test]
-async fn a_load_balancer_is_gone_only_when_a_real_404_and_the_list_say_so() {
+async fn a_load_balancer_that_list_and_tree_lack_is_gone_only_when_the_eip_api_shows_its_eip_unbound() {
     let tree = what_of(&read(TREE));
     let gone = "elb-show_load_balancer-error-not-found";
     let (cloud, mut looker) = watched().await;
@@ -302,6 +304,13 @@ async fn a_load_balancer_is_gone_only_when_a_real_404_and_the_list_say_so() {
     assert_eq!(look(&mut looker).await.outcome, Outcome::Unknown(Reason::Api));
     // The list has it no more.
     cloud.plays_as(TWO_ELBS, |body| body["loadbalancers"].as_array_mut().unwrap().clear());
+    let hidden = look(&mut looker).await;
+    assert_eq!(hidden.outcome, Outcome::Unknown(Reason::Gone), "it may be hidden from us: {}", hidden.saw);
+    cloud.plays("eip-list_publicips-none");
+    assert_eq!(look(&mut looker).await.outcome, Outcome::Unknown(Reason::Gone), "its EIP may be too");
+    cloud.plays("eip-list_publicips-by-instance");
+    assert_eq!(look(&mut looker).await.outcome, Outcome::Unknown(Reason::Gone), "the EIP is bound to it");
+    cloud.plays("eip-list_publicips-unbound");
     assert_eq!(look(&mut looker).await.outcome, Outcome::Fail(Reason::Gone));
     // A gateway's 404 is not the API's.
     cloud.plays_in_place_of("elb-list_all_members-error-gateway-html", &tree);
@@ -356,7 +365,8 @@ async fn checks_of_one_listener_share_a_call_and_no_check_counts_an_answer_twice
     cloud.takes(Duration::from_millis(20));
     let view = CloudView::new(cloud.account(), REGION);
     let check = check(MinHealthy::Count(1));
-    let mut lookers: Vec<ElbLooker> = (0..3).map(|_| ElbLooker::new(&view, &check)).collect();
+    let (_, known) = watch::channel(Addresses::NotKnown);
+    let mut lookers: Vec<ElbLooker> = (0..3).map(|_| ElbLooker::new(&view, &check, known.clone())).collect();
     let [a, b, c] = lookers.as_mut_slice() else { unreachable!() };
     for round in 0..3 {
         let looks = tokio::join!(look(a), look(b), look(c));

@@ -269,7 +269,11 @@ impl RegionState {
 
     /// Takes in one look of the check at `place` in the region's list; says whether anything that counts changed.
     pub(super) fn observe(&mut self, place: usize, observation: &Observation) -> bool {
-        self.signals.get_mut(place).is_some_and(|signal| signal.observe(observation))
+        let Some(signal) = self.signals.get_mut(place) else { return false };
+        let was_hidden = is_hidden(signal);
+        let learnt = signal.observe(observation);
+        // A blind check learns nothing more, and yet an alarm may begin or end.
+        learnt || is_hidden(signal) != was_hidden
     }
 
     /// Takes in what the cloud says is bound; says whether that changed anything.
@@ -448,9 +452,10 @@ impl RegionState {
         self.sentence(Signal::is_blind).map(|words| format!("cannot be looked at by {words}"))
     }
 
-    /// Which checks say that an object of the region does not exist, as a sentence; none when none does.
+    /// Which checks say that an object of the region does not exist, or is not shown to us, as a sentence; none when none
+    /// does.
     pub(super) fn gone(&self) -> Option<String> {
-        self.sentence(|signal| signal.last().is_some_and(|last| last.outcome == Outcome::Fail(Reason::Gone)))
+        self.sentence(says_gone)
     }
 
     /// What its checks say, as a sentence: those that do not pass first and foremost.
@@ -473,6 +478,15 @@ impl RegionState {
         }
         (!words.is_empty()).then_some(words)
     }
+}
+
+/// Whether its latest look found that the cloud does not show an object of the region.
+fn is_hidden(signal: &Signal) -> bool {
+    signal.last().is_some_and(|last| last.outcome == Outcome::Unknown(Reason::Gone))
+}
+
+fn says_gone(signal: &Signal) -> bool {
+    signal.last().is_some_and(|last| last.outcome.reason() == Some(Reason::Gone))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::wiring::{AddressSource, Wiring, WiringError, check_key};
+use super::wiring::{Wiring, WiringError, check_key, known};
 use crate::config::{Config, LoadError};
 use crate::dns::{EmbeddedServer, Provider};
 use crate::huawei::{Account, Observe};
@@ -23,7 +23,7 @@ pub(super) struct Layout {
     config: Option<Arc<Config>>,
     wiring: Arc<Wiring>,
     /// Where each region can be reached, as its looks see it.
-    addresses: BTreeMap<(ServiceName, RegionName), watch::Receiver<Addresses>>,
+    addresses: BTreeMap<(ServiceName, RegionName), watch::Sender<Addresses>>,
 }
 
 /// Everything that has to be started, set up and idle; what it does not name goes on or, gone from the configuration,
@@ -97,7 +97,8 @@ impl ReloadError {
 }
 
 impl Layout {
-    /// Sets up what `config` needs and does not have yet. Reads files that checks name; nothing that runs is touched.
+    /// Sets up what `config` needs and does not have yet. Reads files that checks name; nothing that runs is touched. A region
+    /// that is followed anew begins with the addresses that the running one has.
     ///
     /// # Errors
     /// When it changes what only a restart can change, something cannot be set up, or an account is asked for too much.
@@ -141,32 +142,32 @@ impl Layout {
         region: &Region,
         wiring: &Wiring,
         seen: &mpsc::Sender<AddressesSeen>,
-    ) -> Result<(watch::Receiver<Addresses>, RegionChange), WiringError> {
+    ) -> Result<(watch::Sender<Addresses>, RegionChange), WiringError> {
         let was = before
             // With another record set the core starts as new, and has to be told the addresses anew.
             .filter(|before| before.record.key == service.record.key)
             .filter(|before| before.record.provider == service.record.provider)
             .and_then(|before| before.regions.iter().find(|was| was.name == region.name))
-            .filter(|was| was.elb == region.elb && was.addresses == region.addresses)
-            .filter(|was| followed_every(was) == followed_every(region))
-            .filter(|was| self.wiring.shares_views(wiring, was));
-        let known = self.addresses.get(&(service.name.clone(), region.name.clone()));
-        let (goes_on, known, addresses) = if let (Some(was), Some(known)) = (was, known) {
-            (Some(was), known.clone(), AddressChange::Unchanged)
+            .filter(|was| was.elb == region.elb && was.addresses == region.addresses);
+        let kept = self.addresses.get(&(service.name.clone(), region.name.clone())).filter(|_| was.is_some());
+        let known = kept.cloned().unwrap_or_else(|| known(region));
+        let goes_on =
+            was.is_some_and(|was| followed_as_before(was, region) && self.wiring.shares_views(wiring, was));
+        let addresses = if goes_on {
+            AddressChange::Unchanged
         } else {
-            let AddressSource { follower, addresses } = wiring.addresses(service, region, seen)?;
-            (None, addresses, AddressChange::Now(follower.map(Box::new)))
+            let follower = wiring.follower(service, region, &known, seen)?;
+            AddressChange::Now(follower.map(Box::new))
         };
         let mut lookers = Vec::new();
         for check in &region.checks {
-            let is_as_before = goes_on
-                .and_then(|was| was.checks.iter().find(|was| was.name == check.name))
-                .is_some_and(|was| {
+            let is_as_before =
+                was.and_then(|was| was.checks.iter().find(|was| was.name == check.name)).is_some_and(|was| {
                     was.looks_like(check) && !reads_files(check) && wiring.shares_views(&self.wiring, region)
                 });
             if !is_as_before {
                 let key = check_key(service, region, check);
-                let looker = wiring.looker(check, &key, &known)?;
+                let looker = wiring.looker(check, &key, &known.subscribe())?;
                 lookers.push((key, check.clone(), looker));
             }
         }
@@ -192,10 +193,12 @@ fn needs_no_restart(before: &Config, after: &Config) -> Result<(), ReloadError> 
     Ok(())
 }
 
-/// How often the cloud is asked for the region's addresses, as far as its checks decide it.
-fn followed_every(region: &Region) -> Option<std::time::Duration> {
-    let asks_the_cloud = |check: &&Check| matches!(check.kind, CheckKind::Elb(_) | CheckKind::Eip(_));
-    region.checks.iter().filter(asks_the_cloud).map(|check| check.interval).min()
+/// Whether what follows the region's addresses goes on: it asks as often, and proves new ones by the same checks.
+fn followed_as_before(was: &Region, region: &Region) -> bool {
+    let as_before = |(was, check): (&Check, &Check)| was.name == check.name && was.looks_like(check);
+    was.up_when == region.up_when
+        && was.checks.len() == region.checks.len()
+        && was.checks.iter().zip(&region.checks).all(as_before)
 }
 
 /// Whether the check reads files when it is set up: they may hold something else by now, which is what a reload is

@@ -15,7 +15,7 @@ use crate::model::{
     Check, CheckKind, Errand, Fetched, Inquiry, Outcome, Region, Service, Statement, TcpCheck,
     addresses_in_words,
 };
-use crate::probe::{Addresses, HttpLooker, Look, Looker, LookerError, TcpLooker, Trace};
+use crate::probe::{Addresses, Look, Looker, Trace};
 
 /// How long a client waits for the service, once it has an address; longer than that nobody does.
 pub(super) const FETCH_WITHIN: Duration = Duration::from_secs(10);
@@ -69,22 +69,11 @@ fn request(service: &Service, region: Option<&Region>) -> Option<CheckKind> {
 async fn look_at(kind: CheckKind, address: IpAddr) -> Result<Look, String> {
     let (_stays, addresses) = watch::channel(Addresses::Known(Arc::from([address])));
     // It may read certificates from files.
-    let made = tokio::task::spawn_blocking(move || looker(kind, addresses));
+    let made = tokio::task::spawn_blocking(move || Looker::direct(&kind, None, addresses));
     let mut looker = match made.await {
         Ok(Ok(Some(looker))) => looker,
         Ok(Ok(None)) | Err(_) => return Err("the request could not be set up".to_owned()),
         Ok(Err(error)) => return Err(error.to_string()),
     };
     Ok(looker.look(FETCH_WITHIN, instant_now() + FETCH_WITHIN, &mut Trace::off()).await)
-}
-
-fn looker(
-    kind: CheckKind,
-    addresses: watch::Receiver<Addresses>,
-) -> Result<Option<Looker>, Box<LookerError>> {
-    Ok(match kind {
-        CheckKind::Http(http) => Some(Looker::Http(HttpLooker::new(http, None, addresses)?)),
-        CheckKind::Tcp(tcp) => Some(Looker::Tcp(TcpLooker::new(tcp, None, addresses))),
-        CheckKind::Elb(_) | CheckKind::Eip(_) => None,
-    })
 }

@@ -97,15 +97,6 @@ pub struct Wiring {
     clocks: CloudClocks,
 }
 
-/// Where a region can be reached, and what finds it out.
-#[derive(Debug)]
-pub(super) struct AddressSource {
-    /// Follows the addresses, when they are those of a load balancer.
-    pub(super) follower: Option<AddressFollower>,
-    /// What is known of them now.
-    pub(super) addresses: watch::Receiver<Addresses>,
-}
-
 /// One region, ready to be looked at.
 #[derive(Debug)]
 pub struct RegionWiring {
@@ -266,7 +257,9 @@ impl Wiring {
         region: &Region,
         seen: &mpsc::Sender<AddressesSeen>,
     ) -> Result<RegionWiring, WiringError> {
-        let AddressSource { follower, addresses } = self.addresses(service, region, seen)?;
+        let known = known(region);
+        let follower = self.follower(service, region, &known, seen)?;
+        let addresses = known.subscribe();
         let mut lookers = Vec::new();
         for check in &region.checks {
             let key = check_key(service, region, check);
@@ -276,27 +269,22 @@ impl Wiring {
         Ok(RegionWiring { follower, lookers })
     }
 
-    /// Where a region can be reached: its fixed addresses, or those of its load balancer, whose changes go to `seen`.
+    /// What follows the addresses of a region's load balancer, beginning with those `known` and keeping them there. Changes
+    /// go to `seen`. None for a region with fixed addresses.
     ///
     /// # Errors
     /// When its load balancer's account is not configured.
-    pub(super) fn addresses(
+    pub(super) fn follower(
         &self,
         service: &Service,
         region: &Region,
+        known: &watch::Sender<Addresses>,
         seen: &mpsc::Sender<AddressesSeen>,
-    ) -> Result<AddressSource, WiringError> {
-        let by_elb = match &region.elb {
-            Some(elb) => {
-                let record_type = service.record.key.record_type;
-                AddressFollower::new(self.view(elb)?, &service.name, region, record_type, seen.clone())
-            }
-            None => None,
-        };
-        Ok(match by_elb {
-            Some((follower, addresses)) => AddressSource { follower: Some(follower), addresses },
-            None => AddressSource { follower: None, addresses: fixed(region) },
-        })
+    ) -> Result<Option<AddressFollower>, WiringError> {
+        let Some(elb) = &region.elb else { return Ok(None) };
+        let (view, record_type) = (self.view(elb)?, service.record.key.record_type);
+        let (known, seen) = (known.clone(), seen.clone());
+        Ok(AddressFollower::new(view, &service.name, region, record_type, known, seen))
     }
 
     /// What makes one check's looks, at these addresses.
@@ -317,8 +305,8 @@ impl Wiring {
                 Looker::Http(looker.with_clocks(self.clocks.clone()))
             }
             CheckKind::Tcp(tcp) => Looker::Tcp(TcpLooker::new(tcp.clone(), check.max_latency, addresses)),
-            CheckKind::Elb(elb) => Looker::Elb(ElbLooker::new(self.view(&elb.elb)?, elb)),
-            CheckKind::Eip(eip) => Looker::Eip(EipLooker::new(self.view(&eip.elb)?, eip)),
+            CheckKind::Elb(elb) => Looker::Elb(ElbLooker::new(self.view(&elb.elb)?, elb, addresses)),
+            CheckKind::Eip(eip) => Looker::Eip(EipLooker::new(self.view(&eip.elb)?, eip, addresses)),
         })
     }
 
@@ -372,11 +360,7 @@ fn elbs(region: &Region) -> impl Iterator<Item = &ElbRef> {
     of_checks.chain(&region.elb)
 }
 
-/// Addresses that nobody needs to follow. A region with none is not known to be anywhere.
-fn fixed(region: &Region) -> watch::Receiver<Addresses> {
-    let known = match region.addresses.as_slice() {
-        [] => Addresses::NotKnown,
-        fixed => Addresses::Known(fixed.into()),
-    };
-    watch::channel(known).1
+/// Where a region is known to be to begin with: at its fixed addresses, or nowhere.
+pub(super) fn known(region: &Region) -> watch::Sender<Addresses> {
+    watch::Sender::new(Addresses::from(&*region.addresses))
 }

@@ -19,7 +19,7 @@ const PAGE_LIMIT: &str = "200";
 pub struct Eip {
     /// Its id.
     pub id: String,
-    /// The address: the one asked for, else the IPv4 one where it has both; none when none can be read.
+    /// The address; none when it cannot be read. An EIP with both an IPv4 and an IPv6 address is told as two.
     pub address: Option<IpAddr>,
     /// `ACTIVE` or `ELB` (bound), `DOWN` (not bound), `FREEZED`, `BINDING`, …
     pub status: String,
@@ -31,7 +31,30 @@ pub struct Eip {
     pub lock_status: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// What an EIP is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding<'a> {
+    /// The object of this id.
+    To(&'a str),
+    /// Nothing.
+    Nothing,
+    /// The status is of a change under way or an unknown word, or does not go with the association.
+    InDoubt,
+}
+
+impl Eip {
+    /// What it is bound to, as far as its status and its association agree.
+    #[must_use]
+    pub fn binding(&self) -> Binding<'_> {
+        match (self.status.as_str(), self.associate_instance_id.as_deref()) {
+            ("ACTIVE" | "ELB", Some(id)) => Binding::To(id),
+            ("DOWN", None) => Binding::Nothing,
+            _ => Binding::InDoubt,
+        }
+    }
+}
+
+#[derive(Clone, Deserialize)]
 struct Wire {
     id: String,
     public_ip_address: Option<String>,
@@ -50,6 +73,15 @@ impl Wire {
             .into_iter()
             .flatten()
             .filter_map(|a| a.parse().ok())
+    }
+
+    /// The EIP once for each of its addresses, and once without when it has none that can be read.
+    fn for_each_address(self) -> Vec<Eip> {
+        let addresses: Vec<IpAddr> = self.addresses().collect();
+        if addresses.is_empty() {
+            return vec![self.with_address(None)];
+        }
+        addresses.into_iter().map(|address| self.clone().with_address(Some(address))).collect()
     }
 
     fn with_address(self, address: Option<IpAddr>) -> Eip {
@@ -87,7 +119,7 @@ impl Account {
             .collect())
     }
 
-    /// The EIPs that are bound to this load balancer.
+    /// The EIPs that are associated with this load balancer, whatever their status.
     ///
     /// # Errors
     /// As every call.
@@ -105,10 +137,7 @@ impl Account {
         Ok(listed
             .into_iter()
             .filter(|eip| eip.associate_instance_id.as_deref() == Some(load_balancer))
-            .map(|eip| {
-                let address = eip.addresses().next();
-                eip.with_address(address)
-            })
+            .flat_map(Wire::for_each_address)
             .collect())
     }
 
@@ -123,5 +152,35 @@ impl Account {
         let path = format!("/v3/{}/eip/publicips", segment(&project));
         let call = Call::get(Api::Eip, region, "list public addresses", path, query).in_project(project);
         self.pages::<PublicIps>(call, deadline).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_changes_or_is_unknown_leaves_the_binding_in_doubt() {
+        let eip = |status: &str, id: Option<&str>| Eip {
+            id: "e".to_owned(),
+            address: None,
+            status: status.to_owned(),
+            associate_instance_type: None,
+            associate_instance_id: id.map(str::to_owned),
+            lock_status: None,
+        };
+        for status in ["ACTIVE", "ELB"] {
+            assert_eq!(eip(status, Some("lb")).binding(), Binding::To("lb"));
+            assert_eq!(eip(status, None).binding(), Binding::InDoubt, "{status}");
+        }
+        assert_eq!(eip("DOWN", None).binding(), Binding::Nothing);
+        assert_eq!(eip("DOWN", Some("lb")).binding(), Binding::InDoubt);
+        let others = "FREEZED BIND_ERROR BINDING PENDING_CREATE PENDING_UPDATE PENDING_DELETE NOTIFYING \
+            NOTIFY_DELETE ERROR VPN SOMETHING_NEW";
+        for status in others.split_whitespace().chain([""]) {
+            for id in [None, Some("lb")] {
+                assert_eq!(eip(status, id).binding(), Binding::InDoubt, "{status}");
+            }
+        }
     }
 }

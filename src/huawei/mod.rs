@@ -38,7 +38,7 @@ pub use budget::LOOKS_A_SECOND;
 pub use cloud_clock::CloudClocks;
 pub use dns::{DnsRecordSet, NewRecordSet, Zone};
 pub use dns_lines::Switch;
-pub use eip::Eip;
+pub use eip::{Binding, Eip};
 pub use elb::{
     HealthMonitor, IDS_A_CALL, Listener, ListenerEntry, LoadBalancer, Member, MemberState, Pool,
     StatusListener, StatusMember, StatusPool, StatusTree,

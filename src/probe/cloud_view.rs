@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -21,8 +22,12 @@ use super::shared_call::{SharedCall, Told};
 use super::trace::{Stage, Trace};
 use super::{Look, SAW_MAX};
 use crate::clock::instant_now;
-use crate::huawei::{Account, ApiError, LoadBalancer, StatusTree};
+use crate::huawei::{Account, ApiError, Binding, Eip, LoadBalancer, StatusTree};
 use crate::model::{Outcome, Reason, quoted};
+
+/// How long it is believed that the EIP API has nothing bound: it only confirms what an answer of the ELB API says, which is
+/// asked for by each look. It bounds the cost of many load balancers that are unbound at once.
+pub(super) const AGREED_AGE_MAX: Duration = Duration::from_secs(15);
 
 /// What is watched in one account and cloud region.
 #[derive(Debug)]
@@ -79,6 +84,8 @@ impl CloudView {
             listeners: Mutex::default(),
             shown: SharedAnswer::new(),
             statuses: SharedAnswer::new(),
+            eips: SharedAnswer::new(),
+            eips_at: SharedAnswer::new(),
         });
         watched.insert(id.to_owned(), Arc::downgrade(&elb));
         elb
@@ -108,6 +115,9 @@ pub(super) struct WatchedElb {
     listeners: Mutex<BTreeMap<u16, Weak<WatchedListener>>>,
     shown: SharedAnswer<(), LoadBalancer>,
     statuses: SharedAnswer<(), StatusTree>,
+    eips: SharedAnswer<(), Vec<Eip>>,
+    /// The question is the addresses.
+    eips_at: SharedAnswer<Vec<IpAddr>, Vec<Eip>>,
 }
 
 impl WatchedElb {
@@ -156,14 +166,51 @@ impl WatchedElb {
         sight.ask("show load balancer", &self.shown, is_admitted, call).await
     }
 
-    /// The look that finds it gone, after two different calls said so.
-    pub(super) fn gone(&self) -> Look {
-        let saw = format!("load balancer {} does not exist: two different calls agree", self.id);
-        Look::new(Outcome::Fail(Reason::Gone), saw)
+    /// The EIPs that the EIP API associates with it. That there are none is believed of an answer up to `none_age_max` old.
+    pub(super) async fn eips(
+        &self,
+        sight: &mut Sight<'_>,
+        none_age_max: Duration,
+    ) -> Result<Arc<Vec<Eip>>, Unseen> {
+        let (view, deadline) = (&self.view, sight.deadline);
+        let usable = |window: &Window, answered: &Answered<(), Vec<Eip>>| {
+            let none = answered.result.as_ref().is_ok_and(|eips| eips.is_empty());
+            window.admits(answered.started) || none && window.is_younger(answered.started, none_age_max)
+        };
+        let call = async { ((), view.account.eips_of_elb(&view.cloud_region, &self.id, deadline).await) };
+        sight.ask("list its EIPs", &self.eips, usable, call).await
     }
 
-    /// Its status tree: a second opinion, by a call that lists and members have no part in. `None`: it is
-    /// gone, by two calls that agree, as neither the tree nor the list has it.
+    /// What the EIP API says of these addresses. That it has them and none is bound is believed for [`AGREED_AGE_MAX`].
+    pub(super) async fn eips_at(
+        &self,
+        addresses: &[IpAddr],
+        sight: &mut Sight<'_>,
+    ) -> Result<Arc<Vec<Eip>>, Unseen> {
+        let (view, deadline) = (&self.view, sight.deadline);
+        let usable = |window: &Window, answered: &Answered<Vec<IpAddr>, Vec<Eip>>| {
+            let unbound = |eip: &Eip| eip.binding() == Binding::Nothing;
+            let unbound =
+                answered.result.as_ref().is_ok_and(|eips| !eips.is_empty() && eips.iter().all(unbound));
+            answered.question == addresses
+                && (window.admits(answered.started)
+                    || unbound && window.is_younger(answered.started, AGREED_AGE_MAX))
+        };
+        let call = async {
+            let mut found = Vec::new();
+            for address in addresses {
+                match view.account.eips_by_address(&view.cloud_region, *address, deadline).await {
+                    Ok(eips) => found.extend(eips),
+                    Err(error) => return (addresses.to_vec(), Err(error)),
+                }
+            }
+            (addresses.to_vec(), Ok(found))
+        };
+        sight.ask("list the EIPs of its addresses", &self.eips_at, usable, call).await
+    }
+
+    /// Its status tree: a second opinion, by a call that lists and members have no part in. `None`: neither
+    /// the tree nor the list has it: it is gone or hidden from us, see [`gone`](super::gone::gone).
     pub(super) async fn status_tree(&self, sight: &mut Sight<'_>) -> Result<Option<Arc<StatusTree>>, Unseen> {
         let (view, deadline) = (&self.view, sight.deadline);
         let call =

@@ -2,20 +2,22 @@
 //!
 //! One call while looks pass: the members of the listener's pools and of many others, shared by all who ask. What does
 //! not pass is not believed of pools that may have been switched since: what is behind the listener is then asked again. What seems
-//! not to be there (the members, the listener, the load balancer) fails only when a second, different call
-//! says so too (BLIND-IS-NOT-DOWN). The verdict itself is in `backends`.
+//! not to be there (the members, the listener) fails only when a second, different call
+//! says so too (BLIND-IS-NOT-DOWN); a load balancer that is not shown is `gone`'s business. The verdict itself is in `backends`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Look;
 use super::backends::{Verdict, verdict, verdict_on_none};
 use super::cloud_view::{CloudView, Sight, Unseen};
+use super::gone::gone;
 use super::listeners::{Topology, WatchedListener};
 use super::shared_answer::History;
 use super::trace::Trace;
+use super::{Addresses, Look};
 use crate::huawei::{Rank, StatusTree};
 use crate::model::{ElbCheck, MinHealthy, Outcome, Reason};
 
@@ -38,19 +40,22 @@ pub struct ElbLooker {
     known: Option<String>,
     /// The last look that saw backends did not pass.
     doubt: Doubt,
+    addresses: watch::Receiver<Addresses>,
     history: History,
 }
 
 impl ElbLooker {
     /// A looker for `check`, whose load balancer must be of the view's account and cloud region. The view
-    /// watches it from now until the looker is dropped.
+    /// watches it from now until the looker is dropped. `addresses` are the region's: a load balancer that is not shown
+    /// is judged by them.
     #[must_use]
-    pub fn new(view: &Arc<CloudView>, check: &ElbCheck) -> Self {
+    pub fn new(view: &Arc<CloudView>, check: &ElbCheck, addresses: watch::Receiver<Addresses>) -> Self {
         Self {
             listener: view.watch(&check.elb.id).watch(check.elb.listener_port),
             min_healthy: check.min_healthy,
             known: None,
             doubt: Doubt::None,
+            addresses,
             history: History::default(),
         }
     }
@@ -92,11 +97,11 @@ impl ElbLooker {
             Judged::Backends { verdict, .. } => verdict.look,
             Judged::NoBackend(topology) => match elb.status_tree(sight).await? {
                 Some(tree) => verdict_on_none(&topology.listener, &topology.pools, &tree),
-                None => elb.gone(),
+                None => Box::pin(gone(elb, &self.addresses, sight)).await,
             },
             Judged::NoListener => match elb.status_tree(sight).await? {
                 Some(tree) => self.verdict_on_no_listener(&tree),
-                None => elb.gone(),
+                None => Box::pin(gone(elb, &self.addresses, sight)).await,
             },
         };
         self.doubt = Doubt::Settled;

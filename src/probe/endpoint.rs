@@ -143,14 +143,11 @@ async fn worst_of_each(
 
 fn known(addresses: &watch::Receiver<Addresses>) -> Result<Arc<[std::net::IpAddr]>, Fault> {
     match &*addresses.borrow() {
-        Addresses::NotKnown => Err(Fault {
+        Addresses::Known(addresses) if !addresses.is_empty() => Ok(Arc::clone(addresses)),
+        Addresses::Known(_) | Addresses::NotKnown => Err(Fault {
             outcome: Outcome::Unknown(Reason::NoAddress),
             saw: Cow::Borrowed("the region's address is not known yet"),
         }),
-        Addresses::Known(none) if none.is_empty() => {
-            Err(Fault::fail(Reason::Unbound, "the region has no address: nothing is bound to it"))
-        }
-        Addresses::Known(addresses) => Ok(Arc::clone(addresses)),
     }
 }
 

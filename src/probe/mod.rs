@@ -18,9 +18,11 @@ mod elb;
 mod endpoint;
 mod expected;
 mod framing;
+mod gone;
 mod groups;
 mod http;
 mod listeners;
+mod proof;
 mod reference;
 mod request;
 pub mod schedule;
@@ -39,9 +41,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::model::{Certificate, Outcome};
+use crate::model::{Certificate, CheckKind, Outcome};
 
 pub use addresses::{AddressFollower, AddressesSeen};
 pub use cloud_view::CloudView;
@@ -74,8 +77,26 @@ pub enum Addresses {
     /// Nothing was learnt yet: a look at it is unknown (`no_address`).
     #[default]
     NotKnown,
-    /// Configured, or told by the cloud. Empty: nothing is bound, so a look at it fails (`unbound`).
+    /// Configured, told by the cloud or remembered; the last that were known while none is bound. Never empty.
     Known(Arc<[IpAddr]>),
+}
+
+impl Addresses {
+    /// Those that are known, perhaps none.
+    #[must_use]
+    pub fn known(&self) -> &[IpAddr] {
+        match self {
+            Self::NotKnown => &[],
+            Self::Known(addresses) => addresses,
+        }
+    }
+}
+
+impl From<&[IpAddr]> for Addresses {
+    /// No address at all is none that is known.
+    fn from(addresses: &[IpAddr]) -> Self {
+        if addresses.is_empty() { Self::NotKnown } else { Self::Known(addresses.into()) }
+    }
 }
 
 /// Whatever makes one check's looks, with all that it keeps from one look to the next.
@@ -92,6 +113,24 @@ pub enum Looker {
 }
 
 impl Looker {
+    /// What looks at the region itself, at whatever `addresses` holds; `None` for a check that asks the cloud.
+    ///
+    /// # Errors
+    /// When it cannot be set up: its certificate's file cannot be read, say.
+    pub fn direct(
+        kind: &CheckKind,
+        max_latency: Option<Duration>,
+        addresses: watch::Receiver<Addresses>,
+    ) -> Result<Option<Self>, LookerError> {
+        Ok(match kind {
+            CheckKind::Http(http) => {
+                Some(Self::Http(HttpLooker::new(Arc::clone(http), max_latency, addresses)?))
+            }
+            CheckKind::Tcp(tcp) => Some(Self::Tcp(TcpLooker::new(tcp.clone(), max_latency, addresses))),
+            CheckKind::Elb(_) | CheckKind::Eip(_) => None,
+        })
+    }
+
     /// One look of a check that looks every `interval` at present, over at `deadline` at the latest. May be dropped
     /// half-way; the next one starts afresh.
     pub async fn look(&mut self, interval: Duration, deadline: Instant, trace: &mut Trace) -> Look {

@@ -1,5 +1,6 @@
 //! The API's front door: which service a request is for, what fault strikes it, whose it is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ async fn answer(cloud: &Cloud, request: Request) -> Action {
         let names: Vec<&str> = of_project.map(|region| region.setup.name.as_str()).collect();
         faults.strike(api, &names, &request)
     };
-    if let Some(action) = effect.as_ref().and_then(|effect| instead(effect, api, &request_id)) {
+    if let Some(action) = effect.as_ref().and_then(|effect| instead(effect, api, &request_id, &request)) {
         return action;
     }
     if effect == Some(Effect::Held { when: When::Before }) {
@@ -104,7 +105,7 @@ async fn answer(cloud: &Cloud, request: Request) -> Action {
     if effect == Some(Effect::Held { when: When::After }) {
         hold(cloud).await;
     }
-    after(effect.filter(|_| !refused), named(reply, api, &request_id)).await
+    after(effect.filter(|_| !refused), named(reply, api, &request_id), &request).await
 }
 
 /// Until no fault holds requests any more.
@@ -117,7 +118,7 @@ async fn hold(cloud: &Cloud) {
 }
 
 /// What happens instead of carrying the request out.
-fn instead(effect: &Effect, api: Api, request_id: &str) -> Option<Action> {
+fn instead(effect: &Effect, api: Api, request_id: &str, request: &Request) -> Option<Action> {
     let refuse = |status: u16| {
         let message = match status {
             401 => "Incorrect IAM authentication information: verify aksk signature fail",
@@ -144,7 +145,9 @@ fn instead(effect: &Effect, api: Api, request_id: &str) -> Option<Action> {
         }
         Effect::Empty => Some(Action::Answer(named(Reply::json(200, &json!({})), api, request_id))),
         Effect::Closed => Some(Action::Close),
+        Effect::Hidden { id } => request.path.contains(id.as_str()).then(|| Action::Answer(refuse(404))),
         Effect::Truncated
+        | Effect::OtherEip { .. }
         | Effect::Missing { .. }
         | Effect::Slow { .. }
         | Effect::Held { .. }
@@ -157,12 +160,17 @@ fn instead(effect: &Effect, api: Api, request_id: &str) -> Option<Action> {
 }
 
 /// What happens to the answer of a request that was carried out.
-async fn after(effect: Option<Effect>, mut reply: Reply) -> Action {
+async fn after(effect: Option<Effect>, mut reply: Reply, request: &Request) -> Action {
     match effect {
         Some(Effect::Slow { delay }) => sleep(delay).await,
         Some(Effect::AnswerLost | Effect::AppliedLate { .. }) => return Action::Close,
         Some(Effect::Truncated) => reply.body.truncate(reply.body.len() / 2),
         Some(Effect::Missing { id }) => leave_out(&mut reply, id.as_deref()),
+        Some(Effect::Hidden { id }) => {
+            let listed_by_it = request.query().all("loadbalancer_id").any(|asked| asked == id);
+            leave_out(&mut reply, Some(id.as_str()).filter(|_| !listed_by_it));
+        }
+        Some(Effect::OtherEip { address }) => bind(&mut reply, address),
         _ => {}
     }
     Action::Answer(reply)
@@ -175,6 +183,28 @@ fn leave_out(reply: &mut Reply, id: Option<&str>) {
         items.retain(|item| !missing(item));
     }
     reply.body = Value::Object(body).to_string().into_bytes();
+}
+
+/// Every load balancer of the answer, a list or a single one, has this EIP alone.
+fn bind(reply: &mut Reply, address: Option<IpAddr>) {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return };
+    let version = if address.is_some_and(|address| address.is_ipv6()) { 6 } else { 4 };
+    let listed = |key: &str| address.map(|address| json!({key: address, "ip_version": version}));
+    let mut elbs: Vec<&mut Value> = Vec::new();
+    if let Some(body) = body.as_object_mut() {
+        for (key, value) in body {
+            match key.as_str() {
+                "loadbalancer" => elbs.push(value),
+                "loadbalancers" => elbs.extend(value.as_array_mut().into_iter().flatten()),
+                _ => {}
+            }
+        }
+    }
+    for elb in elbs.into_iter().filter_map(Value::as_object_mut) {
+        elb.insert("eips".to_owned(), json!(Vec::from_iter(listed("eip_address"))));
+        elb.insert("publicips".to_owned(), json!(Vec::from_iter(listed("publicip_address"))));
+    }
+    reply.body = body.to_string().into_bytes();
 }
 
 /// One request, understood.

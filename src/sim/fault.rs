@@ -3,6 +3,7 @@
 //! A [`Fault`] waits for the requests it is meant for, and says what becomes of them. When several are
 //! meant for one request the newest speaks. Start at [`Fault`] and [`Effect`].
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,18 @@ pub enum Effect {
         /// The id of what is left out; left out itself: all of them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
+    },
+    /// A lie. Carried out; every load balancer in the answer is told with this EIP, or with none.
+    OtherEip {
+        /// The EIP; left out: none is bound.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<IpAddr>,
+    },
+    /// A load balancer that the caller has no right to see, in one permission layer: lists lack it and what is listed by
+    /// it, and calls that name it in their path are answered 404.
+    Hidden {
+        /// Its id.
+        id: String,
     },
     /// Carried out at once; answered later.
     Slow {

@@ -15,7 +15,7 @@ use pointsman::config::{self, Config};
 use pointsman::huawei::{Account, Answer, Outside, Request};
 use pointsman::model::{CheckKey, CheckKind, Outcome, Pace, Service};
 use pointsman::probe::schedule::{self, Scheduled, phase_of};
-use pointsman::probe::{CloudView, ElbLooker, Looker, Vantage};
+use pointsman::probe::{Addresses, CloudView, ElbLooker, Looker, Vantage};
 use pointsman::pulse::Pulses;
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -163,7 +163,11 @@ impl Crowd {
                     phase: phase_of(&key.to_string()),
                     key: Arc::new(key),
                     check: check.clone(),
-                    looker: Looker::Elb(ElbLooker::new(&views[elb.elb.cloud_region.as_str()], elb)),
+                    looker: Looker::Elb(ElbLooker::new(
+                        &views[elb.elb.cloud_region.as_str()],
+                        elb,
+                        watch::channel(Addresses::NotKnown).1,
+                    )),
                     pace: pace.subscribe(),
                     vantage: Vantage::default(),
                     observations: sender.clone(),

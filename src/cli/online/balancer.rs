@@ -106,12 +106,13 @@ impl Asking<'_> {
         true
     }
 
-    /// What the daemon asks before it believes that something is not there.
+    /// What the daemon asks before it believes that something is not there, or is something else.
     async fn second_opinions(&self, found: &mut Balancer) {
         let ElbRef { cloud_region, id, .. } = &self.wanted.elb;
         let shown = self.account.load_balancer(cloud_region, id, self.patience.deadline());
         let tree = self.account.load_balancer_statuses(cloud_region, id, self.patience.deadline());
-        let (shown, tree) = futures_util::join!(shown, tree);
+        let eips = self.account.eips_of_elb(cloud_region, id, self.patience.deadline());
+        let (shown, tree, eips) = futures_util::join!(shown, tree, eips);
         let question = |what: &str| self.question(what.to_owned(), "elb:loadbalancers:get", true);
         let told = "second opinion on what a list lacks";
         let shown = question("ELB by its id").answered(&shown, |_| (Verdict::Found, told.to_owned()));
@@ -119,6 +120,9 @@ impl Asking<'_> {
         let tree = question("status tree")
             .answered(&tree, |tree| (Verdict::Found, format!("{}, {told}", tree.operating_status)));
         found.findings.push(tree);
+        let of_eips = self.question("its EIPs by the EIP API".to_owned(), "vpc:publicIps:list", true);
+        let told = "second opinion on an EIP that is unbound or another one";
+        found.findings.push(of_eips.answered(&eips, |_| (Verdict::Found, told.to_owned())));
     }
 
     async fn listeners(&self, found: &mut Balancer) -> Vec<Listener> {

@@ -38,9 +38,8 @@ const WHOLE: Duration = Duration::from_secs(120);
 /// So many chains of questions at once: a few wait for the cloud, none for long for the account's request budget.
 const AT_ONCE: usize = 8;
 
-/// Permissions that people expect among the others, and no call of ours asks for: addresses come with the load balancers,
-/// and record sets are read by name.
-const NOT_NEEDED: &str = "not needed, as nothing here asks for it: eip:publicIps:list, dns:recordset:get";
+/// A permission that people expect among the others, and no call of ours asks for: record sets are read by name.
+const NOT_NEEDED: &str = "not needed, as nothing here asks for it: dns:recordset:get";
 
 /// A service and what was seen of its record set.
 type ServiceSide = (Arc<Service>, RecordSide);

@@ -20,6 +20,8 @@ pub struct LoadBalancer {
     /// `publicips` is a list, or an entry has no address that can be read or that clients can be sent to. An empty list
     /// says that none is.
     pub eips: Option<Vec<IpAddr>>,
+    /// Those of its addresses that are of global EIPs: the EIP API of a region does not have them.
+    pub global_eips: Vec<IpAddr>,
     /// Why they are not told although the answer lists some, as what follows "load balancer X"; else none.
     pub untold: Option<String>,
     /// Its listeners.
@@ -54,6 +56,8 @@ struct Bound {
 
 impl From<Wire> for LoadBalancer {
     fn from(wire: Wire) -> Self {
+        let global = wire.global_eips.iter().flatten().filter_map(|eip| eip.address.as_ref()?.parse().ok());
+        let global_eips = global.collect();
         let eips = if wire.eips.is_none() && wire.publicips.is_none() {
             None
         } else {
@@ -65,6 +69,7 @@ impl From<Wire> for LoadBalancer {
             operating_status: wire.operating_status,
             guaranteed: wire.guaranteed,
             eips,
+            global_eips,
             untold: None,
             listener_ids: ids(wire.listeners),
             pool_ids: ids(wire.pools),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use pointsman::clock::instant_now;
 use pointsman::model::{CloudName, ElbCheck, ElbRef, MinHealthy, Outcome, Reason};
-use pointsman::probe::{CloudView, ElbLooker, Trace};
+use pointsman::probe::{Addresses, CloudView, ElbLooker, Trace};
+use tokio::sync::watch;
 
 use super::script::{REGION, Script, assert_tells_no_key, in_virtual_time};
 
@@ -30,7 +31,8 @@ async fn look(script: &Arc<Script>, input: &[u8]) {
         id: "lb1".to_owned(),
         listener_port: 80,
     };
-    let mut looker = ElbLooker::new(&view, &ElbCheck { elb, min_healthy: MinHealthy::Count(1) });
+    let (_stays, known) = watch::channel(Addresses::NotKnown);
+    let mut looker = ElbLooker::new(&view, &ElbCheck { elb, min_healthy: MinHealthy::Count(1) }, known);
     for _ in 0..3 {
         let look = looker.look(5 * SECOND, instant_now() + 2 * SECOND, &mut Trace::off()).await;
         assert_tells_no_key(&look.saw, input);

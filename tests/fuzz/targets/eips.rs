@@ -1,6 +1,6 @@
 //! EIPs: what is bound to a load balancer by its own lists, and what the EIP API says of addresses.
 //!
-//! Only lists that are there and empty mean unbound (BLIND-IS-NOT-DOWN).
+//! Only lists that are there and empty mean unbound, and only when the EIP API agrees (BLIND-IS-NOT-DOWN).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use pointsman::clock::instant_now;
 use pointsman::model::{CloudName, EipCheck, ElbRef, Outcome, Reason, RecordType};
-use pointsman::probe::{CloudView, EipLooker, Trace};
+use pointsman::probe::{Addresses, CloudView, EipLooker, Trace};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::script::{REGION, Script, assert_tells_no_key, in_virtual_time};
 
@@ -33,13 +34,18 @@ async fn look(script: &Arc<Script>, input: &[u8]) {
         id: "lb1".to_owned(),
         listener_port: 80,
     };
-    let mut looker = EipLooker::new(&view, &EipCheck { elb, record_type: RecordType::A });
+    let (_stays, known) = watch::channel(Addresses::Known([BOUND].into()));
+    let mut looker = EipLooker::new(&view, &EipCheck { elb, record_type: RecordType::A }, known);
     let look = looker.look(5 * SECOND, instant_now() + 2 * SECOND, &mut Trace::off()).await;
     assert_tells_no_key(&look.saw, input);
     let listed = script.lists("loadbalancers", "loadbalancers");
+    let agrees = script.lists("publicips", "publicips");
     match look.outcome {
-        Outcome::Pass | Outcome::Fail(Reason::Unbound) => assert!(has_lists(script), "{}", look.saw),
-        Outcome::Fail(Reason::Gone) => assert!(listed && script.denies("loadbalancer"), "{}", look.saw),
+        Outcome::Pass => assert!(has_lists(script), "{}", look.saw),
+        Outcome::Fail(Reason::Unbound) => assert!(has_lists(script) && agrees, "{}", look.saw),
+        Outcome::Fail(Reason::Gone) => {
+            assert!(listed && script.denies("loadbalancer") && agrees, "{}", look.saw);
+        }
         Outcome::Fail(other) => panic!("an eip check cannot fail for {other:?}: {}", look.saw),
         Outcome::Unknown(_) => {}
     }
