@@ -143,6 +143,25 @@ async fn lied_to(address: Option<IpAddr>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_the_list_refuses_blinds_its_own_region_alone() {
+    let mut scene = Scene::new();
+    let first = scene.cloud.regions[0].clone();
+    (scene.cloud.regions[1].cloud_region, scene.cloud.regions[1].project_id) =
+        (first.cloud_region, first.project_id);
+    let world = World::watched(scene).await;
+    let id = world.cloud.setup().regions[0].elb_id.clone();
+    world.cloud.fault(Fault::new(Api::Elb, Effect::RefusedId { id: id.clone() }));
+    let says = |now: &Now, region, saw: &str| now.check(region, "eip")["saw"].as_str().unwrap().contains(saw);
+    world.until("it is named", |now| says(now, "region1", &id) && says(now, "region1", "correct elb")).await;
+    let sees = |now: &Now| now.check("region2", "eip")["last"] == "pass";
+    world.until("the other one is seen", sees).await;
+    let run = |now: &Now| now.check("region2", "eip")["run"].as_u64().unwrap();
+    let before = run(&world.now().await);
+    world.until("and seen again and again", |now| sees(now) && run(now) > before + 3).await;
+    world.assert_nothing_happened();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_balancer_that_a_list_forgot_is_asked_for_itself() {
     let world = World::watched(Scene::new()).await;
     let id = world.cloud.setup().regions[0].elb_id.clone();

@@ -200,6 +200,36 @@ async fn a_load_balancer_that_is_not_shown_is_gone_only_when_the_eip_api_shows_i
 }
 
 #[tokio::test]
+async fn an_id_that_the_list_refuses_is_named_and_the_others_are_listed_without_it() {
+    let (cloud, view, mut bound, mut unbound) = watched().await;
+    let mut bad = looker_at(&view, "not-an-id", &[]);
+    cloud.refuses_lists_with("not-an-id");
+    for search in [true, false, false] {
+        assert_eq!(look(&mut bound).await.outcome, Outcome::Pass);
+        assert_eq!(look(&mut unbound).await.outcome, Outcome::Fail(Reason::Unbound));
+        let named = look(&mut bad).await;
+        assert_eq!(named.outcome, Outcome::Unknown(Reason::Api));
+        assert!(named.saw.contains("not-an-id") && named.saw.contains("ELB.8902"), "{}", named.saw);
+        let lists = cloud.asked_for().iter().filter(|asked| *asked == "loadbalancers").count();
+        assert!(if search { (2..=6).contains(&lists) } else { lists == 1 }, "{lists} lists");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_refuses_every_id_is_no_word_about_any() {
+    let (cloud, _view, mut bound, _other) = watched().await;
+    cloud.refuses_lists_with("-");
+    let refused = look(&mut bound).await;
+    assert_eq!(refused.outcome, Outcome::Unknown(Reason::Api));
+    assert!(!refused.saw.contains("left out"), "{}", refused.saw);
+    let _search = cloud.asked();
+    look(&mut bound).await;
+    assert_eq!(cloud.asked().len(), 1, "it is not searched at each look");
+    cloud.refuses_lists_with("nothing any more");
+    assert_eq!(look(&mut bound).await.outcome, Outcome::Pass);
+}
+
+#[tokio::test]
 async fn what_the_list_lacks_is_unknown_while_its_own_call_has_no_answer() {
     for error in ERROR_SAMPLES.iter().filter(|sample| **sample != NOT_FOUND) {
         let (cloud, _view, _there, mut absent) = watched().await;

@@ -37,6 +37,9 @@ pub(super) struct Details {
     pub(super) server_time: Option<Duration>,
 }
 
+/// ELB's codes for a request that is wrong in itself.
+const WRONG_REQUEST: &[&str] = &["ELB.8902", "ELB.9899", "ELB.1001", "ELB.1003", "ELB.1004"];
+
 /// As many characters of a message as are kept; the longest of ours lists projects.
 const MESSAGE_MAX: usize = 1_000;
 
@@ -155,6 +158,13 @@ impl ApiError {
     pub fn is_refusal(&self) -> bool {
         self.status().is_some_and(|status| (400..500).contains(&status) && status != 408)
             && !self.is_throttle()
+    }
+
+    /// The service itself says that the request is wrong in itself, such as by an id that is none: 400 with one of its
+    /// codes for that. Others of its 400s are about rights or about a service behind it.
+    #[must_use]
+    pub fn is_wrong_request(&self) -> bool {
+        self.status() == Some(400) && self.code().is_some_and(|code| WRONG_REQUEST.contains(&code))
     }
 
     /// No keys were found, or the keys were not taken: 401, or `APIGW.0301` under any other status.

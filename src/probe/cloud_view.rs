@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::groups::Groups;
 use super::listeners::{Memberships, Topologies, WatchedListener};
+use super::refused_ids::RefusedIds;
 use super::shared_answer::{Answered, DeadlinePassed, History, SharedAnswer, Window};
 use super::shared_call::{SharedCall, Told};
 use super::trace::{Stage, Trace};
@@ -44,6 +45,7 @@ pub struct CloudView {
     pub(super) memberships: Memberships,
     /// How many listeners were watched so far.
     listeners: AtomicU64,
+    refused: RefusedIds,
 }
 
 impl CloudView {
@@ -59,6 +61,7 @@ impl CloudView {
             topologies: Groups::new(),
             memberships: Groups::new(),
             listeners: AtomicU64::new(0),
+            refused: RefusedIds::default(),
         })
     }
 
@@ -97,12 +100,14 @@ impl CloudView {
         watched.keys().cloned().collect()
     }
 
+    /// Those of the load balancers that are there. One id that the list refuses does not hide the others.
     async fn list(
         &self,
         ids: &[String],
         deadline: Instant,
     ) -> Result<BTreeMap<String, Arc<LoadBalancer>>, ApiError> {
-        let listed = self.account.load_balancers(&self.cloud_region, ids, deadline).await?;
+        let ids = self.refused.good_of(ids, instant_now());
+        let listed = self.refused.list_without(&self.account, &self.cloud_region, &ids, deadline).await?;
         Ok(listed.into_iter().map(|elb| (elb.id.clone(), Arc::new(elb))).collect())
     }
 }
@@ -156,7 +161,13 @@ impl WatchedElb {
             window.admits(answered.started) && answered.question.binary_search(&self.id).is_ok()
         };
         let listed = sight.ask("list load balancers", &view.listed, usable, call).await?;
-        Ok(listed.get(&self.id).cloned())
+        match listed.get(&self.id) {
+            Some(elb) => Ok(Some(Arc::clone(elb))),
+            None => match view.refused.why(&self.id) {
+                Some(error) => Err(Unseen::Refused { id: self.id.clone(), error }),
+                None => Ok(None),
+            },
+        }
     }
 
     /// It, by its own call.
@@ -331,6 +342,13 @@ pub(super) enum Unseen {
     NotItsTurn,
     /// Two calls do not agree, or an answer does not tell: what was seen, as a sentence.
     Contradiction(String),
+    /// The list of load balancers refuses its id.
+    Refused {
+        /// The id.
+        id: String,
+        /// How it was refused.
+        error: Arc<ApiError>,
+    },
 }
 
 impl Unseen {
@@ -338,7 +356,7 @@ impl Unseen {
     pub(super) fn is_not_found(&self) -> bool {
         match self {
             Self::Api(error) => error.is_not_found(),
-            Self::Deadline | Self::NotItsTurn | Self::Contradiction(_) => false,
+            Self::Deadline | Self::NotItsTurn | Self::Contradiction(_) | Self::Refused { .. } => false,
         }
     }
 
@@ -352,7 +370,7 @@ impl Unseen {
                 Some(400 | 404) => !is_the_gateways(error),
                 Some(_) | None => false,
             },
-            Self::Deadline | Self::NotItsTurn | Self::Contradiction(_) => false,
+            Self::Deadline | Self::NotItsTurn | Self::Contradiction(_) | Self::Refused { .. } => false,
         }
     }
 
@@ -361,7 +379,7 @@ impl Unseen {
             Self::Api(error) if error.is_throttle() => Reason::Throttled,
             Self::NotItsTurn => Reason::Throttled,
             Self::Api(error) if error.is_credentials() => Reason::Credentials,
-            Self::Api(_) | Self::Deadline | Self::Contradiction(_) => Reason::Api,
+            Self::Api(_) | Self::Deadline | Self::Contradiction(_) | Self::Refused { .. } => Reason::Api,
         }
     }
 }
@@ -375,6 +393,12 @@ impl fmt::Display for Unseen {
                 "no answer before the deadline: our own request budget is short, and others had waited for longer",
             ),
             Self::Contradiction(saw) => f.write_str(saw),
+            Self::Refused { id, error } => {
+                write!(
+                    f,
+                    "load balancer {id} is left out of the list, which is refused with it; correct elb: {error}"
+                )
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ mod http;
 mod listeners;
 mod proof;
 mod reference;
+mod refused_ids;
 mod request;
 pub mod schedule;
 mod shared_answer;

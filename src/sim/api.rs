@@ -146,6 +146,9 @@ fn instead(effect: &Effect, api: Api, request_id: &str, request: &Request) -> Op
         Effect::Empty => Some(Action::Answer(named(Reply::json(200, &json!({})), api, request_id))),
         Effect::Closed => Some(Action::Close),
         Effect::Hidden { id } => request.path.contains(id.as_str()).then(|| Action::Answer(refuse(404))),
+        Effect::RefusedId { id } => {
+            request.query().all("id").any(|asked| asked == id).then(|| Action::Answer(refuse(400)))
+        }
         Effect::Truncated
         | Effect::OtherEip { .. }
         | Effect::Missing { .. }

@@ -117,6 +117,11 @@ pub enum Effect {
         /// Its id.
         id: String,
     },
+    /// Lists that are asked for by this id are answered 400, whatever else they are asked for by; others are carried out.
+    RefusedId {
+        /// The id.
+        id: String,
+    },
     /// Carried out at once; answered later.
     Slow {
         /// How much later.

@@ -52,11 +52,15 @@ pub(crate) struct CloudDouble {
 /// Status, headers and body.
 type Answer = (u16, Vec<(String, String)>, String);
 
+/// In place of the method and path of what is refused.
+const REFUSED: &str = "refused";
+
 #[derive(Default)]
 struct Prepared {
     answers: BTreeMap<String, Answer>,
     delay: Duration,
     asked: Vec<Asked>,
+    refused: Option<String>,
 }
 
 impl CloudDouble {
@@ -121,6 +125,11 @@ impl CloudDouble {
         self.lock().delay = delay;
     }
 
+    /// From now on lists of load balancers that are asked for with this in their query are refused as a wrong request.
+    pub(crate) fn refuses_lists_with(&self, part: &str) {
+        self.lock().refused = Some(part.to_owned());
+    }
+
     /// Stops it: from now on connections to it are refused.
     pub(crate) async fn stop(mut self) {
         self.server.shutdown().await;
@@ -181,8 +190,15 @@ async fn answer(State(state): State<Arc<Mutex<Prepared>>>, request: Request) -> 
     };
     let (prepared, delay) = {
         let mut state = state.lock().unwrap();
+        let is_refused = what.ends_with("/loadbalancers")
+            && state.refused.as_ref().is_some_and(|part| asked.query.contains(part));
         state.asked.push(asked);
-        (state.answers.get(&what).cloned(), state.delay)
+        let refusal = r#"{"error_code": "ELB.8902", "error_msg": "Bad request: id is invalid"}"#;
+        if is_refused {
+            state.answers.insert(REFUSED.to_owned(), (400, Vec::new(), refusal.to_owned()));
+        }
+        let what = if is_refused { REFUSED } else { &*what };
+        (state.answers.get(what).cloned(), state.delay)
     };
     tokio::time::sleep(delay).await;
     let (status, headers, body) =
