@@ -10,6 +10,7 @@ use std::time::Duration;
 use daemon_world::{DEADLINE, EIP1, EIP2, FOREIGN, Now, Reloaded, Scene, World};
 use pointsman::clock::instant_now;
 use pointsman::journal;
+use pointsman::sim::{Api, Effect, Fault};
 use serde_json::{Value, json};
 
 /// A service whose one region nobody serves, over an address of its own.
@@ -220,6 +221,22 @@ async fn a_check_that_leaves_the_configuration_looks_no_more() {
     world.until("the others look on", |_| looks("web") > web + 3).await;
     // One may have been under way.
     assert!(looks("eip") <= eip + 1, "{} more looks", looks("eip") - eip);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_changes_a_cloud_check_while_its_api_is_dead_hands_the_known_address_on() {
+    let world = World::watched(Scene::with_a_foreign_value()).await;
+    world.cloud.fault(Fault::new(Api::Elb, Effect::Closed));
+    world.cloud.fault(Fault::new(Api::Eip, Effect::Closed));
+    // No answer from before is shared any more.
+    world.until("it is blind", |now| now.alarmed("blind", Some("region1"))).await;
+    world.edit_config("interval = \"1s\"\nfast", "interval = \"2s\"\nfast");
+    assert_eq!(world.reload().await, Reloaded::Taken);
+    world.break_region("region1").await;
+    world.until("region1 has left", |now| now.zone_holds(&[EIP2, FOREIGN])).await;
+    world.cloud.clear_faults();
+    world.mend_region("region1").await;
+    world.until("region1 is back", |now| now.zone_holds(&[EIP1, EIP2, FOREIGN])).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

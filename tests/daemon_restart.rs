@@ -152,6 +152,19 @@ async fn an_eip_that_was_unbound_while_nobody_watched_is_known_to_be_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_that_dies_with_its_regional_api_while_nobody_watches_is_seen_dead_after_the_restart() {
+    let mut world = World::watched(Scene::with_a_foreign_value()).await;
+    world.stop("KILL").await;
+    world.cloud.fault(Fault::new(Api::Elb, Effect::Closed));
+    world.cloud.fault(Fault::new(Api::Eip, Effect::Closed));
+    world.break_region("region1").await;
+    world.run(&[]).await;
+    world.until("region1 has left", |now| now.zone_holds(&[EIP2, FOREIGN])).await;
+    assert_eq!(world.now().await.check("region1", "web")["reason"], "status", "by what its probe found");
+    world.assert_history_is_harmless();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_tells_the_whole_story_of_a_failover() {
     let mut world = World::watched(Scene::with_a_foreign_value()).await;
     world.break_region("region1").await;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::failover_memory::FailoverMemory;
 use super::row::Row;
 use super::{Core, Effect, fingerprint, signal};
-use crate::model::{CheckName, Moment, Record, RegionName, Ruling, ServiceName, Weighed};
+use crate::model::{CheckName, Moment, Record, Region, RegionName, Ruling, ServiceName, Weighed};
 
 /// What is remembered of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,16 @@ impl ServiceMemory {
     #[must_use]
     pub fn service(&self) -> &ServiceName {
         &self.service
+    }
+
+    /// Where a region of the service was last known to be; none when it has fixed addresses, or when the memory is about
+    /// another record set or another source of addresses.
+    #[must_use]
+    pub fn addresses(&self, record: &Record, region: &Region) -> Option<&BTreeSet<IpAddr>> {
+        let followed = self.is_about(record) && region.addresses.is_empty();
+        let mut remembered = self.regions.iter().filter(|kept| followed && kept.name == region.name);
+        let of_it = remembered.find(|kept| kept.source == fingerprint::of_addresses(region))?;
+        Some(&of_it.addresses)
     }
 
     /// What is remembered of the writes of this record set; none when it is about another one.

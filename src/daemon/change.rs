@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use super::memory::{Recollection, remembered_addresses};
 use super::wiring::{Wiring, WiringError, check_key, known};
 use crate::config::{Config, LoadError};
 use crate::dns::{EmbeddedServer, Provider};
@@ -98,13 +99,14 @@ impl ReloadError {
 
 impl Layout {
     /// Sets up what `config` needs and does not have yet. Reads files that checks name; nothing that runs is touched. A region
-    /// that is followed anew begins with the addresses that the running one has.
+    /// that is followed anew begins with the addresses that the running one has, or at a start with those recollected.
     ///
     /// # Errors
     /// When it changes what only a restart can change, something cannot be set up, or an account is asked for too much.
     pub(super) fn change_to(
         &self,
         config: Arc<Config>,
+        recollections: &[Recollection],
         observe: &Observe,
         seen: &mpsc::Sender<AddressesSeen>,
     ) -> Result<(Self, Change), ReloadError> {
@@ -123,7 +125,8 @@ impl Layout {
             let mut regions = Vec::with_capacity(service.regions.len());
             for region in &service.regions {
                 let before = before.get(&service.name).copied();
-                let (known, change) = self.region(before, service, region, &wiring, seen)?;
+                let remembered = remembered_addresses(recollections, service, region);
+                let (known, change) = self.region(before, service, region, remembered, &wiring, seen)?;
                 addresses.insert((service.name.clone(), region.name.clone()), known);
                 regions.push(change);
             }
@@ -140,6 +143,7 @@ impl Layout {
         before: Option<&Arc<Service>>,
         service: &Service,
         region: &Region,
+        remembered: Addresses,
         wiring: &Wiring,
         seen: &mpsc::Sender<AddressesSeen>,
     ) -> Result<(watch::Sender<Addresses>, RegionChange), WiringError> {
@@ -150,7 +154,7 @@ impl Layout {
             .and_then(|before| before.regions.iter().find(|was| was.name == region.name))
             .filter(|was| was.elb == region.elb && was.addresses == region.addresses);
         let kept = self.addresses.get(&(service.name.clone(), region.name.clone())).filter(|_| was.is_some());
-        let known = kept.cloned().unwrap_or_else(|| known(region));
+        let known = kept.cloned().unwrap_or_else(|| known(region, remembered));
         let goes_on =
             was.is_some_and(|was| followed_as_before(was, region) && self.wiring.shares_views(wiring, was));
         let addresses = if goes_on {

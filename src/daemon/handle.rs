@@ -79,7 +79,7 @@ impl Handle {
         let (before, observe, seen) = (layout.clone(), Arc::clone(&self.observe), self.seen.clone());
         // It reads files, and sets up thousands of looks at once: nothing for the threads that look.
         let prepared =
-            tokio::task::spawn_blocking(move || before.change_to(Arc::new(load()?), &observe, &seen));
+            tokio::task::spawn_blocking(move || before.change_to(Arc::new(load()?), &[], &observe, &seen));
         let (after, change) = prepared.await.map_err(|_| ReloadError::Stopping)??;
         let config = Arc::clone(&change.config);
         let (done, is_done) = oneshot::channel();

@@ -3,13 +3,15 @@
 //! A start goes on from here (NO-JUMP-ON-START). What the journal does not have starts as new.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::wall_time;
 use crate::core::{Core, ServiceMemory};
 use crate::journal::{Journal, Remembered};
-use crate::model::{Moment, Service, ServiceName};
+use crate::model::{Moment, Region, Service, ServiceName};
+use crate::probe::Addresses;
 
 /// So often everything is kept anew although nothing changed, so that a start after a hard end knows how long ago the
 /// last look was. Five minutes leave an idle disk asleep.
@@ -31,6 +33,18 @@ pub(super) struct Recollection {
     /// The same for how often was written.
     pub(super) writes_gap: Duration,
     pub(super) memory: ServiceMemory,
+}
+
+/// Where a region was when the journal last heard of it; not known when it does not follow its load balancer's addresses.
+pub(super) fn remembered_addresses(
+    recollections: &[Recollection],
+    service: &Service,
+    region: &Region,
+) -> Addresses {
+    let of_service = recollections.iter().find(|it| *it.memory.service() == service.name);
+    let addresses = of_service.and_then(|it| it.memory.addresses(&service.record, region));
+    let addresses: Vec<IpAddr> = addresses.into_iter().flatten().copied().collect();
+    Addresses::from(&*addresses)
 }
 
 /// Keeps what is to be remembered.

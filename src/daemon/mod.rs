@@ -184,12 +184,14 @@ impl Daemon {
         let (order, orders) = mpsc::channel(ORDERS_MAX);
         let (status, questions) = status_channel();
         let state_dir = config.daemon.state_dir.clone();
-        let (layout, change) = Layout::default().change_to(Arc::new(config), &observe, &addresses)?;
-        let manager = ServiceManager::from_environment();
-        let handle = Handle::new(layout, observe, addresses, order, metrics.clone(), manager.clone());
         // It bounds its own time, and never fails.
         let opened = tokio::task::spawn_blocking(move || Journal::open(&state_dir)).await;
         let (journal, remembered) = opened.unwrap_or_else(|_| (Journal::nowhere(), Vec::new()));
+        let recollections = recollect(remembered);
+        let (layout, change) =
+            Layout::default().change_to(Arc::new(config), &recollections, &observe, &addresses)?;
+        let manager = ServiceManager::from_environment();
+        let handle = Handle::new(layout, observe, addresses, order, metrics.clone(), manager.clone());
         let stop = CancellationToken::new();
         Ok(Self {
             clock,
@@ -211,7 +213,7 @@ impl Daemon {
             recorder,
             events: broadcast::Sender::new(EVENTS_MAX),
             journal,
-            recollections: recollect(remembered),
+            recollections,
             manager,
             handle,
             dropped_lines,

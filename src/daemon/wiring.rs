@@ -257,7 +257,7 @@ impl Wiring {
         region: &Region,
         seen: &mpsc::Sender<AddressesSeen>,
     ) -> Result<RegionWiring, WiringError> {
-        let known = known(region);
+        let known = known(region, Addresses::NotKnown);
         let follower = self.follower(service, region, &known, seen)?;
         let addresses = known.subscribe();
         let mut lookers = Vec::new();
@@ -360,7 +360,8 @@ fn elbs(region: &Region) -> impl Iterator<Item = &ElbRef> {
     of_checks.chain(&region.elb)
 }
 
-/// Where a region is known to be to begin with: at its fixed addresses, or nowhere.
-pub(super) fn known(region: &Region) -> watch::Sender<Addresses> {
-    watch::Sender::new(Addresses::from(&*region.addresses))
+/// Where a region is known to be to begin with: at its fixed addresses, else where it was `before`.
+pub(super) fn known(region: &Region, before: Addresses) -> watch::Sender<Addresses> {
+    let known = if region.addresses.is_empty() { before } else { Addresses::from(&*region.addresses) };
+    watch::Sender::new(known)
 }
