@@ -346,6 +346,7 @@ async fn words_of_the_cloud_begin_no_line_and_steer_no_terminal() {
         files[1].display()
     );
     world.edit_config("KEYS", &keys);
+    world.edit_config("cn-east-3", "cn-north-4");
     world.edit_config(&world.cloud.endpoint(), &server.url());
     let mut told = String::new();
     for (command, arguments) in [

@@ -220,6 +220,7 @@ async fn no_secret_comes_out_of_a_cloud_that_says_what_it_was_sent() {
         token.display()
     );
     world.edit_config("KEYS", &keys);
+    world.edit_config("cn-east-3", "cn-north-4");
     world.edit_config(&world.cloud.endpoint(), &server.url());
 
     let mut told = Told::default();

@@ -143,7 +143,7 @@ keys! {
         credentials: CredentialsWord,
         /// The account's home region, asked where no other is named.
         region: Id,
-        /// The project to work in; only right when one region is used. Left out: looked up by region.
+        /// The project to work in; only with load balancers of one cloud region. Left out: looked up by region.
         project_id: Id,
         /// The account's id, sent to global services when it is given.
         domain_id: Id,

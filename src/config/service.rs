@@ -46,6 +46,7 @@ pub(super) fn services(
     let mut services = Vec::new();
     let mut names: BTreeMap<ServiceName, Mark> = BTreeMap::new();
     let mut records: BTreeMap<(Fqdn, RecordType), Vec<(Record, Mark)>> = BTreeMap::new();
+    let mut projects = BTreeMap::new();
     let tables: Vec<_> = files.iter_mut().flat_map(|file| file.take_list("service", report)).collect();
     if let (true, Some(main)) = (tables.is_empty(), files.first()) {
         report.missing(&main.place, "service", "add a [[service]]: there is nothing to keep alive");
@@ -72,7 +73,7 @@ pub(super) fn services(
             fights(record, &domain.mark, others, sections, report);
             others.push((record.clone(), domain.mark.clone()));
         }
-        services.extend(service(table, keys, record, sections, report).map(Arc::new));
+        services.extend(service(table, keys, record, sections, &mut projects, report).map(Arc::new));
     }
     services
 }
@@ -219,6 +220,7 @@ fn service(
     keys: ServiceKeys,
     record: Option<Record>,
     sections: &Sections<'_>,
+    projects: &mut Projects,
     report: &mut Report<'_>,
 ) -> Option<Service> {
     let place = table.place.clone();
@@ -262,6 +264,7 @@ fn service(
     }
     voiceless(&checks, keys.up_when.as_ref(), report);
     shared_addresses(&regions, report);
+    one_project(&regions, sections.clouds, projects, report);
     different_ports(&regions, &place, report);
     for_a_person(&keys, report);
     let bounds = Bounds::of(&keys, &regions, report);
@@ -413,6 +416,38 @@ fn shared_addresses(regions: &[Read], report: &mut Report<'_>) {
         {
             let message = format!("elb is that of {} too, so that both have the same EIPs", other.place.name);
             report.value(mark, message, "give each region a load balancer or addresses of its own");
+        }
+    }
+}
+
+/// The cloud region of each account whose `project_id` is written, and the load balancer that is there.
+type Projects = BTreeMap<CloudName, (String, Mark)>;
+
+/// A project belongs to one cloud region.
+fn one_project(
+    regions: &[Read],
+    clouds: &Named<CloudName, Cloud>,
+    projects: &mut Projects,
+    report: &mut Report<'_>,
+) {
+    for region in regions {
+        let (Some(elb), Some(mark)) = (&region.elb_ref, &region.elb) else { continue };
+        let account = clouds.get(&elb.cloud).and_then(Option::as_ref);
+        if account.is_none_or(|account| account.project_id.is_none()) {
+            continue;
+        }
+        let (there, other) =
+            projects.entry(elb.cloud.clone()).or_insert_with(|| (elb.cloud_region.clone(), mark.clone()));
+        if *there != elb.cloud_region {
+            let (cloud, here) = (&elb.cloud, &elb.cloud_region);
+            let whence = report.whence(other.span.start, mark.span.start);
+            let message = format!(
+                "elb is in {here}, and another one of cloud.{cloud} is in {there} ({whence}), but its project_id is of one region"
+            );
+            let hint = format!(
+                "remove project_id from [cloud.{cloud}], so that each region's project is looked up, or give each region an account of its own: [cloud.NAME]"
+            );
+            report.value(mark, message, hint);
         }
     }
 }
