@@ -5,9 +5,25 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pointsman::config::{self, Config, CredentialsFrom, ProviderKind};
+use pointsman::config::{self, Config, CredentialsFrom, LoadError, ProviderKind};
 use pointsman::model::{CheckKind, PolicyKind, Scheme};
 use serde_json::Value;
+
+/// What stands in examples in place of ids that nobody else knows.
+const PLACEHOLDERS: [&str; 4] =
+    ["ID-OF-THE-FIRST-ELB", "ID-OF-THE-SECOND-ELB", "ID-OF-THE-MAIN-ELB", "ID-OF-THE-STANDBY-ELB"];
+
+#[test]
+fn an_id_that_nobody_has_put_in_is_refused_with_what_to_write() {
+    for name in ["two-regions", "priority"] {
+        let loaded = config::load(Path::new(&format!("config/{name}.toml")));
+        let Err(LoadError::Problems(problems)) = loaded else { panic!("{name}: {loaded:?}") };
+        assert_eq!(problems.0.len(), 2, "{problems}");
+        let text = problems.to_string();
+        assert_eq!(text.matches("is not the id of a load balancer").count(), 2, "{text}");
+        assert_eq!(text.matches("write the id that the console shows").count(), 2, "{text}");
+    }
+}
 
 #[test]
 fn the_commented_example_is_good_without_a_warning() {
@@ -135,8 +151,14 @@ fn lacks(schema: &Value, values: &[&Value], path: &str, missing: &mut Vec<String
 }
 
 /// An example that is good without a warning.
+/// The example with the ids of load balancers that somebody has put in.
 fn example(name: &str) -> Config {
-    let loaded = config::load(Path::new(&format!("config/{name}.toml"))).unwrap_or_else(|e| panic!("{e}"));
+    let path = format!("config/{name}.toml");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for (number, placeholder) in (1..).zip(PLACEHOLDERS) {
+        text = text.replace(placeholder, &format!("3f1c5a60-0000-4000-8000-00000000000{number}"));
+    }
+    let loaded = config::parse(&text, Path::new(&path)).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(loaded.warnings, []);
     loaded.config
 }

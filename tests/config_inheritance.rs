@@ -151,10 +151,10 @@ name = 'eip'
 kind = 'eip'
 [[service.region]]
 name = 'a'
-elb = 'id-a'
+elb = '3f1c5a60-0000-4000-8000-000000000001'
 [[service.region]]
 name = 'b'
-elb = 'id-b'
+elb = '9b7a5a60-0000-4000-8000-000000000002'
 ",
     );
     assert_eq!(config.daemon.listen.to_string(), "127.0.0.1:9753");
@@ -221,10 +221,14 @@ fn a_default_gives_way_to_what_is_written() {
 #[test]
 fn a_check_s_port_is_its_own_or_the_listener_s_or_the_scheme_s() {
     for (check, region, port) in [
-        ("kind = 'http'", "elb = 'id'", 80),
-        ("kind = 'http'", "elb = 'id'\nlistener_port = 8080", 8080),
-        ("kind = 'http'\nport = 81", "elb = 'id'\nlistener_port = 8080", 81),
-        ("kind = 'https'", "elb = 'id'\nlistener_port = 8443", 8443),
+        ("kind = 'http'", "elb = '3f1c5a60-0000-4000-8000-000000000001'", 80),
+        ("kind = 'http'", "elb = '3f1c5a60-0000-4000-8000-000000000001'\nlistener_port = 8080", 8080),
+        (
+            "kind = 'http'\nport = 81",
+            "elb = '3f1c5a60-0000-4000-8000-000000000001'\nlistener_port = 8080",
+            81,
+        ),
+        ("kind = 'https'", "elb = '3f1c5a60-0000-4000-8000-000000000001'\nlistener_port = 8443", 8443),
         ("kind = 'https'", "address = ['192.0.2.1']", 443),
         ("kind = 'http'\nscheme = 'https'", "address = ['192.0.2.1']", 443),
     ] {
@@ -315,7 +319,7 @@ fn observe_makes_a_service_dry_and_keys_come_from_where_they_are_named() {
 }
 
 fn one_check(check: &str, region: &str) -> String {
-    let other = region.replace("192.0.2.1", "192.0.2.2").replace("'id'", "'id-b'");
+    let other = region.replace("192.0.2.1", "192.0.2.2").replace("3f1c5a60", "9b7a5a60");
     format!(
         "
 [[service]]

@@ -112,7 +112,7 @@ fn a_secret_s_file_that_is_not_there_or_open_to_others_is_refused_before_anybody
         secret.display(),
         token.display()
     );
-    let text = std::fs::read_to_string("config/two-regions.toml").unwrap().replace("[dns.private]", &keys);
+    let text = std::fs::read_to_string("config/pointsman.toml").unwrap().replace("[dns.private]", &keys);
     let path = dir.path().join("c.toml");
     std::fs::write(&path, &text).unwrap();
     let set = |file: &Path, mode| {
@@ -165,9 +165,9 @@ fn nesting_without_end_is_refused_and_not_followed() {
 
 #[test]
 fn what_check_prints_ends_in_a_count() {
-    let path = Path::new("config/two-regions.toml");
+    let path = Path::new("config/pointsman.toml");
     let good = config::report(path, &config::load(path));
-    assert_eq!(good, "config/two-regions.toml: good, 1 service, 2 regions, 6 checks\n");
+    assert_eq!(good, "config/pointsman.toml: good, 1 service, 2 regions, 6 checks\n");
     let path = Path::new("tests/data/config/broken/timeout-above-interval.toml");
     let bad = config::report(path, &config::load(path));
     assert!(bad.ends_with("broken/timeout-above-interval.toml: 1 problem\n"), "{bad}");

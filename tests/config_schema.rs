@@ -28,7 +28,7 @@ const BEYOND_A_SCHEMA: &str = "
     host-of-a-wildcard include-names-no-file key-of-another-kind line-beside-none line-kept-twice
     line-kept-twice-by-weight log-filter-wrong max-latency-above-timeout max-latency-as-long-as-timeout
     max-latency-of-the-cloud max-removed-zero method-head-with-body min-healthy-zero-share
-    min-published-above-regions no-check-votes record-beside-cname record-cname-beside-another
+    min-published-above-regions no-check-votes project-of-two-cloud-regions record-beside-cname record-cname-beside-another
     record-cname-of-a-service record-cname-of-zone record-cname-to-address record-data-of-several
     record-data-wrong record-delegates-a-service record-of-a-service record-of-soa record-of-unknown-type
     record-of-zone-ns record-outside-zone record-set-kept-twice record-text-too-long
@@ -54,7 +54,9 @@ fn every_good_configuration_fits_the_schema() {
     files.push("tests/data/config/interface.toml".into());
     assert!(files.len() > 9);
     for file in files {
-        let wrong = faults(&schema, &read(&file).unwrap());
+        let mut wrong = faults(&schema, &read(&file).unwrap());
+        // Examples wait for somebody to put ids in.
+        wrong.retain(|wrong| !wrong.starts_with("\"ID-OF-THE-"));
         assert!(wrong.is_empty(), "{}: {wrong:#?}", file.display());
     }
 }

@@ -79,7 +79,7 @@ async fn a_driver_whose_reports_nobody_takes_is_not_the_one_that_is_stuck() {
 
 /// Drives the record set of the first example; its reports are taken by nobody, and there is `room` for so many.
 fn drive(reads: Reads, room: usize) -> (Pulses, mpsc::Receiver<Reported>, JoinSet<()>) {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/two-regions.toml");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/pointsman.toml");
     let config = config::load(&example).unwrap().config;
     let service = &config.services[0];
     let (clock, record) = (Clock::start(), service.record.clone());

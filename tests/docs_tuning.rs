@@ -160,7 +160,8 @@ fn configured(timing: &str, services: usize) -> Config {
         )
         .unwrap();
         for region in ["cn-north-4", "cn-east-3"] {
-            let elb = format!("elb = \"{region}-{number}\"\ncloud_region = \"{region}\"");
+            let id = format!("3f1c5a60-{:04}-4000-8000-{number:012}", region.len());
+            let elb = format!("elb = \"{id}\"\ncloud_region = \"{region}\"");
             writeln!(text, "[[service.region]]\nname = \"{region}\"\n{elb}").unwrap();
         }
     }

@@ -125,7 +125,7 @@ fn a_list_as_kubectl_prints_it_is_taken_and_so_is_the_standard_input() {
     assert!(text(&said.stdout).contains("# From demo2 (stdin:"), "{}", text(&said.stdout));
     let config = config_of(&text(&said.stdout));
     let regions: Vec<_> = config.services[0].regions.iter().map(|region| elb(region).1).collect();
-    assert_eq!(regions, ["elb-1", "elb-2"]);
+    assert_eq!(regions, ["3f1c5a60-0000-4000-8000-000000000001", "9b7a5a60-0000-4000-8000-000000000002"]);
 }
 
 #[test]

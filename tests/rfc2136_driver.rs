@@ -84,7 +84,7 @@ struct Driven {
 
 impl Driven {
     fn start(provider: Arc<dyn Provider>) -> Self {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/two-regions.toml");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/pointsman.toml");
         let service = config::load(&example).unwrap().config.services.remove(0);
         let clock = Clock::start();
         let budget = WriteBudget { writes: 3, window: Duration::from_secs(600) };

@@ -119,7 +119,7 @@ fn its_user_and_directories_are_those_that_are_set_up_and_those_that_the_program
     assert!(read("pointsman.sysusers").lines().any(|line| line.starts_with(&format!("u {user} - "))));
 
     // It has no word on the daemon.
-    let example = PathBuf::from_iter([env!("CARGO_MANIFEST_DIR"), "config", "two-regions.toml"]);
+    let example = PathBuf::from_iter([env!("CARGO_MANIFEST_DIR"), "config", "pointsman.toml"]);
     let daemon = config::load(&example).unwrap().config.daemon;
     assert_eq!(daemon.state_dir, Path::new("/var/lib").join(unit.one("StateDirectory")));
     assert_eq!(daemon.control, Path::new("/run").join(unit.one("RuntimeDirectory")).join("control.sock"));

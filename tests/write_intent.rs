@@ -75,7 +75,7 @@ struct Driven {
 impl Driven {
     /// The set holds all three addresses, and may be written once.
     fn start() -> Self {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/two-regions.toml");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/pointsman.toml");
         let service = config::load(&example).unwrap().config.services.remove(0);
         let zone = Arc::new(Zone { holds: Mutex::new(addresses(&[1, 2, 3])), written: Mutex::default() });
         let clock = Clock::start();

@@ -16,7 +16,7 @@ use super::http_value::{Headers, HostHeader, Method, Pattern, Target, UserAgent}
 use super::report::{At, Mark, Report};
 use super::server::Server;
 use super::table::Table;
-use super::value::{Factor, FromToml as _, Id, Port};
+use super::value::{ElbId, Factor, FromToml as _, Id, Port};
 use super::vantage::Reference;
 use super::words::{
     CheckKindWord, CredentialsWord, Labels, Level, ProviderKindWord, RecordText, WhenAllDownWord,
@@ -328,7 +328,7 @@ keys! {
         /// The cloud's region of its load balancer. Left out: the account's home region.
         cloud_region: Id,
         /// The load balancer's id.
-        elb: Id,
+        elb: ElbId,
         /// The port that its listener has, where connecting checks look too. Default 80.
         listener_port: Port,
         /// For policy = "priority"; 1 is best. Default 1.

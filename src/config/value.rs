@@ -10,8 +10,8 @@ use toml::de::DeValue;
 
 use super::suggest::{either, nearest};
 use crate::model::{
-    CheckName, CloudName, Fqdn, Line, MinHealthy, NameError, ProviderName, RegionName, ServiceName, Share,
-    StatusSet, Threshold, Ttl, Weight,
+    CheckName, CloudName, ElbRef, Fqdn, Line, MinHealthy, NameError, ProviderName, RegionName, ServiceName,
+    Share, StatusSet, Threshold, Ttl, Weight,
 };
 
 /// What is wrong with a value.
@@ -158,6 +158,11 @@ const COUNT_MAX: u32 = 1_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Id(pub(super) String);
 
+/// The id of a load balancer: a UUID, as the console shows it. The cloud refuses every list that is asked for by
+/// something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ElbId(pub(super) String);
+
 /// A port, 1 to 65,535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Port(pub(super) u16);
@@ -169,6 +174,7 @@ pub(super) struct Factor(pub(super) f64);
 /// What every name of ours is like.
 pub(super) const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$";
 const ID: &str = "^[A-Za-z0-9_-]+$";
+const UUID: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
 const WITH_PORT: &str = ":[0-9]+$";
 const SHARE: &str = "^0*(100|[1-9]?[0-9])%$";
 
@@ -189,11 +195,21 @@ texts! {
         let wrong = || Wrong::new("is not an id", "an id has letters, digits, '-' and '_' only");
         text.chars().all(plain).then(|| Self(text.to_owned())).ok_or_else(wrong)
     };
+    ElbId: "\"3f1c5a60-0000-4000-8000-000000000001\"" like UUID => parse_elb_id;
     SocketAddr: "\"127.0.0.1:9753\"" like WITH_PORT => |text| text.parse().map_err(|_| {
         Wrong::new("is not an address with a port", "write an IP address and a port: \"127.0.0.1:9753\" or \"[::1]:9753\"")
     });
     IpAddr: "\"198.51.100.10\"" like "^[0-9A-Fa-f.:]+$" => parse_address;
     Share: "\"50%\"" like SHARE => parse_share;
+}
+
+fn parse_elb_id(text: &str) -> Result<ElbId, Wrong> {
+    if ElbRef::is_id(text) {
+        return Ok(ElbId(text.to_owned()));
+    }
+    let hint =
+        "write the id that the console shows for the load balancer: \"3f1c5a60-0000-4000-8000-000000000001\"";
+    Err(Wrong::new("is not the id of a load balancer", hint))
 }
 
 fn bad_name(error: &NameError, hint: &str) -> Wrong {

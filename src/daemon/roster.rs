@@ -459,7 +459,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_driver_that_panics_goes_on_with_the_budget_it_had() {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/two-regions.toml");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/pointsman.toml");
         let config = config::load(&example).unwrap().config;
         let mut service = Service::clone(&config.services[0]);
         service.write_budget.writes = 1;

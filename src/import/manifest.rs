@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::documents::documents;
 use super::report::{At, Report};
 use super::tree::{Node, Refusal, Spot, Value};
-use crate::model::{Fqdn, quoted};
+use crate::model::{ElbRef, Fqdn, quoted};
 
 /// The group of the API that the kind is of.
 const GROUP: &str = "networking.karmada.io/";
@@ -255,10 +255,9 @@ fn name(document: &Node) -> String {
 }
 
 fn elb_id(node: &Node, at: At, report: &mut Report<'_>) -> Option<(String, At)> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let id = node.text().filter(|id| !id.is_empty() && id.len() <= SHOWN_MAX && id.chars().all(plain));
+    let id = node.text().filter(|id| ElbRef::is_id(id));
     if id.is_none() {
-        let hint = "write the id that the console shows for the load balancer: letters, digits, '-' and '_'";
+        let hint = "write the id that the console shows for the load balancer, a UUID";
         report.error(at, format!("{ELB_ID} is no id"), hint);
     }
     Some((id?.to_owned(), at))

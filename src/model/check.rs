@@ -309,6 +309,17 @@ pub struct ElbRef {
     pub listener_port: u16,
 }
 
+impl ElbRef {
+    /// Whether a text can be the id of a load balancer: a UUID. The cloud refuses every list that is asked for by something
+    /// else.
+    #[must_use]
+    pub fn is_id(text: &str) -> bool {
+        let groups =
+            text.split('-').map(|group| (group.len(), group.bytes().all(|it| it.is_ascii_hexdigit())));
+        groups.eq([8, 4, 4, 4, 12].map(|length| (length, true)))
+    }
+}
+
 /// How many of the backends that could serve must be online.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinHealthy {

@@ -332,8 +332,28 @@ mod tests {
     }
 
     fn demand_of(services: &str) -> BTreeMap<CloudName, Demand> {
-        let loaded = config::parse(&format!("{HEAD}{services}"), Path::new("c.toml"));
+        let loaded = config::parse(&format!("{HEAD}{}", with_ids(services)), Path::new("c.toml"));
         demand(&loaded.unwrap_or_else(|error| panic!("{error}")).config.services)
+    }
+
+    /// Each load balancer's name becomes an id.
+    fn with_ids(services: &str) -> String {
+        let mut names = Vec::new();
+        let mut text = String::new();
+        for line in services.lines() {
+            match line.strip_prefix("elb = ") {
+                Some(name) => {
+                    let known = names.iter().position(|known| *known == name);
+                    let number = known.unwrap_or(names.len());
+                    if known.is_none() {
+                        names.push(name);
+                    }
+                    writeln!(text, "elb = \"3f1c5a60-0000-4000-8000-{number:012}\"").unwrap();
+                }
+                None => writeln!(text, "{line}").unwrap(),
+            }
+        }
+        text
     }
 
     fn assert_demand(services: &str, normal: f64, fast: f64) {
