@@ -76,6 +76,10 @@ impl<Q, T> SharedAnswer<Q, T> {
             Ok(_) => *latest = Latest { good: Some(Arc::clone(&answered)), error: None },
             // Nobody was asked: who has more time may still be told.
             Err(error) if *error.kind() == ApiErrorKind::Budget => {}
+            // That it does not exist is an answer about it, and what was there before is out of date.
+            Err(error) if error.is_not_found() => {
+                *latest = Latest { good: None, error: Some(Arc::clone(&answered)) };
+            }
             Err(_) => latest.error = Some(Arc::clone(&answered)),
         }
         Ok(answered)
