@@ -136,15 +136,18 @@ items:
 - &one
   apiVersion: networking.karmada.io/v1alpha1
   kind: MultiClusterIngress
-  metadata: {name: demo1, annotations: &port {karmada.io/elb.port: '80', karmada.io/elb.health-check-flag: 'on', karmada.io/elb.id: elb-1}}
+  metadata: {name: demo1, annotations: &port {karmada.io/elb.port: '80', karmada.io/elb.health-check-flag: 'on', karmada.io/elb.id: 00000001-0000-4000-8000-000000000000}}
   spec: {rules: [{host: demo.localdev.me}]}
 - <<: *one
-  metadata: {name: demo2, annotations: {karmada.io/elb.id: elb-2, <<: [{karmada.io/elb.port: '801'}, *port]}}
+  metadata: {name: demo2, annotations: {karmada.io/elb.id: 00000002-0000-4000-8000-000000000000, <<: [{karmada.io/elb.port: '801'}, *port]}}
 ";
     let config = import(&[items]);
     let [demo] = config.services.as_slice() else { panic!("{config:?}") };
     let regions: Vec<_> = demo.regions.iter().map(|region| (elb(region).1, elb(region).3)).collect();
-    assert_eq!(regions, [("elb-1", 80), ("elb-2", 801)]);
+    assert_eq!(
+        regions,
+        [("00000001-0000-4000-8000-000000000000", 80), ("00000002-0000-4000-8000-000000000000", 801)]
+    );
     let wrong = format!("{head}metadata: {{<<: demo}}\n");
     let told = import::mci(&[(Path::new("a.yaml"), &wrong)]).unwrap_err().to_string();
     assert!(
@@ -157,7 +160,7 @@ items:
 fn json_is_taken_as_kubectl_takes_it_several_objects_in_a_file_and_characters_in_two_escapes() {
     let manifest = |number: u8| {
         let annotations = format!(
-            r#"{{"karmada.io/elb.id": "elb-{number}", "karmada.io/elb.port": "80", "karmada.io/elb.health-check-flag": "on"}}"#
+            r#"{{"karmada.io/elb.id": "0000000{number}-0000-4000-8000-000000000000", "karmada.io/elb.port": "80", "karmada.io/elb.health-check-flag": "on"}}"#
         );
         format!(
             r#"{{"apiVersion": "networking.karmada.io/v1alpha1", "kind": "MultiClusterIngress",
@@ -174,7 +177,16 @@ fn json_is_taken_as_kubectl_takes_it_several_objects_in_a_file_and_characters_in
     }
     let regions: Vec<_> =
         config_of(&config).services[0].regions.iter().map(|it| elb(it).1.to_owned()).collect();
-    assert_eq!(regions, ["elb-1", "elb-2", "elb-3", "elb-4", "elb-5"]);
+    assert_eq!(
+        regions,
+        [
+            "00000001-0000-4000-8000-000000000000",
+            "00000002-0000-4000-8000-000000000000",
+            "00000003-0000-4000-8000-000000000000",
+            "00000004-0000-4000-8000-000000000000",
+            "00000005-0000-4000-8000-000000000000"
+        ]
+    );
     let broken = format!("{}\n{}", manifest(1), manifest(2).replace(r#""spec":"#, r#""spec""#));
     let told = import::mci(&[(Path::new("a.json"), &broken)]).unwrap_err().to_string();
     assert!(told.starts_with("a.json:6: not JSON: "), "{told}");

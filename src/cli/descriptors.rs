@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_limit_below_what_all_probes_need_at_once_is_warned_of() {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/two-regions.toml");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/pointsman.toml");
         let config = config::load(&example).unwrap().config;
         let needed = OTHERS + probes(&config);
         assert!(needed > OTHERS, "it has direct checks");

@@ -273,7 +273,7 @@ mod tests {
                 text.push_str(&service(&format!("s{number}"), ELB_ALONE, &["cn-north-4", "cn-east-3"]));
                 text
             });
-            let loaded = config::parse(&format!("{HEAD}{services}"), Path::new("c.toml"));
+            let loaded = config::parse(&format!("{HEAD}{}", with_ids(&services)), Path::new("c.toml"));
             shortage(&loaded.unwrap_or_else(|error| panic!("{error}")).config.services)
         };
         // For each hundred: members and load balancers in both cloud regions, and what is behind the listeners of one.
