@@ -9,7 +9,7 @@ use pointsman::model::{
     WhenUnknown,
 };
 use world::Look::{Blind, Fail, Pass};
-use world::{RECOVER_AFTER, World, address, check, foreign, region_name, service};
+use world::{RECOVER_AFTER, Weather, World, address, check, foreign, region_name, service};
 
 #[test]
 fn a_dead_region_leaves_after_fall_and_returns_after_recover_after() {
@@ -190,6 +190,22 @@ fn a_fallback_stays_and_is_defended_while_the_first_region_recovers() {
         world.run(1, &[Pass, Fail]).run(1, &[Fail, Fail]);
     }
     assert!(world.zone.values.contains(&sorry), "drift is mended");
+}
+
+#[test]
+fn a_fallback_that_could_not_be_written_yet_stays_wanted_until_a_region_has_risen() {
+    let sorry: std::net::IpAddr = "203.0.113.250".parse().unwrap();
+    let mut fallback = service(2);
+    fallback.when_all_down = WhenAllDown::Fallback(vec![sorry]);
+    let mut world = World::new(fallback, &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    world.weather = Weather::Refuse;
+    world.run(10, &[Fail, Fail]).run(1, &[Pass, Fail]);
+    assert_eq!(world.liveness(0), Liveness::Recovering);
+    assert!(world.plans.last().unwrap().wanted.contains(&sorry), "one pass is no region that serves");
+    world.weather = Weather::Fair;
+    world.run(20, &[Pass, Fail]).assert_published(&[0]);
+    assert!(!world.zone.values.contains(&sorry), "{:?}", world.zone);
 }
 
 #[test]

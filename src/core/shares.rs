@@ -21,8 +21,8 @@ impl Shares {
         Self { regions: regions.iter().map(|region| region.present.clone()).collect(), fallback }
     }
 
-    /// As the guard lets them be. `fallback` is published, or was to be: it makes way only when enough else is wanted.
-    /// Replaced by fewer, nothing could be written, and a live region would stay out (NEVER-EMPTY).
+    /// As the guard lets them be. `fallback` is published, or was to be: it makes way only when enough else is wanted that
+    /// may serve. Replaced by fewer, nothing could be written, and a live region would stay out (NEVER-EMPTY).
     pub(super) fn of_wanted(
         service: &Service,
         regions: &[Standing],
@@ -35,7 +35,9 @@ impl Shares {
         };
         let mut shares =
             Self { regions: regions.iter().zip(wanted).map(share).collect(), fallback: BTreeSet::new() };
-        if shares.all().len() < service.min_published.max(1) as usize {
+        let may_serve = regions.iter().zip(&shares.regions).filter(|(region, _)| region.may_serve());
+        let serving: BTreeSet<&IpAddr> = may_serve.flat_map(|(_, share)| share).collect();
+        if serving.len() < service.min_published.max(1) as usize {
             shares.fallback.clone_from(fallback);
         }
         shares
