@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::core::{Call, Generation, Plan, Report, WriteResult};
-use pointsman::model::{Alarm, InForce, Mode, Moment, OnDrift, ProviderError, ProviderErrorKind, Ttl};
+use pointsman::model::{
+    Alarm, InForce, Mode, Moment, OnDrift, ProviderError, ProviderErrorKind, Service, Ttl,
+};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, foreign, service};
 
@@ -158,6 +160,40 @@ fn a_throttle_never_keeps_a_removal_from_one_try_every_fifteen_seconds() {
     world.weather = Weather::Fair;
     world.run(60, &[Pass, Pass]).assert_published(&[1]);
     world.run(60, &[Pass, Pass]).assert_published(&[0, 1]);
+}
+
+#[test]
+fn a_throttle_holds_when_the_try_that_it_allows_a_removal_is_lost() {
+    let mut world = dying(Weather::Away);
+    let (zone, mut now, mut tried) = (world.zone.clone(), world.now, Vec::new());
+    let throttled = ProviderErrorKind::Throttled(Some(Duration::from_secs(600)));
+    for kind in [throttled, ProviderErrorKind::Lost, ProviderErrorKind::Away, ProviderErrorKind::Away] {
+        let reconciler = &mut world.reconciler;
+        while tried.len() < 100 {
+            now = now.max(reconciler.next_wake().unwrap());
+            while reconciler.poll_report().is_some() {}
+            match reconciler.poll_call(now) {
+                None => {}
+                Some(Call::Read) => reconciler.handle_read(now, Ok(Some(zone.clone()))),
+                Some(Call::Replace { .. } | Call::Create { .. }) => break,
+            }
+        }
+        tried.push(now);
+        reconciler.handle_written(now, Err(ProviderError { kind, message: String::new() }));
+    }
+    assert_eq!(whole_seconds_between(&tried), [15, 15, 15]);
+}
+
+#[test]
+fn a_throttle_met_while_a_write_is_waited_for_keeps_no_removal_for_longer_either() {
+    let mut world = World::new(Service { max_removed: 2, ..service(4) }, &[0, 1, 2, 3]);
+    world.run(5, &[Pass; 4]);
+    world.weather = Weather::Stall;
+    world.run(3, &[Fail, Pass, Pass, Pass]).assert_published(&[1, 2, 3]);
+    world.weather = Weather::ThrottleFor(600);
+    world.run(5, &[Fail, Pass, Pass, Pass]);
+    (world.weather, world.zone.in_force) = (Weather::Fair, InForce::Yes);
+    world.run(16, &[Fail, Fail, Pass, Pass]).assert_published(&[2, 3]);
 }
 
 #[test]

@@ -258,11 +258,12 @@ impl Reconciler {
         }
     }
 
-    /// Reads as soon as that may be.
+    /// Reads as soon as that may be, also while a write is waited for: a read of that may have been throttled.
     fn hasten(&mut self, now: Moment) {
         let earliest = now.max(self.reads_pause_ends());
-        if let Phase::Due { at } = &mut self.phase {
-            *at = (*at).min(earliest);
+        match &mut self.phase {
+            Phase::Due { at } | Phase::Settling { at, .. } => *at = (*at).min(earliest),
+            Phase::Ready { .. } | Phase::Reading | Phase::Writing { .. } | Phase::SettleReading { .. } => {}
         }
     }
 

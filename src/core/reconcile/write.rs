@@ -48,8 +48,9 @@ impl Reconciler {
             return None;
         }
         let is_repair = *set.values() == before && is_split;
-        let again_at =
-            if is_repair { self.write_again_at.max(self.repair_again_at) } else { self.write_again_at };
+        // A throttle holds also when the try that it allowed meanwhile was lost, or refused for another reason.
+        let again_at = self.write_again_at.max(self.writes_pause_ends());
+        let again_at = if is_repair { again_at.max(self.repair_again_at) } else { again_at };
         if again_at > now {
             self.phase = Phase::Due { at: again_at.min(now + self.idle_for(now)) };
             return None;
