@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use pointsman::core::{Effect, Generation, Input, Report, ServiceMemory};
 use pointsman::model::{
-    Alarm, CheckKind, CheckName, CloudName, ElbRef, Expression, Liveness, Moment, OnDrift, Pace,
-    ProviderName, Region, Service, TcpCheck, Threshold, Weighed, WhenUnknown,
+    Alarm, CheckKind, CheckName, CloudName, ElbRef, Expression, InForce, Liveness, Moment, OnDrift, Pace,
+    ProviderName, Region, Service, TcpCheck, Threshold, Weighed, WhenUnknown, WriteBudget,
 };
 use world::Look::{Blind, Fail, Pass};
 use world::{Death, RECOVER_AFTER, Weather, World, address, foreign, region_name, service};
@@ -485,4 +485,19 @@ fn addresses_that_are_written_outrank_remembered_ones_that_contradict_them() {
     assert_ne!(changed, kept);
     world.saved.1 = serde_json::from_str(&changed).unwrap();
     world.restart(SECOND).run(60, &[Pass, Pass]).assert_published(&[0, 1]).assert_writes(0);
+}
+
+#[test]
+fn bounded_writes_a_write_that_was_not_made_is_given_back_though_the_set_is_pending_at_the_restart() {
+    let budget = WriteBudget { writes: 1, window: Duration::from_secs(600) };
+    let mut world = World::new(Service { write_budget: budget, ..service(2) }, &[0]);
+    world.death = Some(Death { lands: false, gap: Duration::ZERO });
+    world.zone.in_force = InForce::Pending;
+    // One of somebody else's is on its way for a while, and shows when it is in force.
+    world.run(RECOVER_AFTER.as_secs() + 60, &[Pass, Pass]).assert_published(&[0]);
+    let somebodys: std::net::IpAddr = "192.0.2.1".parse().unwrap();
+    world.zone.in_force = InForce::Yes;
+    world.zone.values.insert(somebodys);
+    assert!(world.death.is_none(), "it was killed on the way");
+    world.run(60, &[Pass, Pass]).assert_published(&[0, 1]);
 }

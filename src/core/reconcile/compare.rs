@@ -37,7 +37,9 @@ impl Reconciler {
 
     pub(super) fn compare(&mut self, now: Moment, answer: Option<Found>) -> Phase {
         let idle = Phase::Due { at: now + self.idle_for(now) };
+        let values = answer.as_ref().map(Found::weighed).unwrap_or_default();
         self.settle_lost(now, answer.as_ref());
+        self.settle_recalled(answer.as_ref(), &values);
         let is_pending = answer.as_ref().is_some_and(|found| found.in_force == InForce::Pending);
         if is_pending {
             let since = *self.pending_since.get_or_insert(now);
@@ -49,9 +51,7 @@ impl Reconciler {
         } else {
             self.pending_since = None;
         }
-        let values = answer.as_ref().map(Found::weighed).unwrap_or_default();
         let change = self.whose_change(now, answer.as_ref(), &values);
-        self.settle_recalled(answer.as_ref(), &change);
         let Some(plan) = self.plan.clone() else { return idle };
         let ours = plan.ours_of(&values);
         self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
@@ -134,15 +134,13 @@ impl Reconciler {
     }
 
     /// The same of a write that an earlier process sent.
-    fn settle_recalled(&mut self, answer: Option<&Found>, change: &Change) {
-        let failed = answer.is_some_and(|found| found.in_force == InForce::Failed);
+    fn settle_recalled(&mut self, answer: Option<&Found>, values: &BTreeSet<Weighed>) {
         if !self.history.writes.is_open() {
             return;
         }
-        match change {
-            Change::None if !failed => self.history.writes.undo(),
-            Change::None | Change::Ours | Change::Theirs { .. } => self.history.writes.stands(),
-        }
+        let failed = answer.is_some_and(|found| found.in_force == InForce::Failed);
+        let as_before = self.history.authorship.known().is_none_or(|known| known == values);
+        if as_before && !failed { self.history.writes.undo() } else { self.history.writes.stands() }
     }
 
     /// Whose doing it is that the set holds these values; tells it when it is somebody else's.
