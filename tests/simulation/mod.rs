@@ -137,7 +137,40 @@ pub(crate) fn run(schedule: &Schedule, told: bool, trap: Option<Trap>) -> Run {
     Run { broken, coverage, timeline }
 }
 
-/// A seed's run that broke an invariant, with the plainest schedule that does.
+/// A seed whose run broke an invariant.
+#[derive(Clone, Debug)]
+pub(crate) struct Failing {
+    pub(crate) seed: u64,
+    pub(crate) broken: Broken,
+    trap: Option<Trap>,
+}
+
+impl Failing {
+    /// Shrinks its schedule and tells the story of that.
+    pub(crate) fn shrink(&self) -> Failure {
+        let Self { seed, broken, trap } = self;
+        let schedule = Schedule::of(*seed);
+        let shrunk = shrink::shrink(&schedule, broken, *trap);
+        let again = run(&shrunk, true, *trap);
+        let why = again.broken.as_ref().unwrap_or(broken);
+        let text = format!(
+            "{} does not hold, seed {seed}: {}\n\nas drawn ({} events): {} {}\n\nshrunk to {} events:\n{shrunk}\n{}\n\
+             {} does not hold, seed {seed}: {}\nreplay it: cargo run --example soak -- --seed {seed}\n",
+            why.name,
+            why.why,
+            schedule.events.len(),
+            broken.name,
+            broken.why,
+            shrunk.events.len(),
+            again.story(),
+            why.name,
+            why.why,
+        );
+        Failure { shrunk, text }
+    }
+}
+
+/// A run that broke an invariant, with the plainest schedule that does.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) shrunk: Schedule,
@@ -150,61 +183,52 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Plays one seed. What fails is shrunk and told.
-pub(crate) fn play(seed: u64, trap: Option<Trap>) -> Result<Coverage, Box<Failure>> {
-    let schedule = Schedule::of(seed);
-    let first = run(&schedule, false, trap);
-    let Some(broken) = first.broken else { return Ok(first.coverage) };
-    let shrunk = shrink::shrink(&schedule, &broken, trap);
-    let again = run(&shrunk, true, trap);
-    let why = again.broken.as_ref().unwrap_or(&broken);
-    let text = format!(
-        "{} does not hold, seed {seed}: {}\n\nas drawn ({} events): {} {}\n\nshrunk to {} events:\n{shrunk}\n{}\n\
-         {} does not hold, seed {seed}: {}\nreplay it: cargo run --example soak -- --seed {seed}\n",
-        why.name,
-        why.why,
-        schedule.events.len(),
-        broken.name,
-        broken.why,
-        shrunk.events.len(),
-        again.story(),
-        why.name,
-        why.why,
-    );
-    Err(Box::new(Failure { shrunk, text }))
+/// Plays one seed.
+pub(crate) fn play(seed: u64, trap: Option<Trap>) -> Result<Coverage, Failing> {
+    let Run { broken, coverage, .. } = run(&Schedule::of(seed), false, trap);
+    broken.map_or(Ok(coverage), |broken| Err(Failing { seed, broken, trap }))
 }
 
-/// Plays seeds on so many threads until one fails, the first by number that was found. `progress` hears how many are
-/// done, now and then.
+/// What came of many seeds.
+#[derive(Default)]
+pub(crate) struct Hunt {
+    /// Of the seeds that held.
+    pub(crate) coverage: Coverage,
+    /// By seed.
+    pub(crate) failing: Vec<Failing>,
+}
+
+/// Plays seeds on so many threads, until one fails unless it is to keep going. `progress` is told after each how many
+/// are done.
 pub(crate) fn hunt(
     seeds: Range<u64>,
     threads: usize,
+    keeps_going: bool,
     progress: impl Fn(u64) + Sync,
-) -> Result<Coverage, Box<Failure>> {
+) -> Hunt {
     let next = AtomicU64::new(seeds.start);
-    let failed = Mutex::new(None::<Box<Failure>>);
-    let total = Mutex::new(Coverage::default());
+    let total = Mutex::new(Hunt::default());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 let mut coverage = Coverage::default();
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || failed.lock().unwrap().is_some() {
+                    let is_over = !keeps_going && !total.lock().unwrap().failing.is_empty();
+                    if seed >= seeds.end || is_over {
                         break;
                     }
                     match play(seed, None) {
                         Ok(one) => coverage.join(&one),
-                        Err(failure) => drop(failed.lock().unwrap().get_or_insert(failure)),
+                        Err(failing) => total.lock().unwrap().failing.push(failing),
                     }
                     progress(seed - seeds.start + 1);
                 }
-                total.lock().unwrap().join(&coverage);
+                total.lock().unwrap().coverage.join(&coverage);
             });
         }
     });
-    match failed.into_inner().unwrap() {
-        Some(failure) => Err(failure),
-        None => Ok(total.into_inner().unwrap()),
-    }
+    let mut hunt = total.into_inner().unwrap();
+    hunt.failing.sort_by_key(|failing| failing.seed);
+    hunt
 }
