@@ -43,11 +43,25 @@ pub(crate) enum WriteFault {
     Pending(u64),
     /// Taken, and then it fails.
     Fails,
+    /// Nobody answers until the deadline, and nothing is carried out.
+    Silent,
 }
 
-/// How long a driver waits for a read, and for a write.
-pub(crate) const READ_DEADLINE_MS: i64 = 10_000;
-pub(crate) const WRITE_DEADLINE_MS: i64 = 15_000;
+/// What is wrong with every call for a time. Then all is well at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outage {
+    /// A brownout: each write is answered 503, or lost, and reads are well.
+    WritesAway,
+    WritesLost,
+    /// Each call is answered 503.
+    Away,
+    Silent,
+    /// Each call is refused, and is to be repeated after 30 s.
+    Throttled,
+}
+
+/// How long a driver waits for a write, as `dns::driver` does. For a read the reconciler says it.
+pub(crate) const WRITE_DEADLINE_MS: i64 = 10_000;
 
 /// What the zone holds under the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +82,8 @@ pub(crate) struct Cloud {
     past: VecDeque<(i64, Option<Held>)>,
     pub(crate) reads: Option<(ReadFault, u32)>,
     pub(crate) writes: Option<(WriteFault, u32)>,
+    /// It lasts until then.
+    pub(crate) outage: Option<(Outage, i64)>,
     ids: u32,
 }
 
@@ -81,7 +97,8 @@ pub(crate) struct Course {
 
 impl Cloud {
     pub(crate) fn new(values: BTreeSet<IpAddr>) -> Self {
-        let mut new = Self { held: None, past: VecDeque::new(), reads: None, writes: None, ids: 0 };
+        let mut new =
+            Self { held: None, past: VecDeque::new(), reads: None, writes: None, outage: None, ids: 0 };
         new.make(values);
         new
     }
@@ -112,8 +129,27 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn take_read_fault(&mut self) -> Option<ReadFault> {
-        take(&mut self.reads)
+    pub(crate) fn outage(&self, now: i64) -> Option<Outage> {
+        self.outage.filter(|(_, until)| now < *until).map(|(outage, _)| outage)
+    }
+
+    pub(crate) fn take_read_fault(&mut self, now: i64) -> Option<ReadFault> {
+        match self.outage(now) {
+            Some(Outage::Away) => Some(ReadFault::Away),
+            Some(Outage::Silent) => Some(ReadFault::Silent),
+            Some(Outage::Throttled) => Some(ReadFault::Throttled(Some(30))),
+            Some(Outage::WritesAway | Outage::WritesLost) | None => take(&mut self.reads),
+        }
+    }
+
+    fn take_write_fault(&mut self, now: i64) -> Option<WriteFault> {
+        match self.outage(now) {
+            Some(Outage::WritesAway | Outage::Away) => Some(WriteFault::Away),
+            Some(Outage::WritesLost) => Some(WriteFault::Lost(None)),
+            Some(Outage::Silent) => Some(WriteFault::Silent),
+            Some(Outage::Throttled) => Some(WriteFault::Throttled(Some(30))),
+            None => take(&mut self.writes),
+        }
     }
 
     /// What a read finds that the API gets to now.
@@ -142,8 +178,8 @@ impl Cloud {
     }
 
     /// Decides what becomes of a write that is sent now; `quick_ms` is what it takes when all is well.
-    pub(crate) fn course(&mut self, quick_ms: i64) -> Course {
-        let fault = take(&mut self.writes);
+    pub(crate) fn course(&mut self, now: i64, quick_ms: i64) -> Course {
+        let fault = self.take_write_fault(now);
         let (lands_after_ms, answers_after_ms, answer) = match fault {
             None | Some(WriteFault::Pending(_) | WriteFault::Fails) => (Some(quick_ms), 2 * quick_ms, Ok(())),
             Some(WriteFault::Away) => (None, quick_ms, Err(ProviderErrorKind::Away)),
@@ -158,6 +194,7 @@ impl Cloud {
                 let answers = if quick_ms % 2 == 0 { 2 * quick_ms } else { WRITE_DEADLINE_MS };
                 (lands, answers, Err(ProviderErrorKind::Lost))
             }
+            Some(WriteFault::Silent) => (None, WRITE_DEADLINE_MS, Err(ProviderErrorKind::Lost)),
             Some(WriteFault::Unclear(lands)) => {
                 (lands.then_some(quick_ms), 2 * quick_ms, Err(ProviderErrorKind::Unclear))
             }

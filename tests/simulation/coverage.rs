@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use pointsman::core::{Effect, Reached, Report, WriteResult};
 use pointsman::model::{InForce, Liveness, Outcome, WaitsFor};
 
-use super::cloud::{ReadFault, WriteFault};
+use super::cloud::{Outage, ReadFault, WRITE_DEADLINE_MS, WriteFault};
 use super::event::{Act, Binding, Change, Edit, JournalFault, Rule, Said};
-use super::regions::{Health, Network};
+use super::regions::{Health, Lie, Network};
 
 /// Counts by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,11 +144,28 @@ impl Coverage {
             Some(WriteFault::Lost(Some(_))) => "writes: lost, applied late",
             Some(WriteFault::Unclear(true)) => "writes: unclear, applied",
             Some(WriteFault::Unclear(false)) => "writes: unclear, not applied",
-            Some(WriteFault::Slow(0..=15_000)) => "writes: slow",
+            Some(WriteFault::Slow(ms)) if ms <= WRITE_DEADLINE_MS.unsigned_abs() => "writes: slow",
             Some(WriteFault::Slow(_)) => "writes: slower than the deadline",
+            Some(WriteFault::Silent) => "writes: silent",
             Some(WriteFault::Pending(_)) => "writes: pending",
             Some(WriteFault::Fails) => "writes: failed later",
         });
+    }
+
+    /// A region dies, and something else happens in the same moment.
+    pub(crate) fn two_at_once(&mut self, first: &Act, second: &Act) {
+        if !matches!(first, Act::Region(_, Health::Dead)) {
+            return;
+        }
+        match second {
+            Act::Glitch(_) => self.count("two at once: a look at another region fails"),
+            Act::Outage(Outage::Silent, _) => self.count("two at once: the API is silent"),
+            Act::Outage(Outage::Throttled, _) => self.count("two at once: the API throttles"),
+            Act::Outage(..) => self.count("two at once: the API browns out"),
+            Act::Kill { .. } => self.count("two at once: the process is killed"),
+            Act::Region(_, Health::Flaps(_)) => self.count("two at once: another region flaps"),
+            _ => {}
+        }
     }
 
     pub(crate) fn act(&mut self, act: &Act) {
@@ -169,6 +186,14 @@ impl Coverage {
             Act::Bind(_, Binding::Of(_)) => "an EIP is moved",
             Act::Reads(..) => "reads go wrong",
             Act::Writes(..) => "writes go wrong",
+            Act::Outage(Outage::WritesAway, _) => "a brownout: writes are refused",
+            Act::Outage(Outage::WritesLost, _) => "a brownout: writes are lost",
+            Act::Outage(Outage::Away, _) => "a brownout: nothing is answered",
+            Act::Outage(Outage::Silent, _) => "a silent server",
+            Act::Outage(Outage::Throttled, _) => "a throttle of everything",
+            Act::Lie(_, Lie::NoEip) => "a list names no EIP",
+            Act::Lie(_, Lie::AnotherEip) => "a list names another EIP",
+            Act::Glitch(_) => "one look fails",
             Act::Edit(edit) => match edit {
                 Edit::AddForeign(_) => "somebody adds a value",
                 Edit::DropForeign => "somebody drops values of theirs",
@@ -194,6 +219,7 @@ impl Coverage {
                 Change::MinPublished(_) => "reload: min_published",
                 Change::MaxRemoved(_) => "reload: max_removed",
                 Change::Panic(_) => "reload: panic_threshold",
+                Change::Blast(_) => "reload: blast_window",
                 Change::Budget(..) => "reload: write_budget",
                 Change::RecoverAfter(_) => "reload: recover_after",
                 Change::OnDrift(_) => "reload: on_drift",
@@ -368,4 +394,23 @@ const EVERYTHING: &[&str] = &[
     "fight",
     "gone",
     "blind",
+    "writes: silent",
+    "a brownout: writes are refused",
+    "a brownout: writes are lost",
+    "a brownout: nothing is answered",
+    "a silent server",
+    "a throttle of everything",
+    "a list names no EIP",
+    "a list names another EIP",
+    "lies heard",
+    "one look fails",
+    "reload: blast_window",
+    "two at once: a look at another region fails",
+    "two at once: the API is silent",
+    "two at once: the API throttles",
+    "two at once: the API browns out",
+    "two at once: the process is killed",
+    "two at once: another region flaps",
+    "removals that were due",
+    "rescues that were due",
 ];

@@ -20,7 +20,7 @@ pub(crate) struct Driver {
     /// Grows with each driver that is started.
     pub(crate) number: u64,
     reconciler: Reconciler,
-    at: At,
+    pub(crate) at: At,
     /// Only the latest of its steps that wait in the queue counts.
     token: u64,
     /// Which plan and which orders it has taken in.
@@ -31,7 +31,7 @@ pub(crate) struct Driver {
     rests_until: i64,
 }
 
-enum At {
+pub(crate) enum At {
     Turn,
     Telling(Then),
     AwaitingKept(u64, Then),
@@ -41,7 +41,7 @@ enum At {
 }
 
 /// What comes when everything is told.
-enum Then {
+pub(crate) enum Then {
     Make(Call),
     Turn,
     Rest,
@@ -234,11 +234,13 @@ impl Simulation<'_> {
         }
         let newest = process.plan.1.as_deref().map(|plan: &Plan| plan.generation.0);
         let (driver, settings) = (process.driver.number, process.orders.1.clone());
+        let deadline = process.driver.reconciler.read_deadline();
+        let deadline_ms = i64::try_from(deadline.as_millis()).unwrap_or(0);
         self.judge.calls(now, call, newest, &settings)?;
         if *call != Call::Read {
             self.tell(|_| format!("    calls {call:?}"));
         }
-        let id = self.call(driver, call);
+        let id = self.call(driver, call, deadline_ms);
         self.set_driver(At::Calling(id));
         Ok(())
     }

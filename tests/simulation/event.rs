@@ -2,9 +2,9 @@
 
 use pointsman::model::{InForce, Mode, Moment, Override, Ruling, Scope, Word};
 
-use super::cloud::{ReadFault, WriteFault};
+use super::cloud::{Outage, ReadFault, WriteFault};
 use super::dice::Dice;
-use super::regions::{Health, Network};
+use super::regions::{Health, Lie, Network};
 use super::settings::{AllDown, Count, Settings, check_name, region_name};
 
 /// One thing that happens, and when.
@@ -28,6 +28,12 @@ pub(crate) enum Act {
     /// The next so many reads are answered so.
     Reads(ReadFault, u32),
     Writes(WriteFault, u32),
+    /// Every call goes wrong for so many seconds.
+    Outage(Outage, u64),
+    /// One answer of the list of load balancers lies about the region.
+    Lie(usize, Lie),
+    /// One look at the region fails.
+    Glitch(usize),
     Edit(Edit),
     Reload(Change),
     /// The process is killed, now or a little later, and started so many milliseconds after that.
@@ -136,6 +142,7 @@ pub(crate) enum Change {
     MinPublished(u32),
     MaxRemoved(u32),
     Panic(u8),
+    Blast(Option<u64>),
     Budget(u32, u64),
     RecoverAfter(u64),
     OnDrift(bool),
@@ -186,6 +193,8 @@ impl Event {
     pub(crate) fn is_about(&self, region: usize) -> bool {
         match self.act {
             Act::Region(place, _)
+            | Act::Lie(place, _)
+            | Act::Glitch(place)
             | Act::Blind { place, .. }
             | Act::Quarrel { place, .. }
             | Act::Edit(Edit::Add(place) | Edit::Drop(place))
@@ -217,6 +226,53 @@ pub(crate) fn draw(dice: &mut Dice, settings: &Settings) -> Vec<Event> {
         events.push(Event { at_ms, act: act(dice, settings, &weights) });
     }
     events
+}
+
+/// Seeds from here on have scenes as well.
+pub(crate) const SCENES_FROM: u64 = 200_000;
+
+/// Adds scenes that a fault alone does not make, or leaves nothing but those.
+pub(crate) fn add_scenes(dice: &mut Dice, settings: &Settings, events: &mut Vec<Event>) {
+    if dice.percent(50) {
+        events.clear();
+    }
+    let mut at_ms = 0;
+    for _ in 0..dice.between(1_u32, 5) {
+        at_ms += i64::try_from(dice.between(1_000_u64, 60_000)).unwrap_or(0);
+        let acts = scene(dice, settings);
+        events.extend(acts.into_iter().map(|(after_ms, act)| Event { at_ms: at_ms + after_ms, act }));
+    }
+    events.sort_by_key(|event| event.at_ms);
+}
+
+/// What happens, and how much later.
+fn scene(dice: &mut Dice, settings: &Settings) -> Vec<(i64, Act)> {
+    let count = settings.regions.len();
+    let place = dice.place(count);
+    let other = (place + 1 + dice.place(count - 1)) % count;
+    let outages = [Outage::WritesAway, Outage::WritesLost, Outage::Away, Outage::Silent, Outage::Throttled];
+    let outage = dice.pick(&outages);
+    let beside = match dice.place(8) {
+        0 => return vec![(0, Act::Outage(outage, dice.between(5_u64, 90)))],
+        1 => return vec![(0, Act::Lie(place, dice.pick(&[Lie::NoEip, Lie::AnotherEip])))],
+        2 => {
+            let window_s = dice.pick(&[None, Some(20), Some(60), Some(300)]);
+            return vec![(0, Act::Reload(Change::Blast(window_s)))];
+        }
+        3 => Act::Glitch(other),
+        4 | 5 => Act::Outage(outage, 60),
+        6 => Act::Kill { when: when(dice), gap_ms: dice.pick(&[0, 300, 2_000, 8_000]) },
+        _ => Act::Region(other, Health::Flaps(dice.between(1_u64, 20))),
+    };
+    let mut acts = vec![(0, Act::Region(place, Health::Dead)), (0, beside)];
+    let mut ends_ms = 0;
+    for place in [place, other] {
+        ends_ms += i64::try_from(dice.between(10_000_u64, 90_000)).unwrap_or(0);
+        if dice.percent(70) {
+            acts.push((ends_ms, Act::Region(place, Health::Serves)));
+        }
+    }
+    acts
 }
 
 fn act(dice: &mut Dice, settings: &Settings, weights: &[u64]) -> Act {
@@ -398,6 +454,7 @@ impl Settings {
             }
             Change::MaxRemoved(most) => self.max_removed = most,
             Change::Panic(percent) => self.panic_percent = percent,
+            Change::Blast(seconds) => self.blast_s = seconds,
             Change::Budget(writes, window_s) => (self.writes, self.window_s) = (writes, window_s),
             Change::RecoverAfter(seconds) => self.recover_after_s = seconds,
             Change::OnDrift(alarm) => self.alarm_on_drift = alarm,

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pointsman::core::{Effect, Held};
-use pointsman::model::{Alarm, Liveness, Outcome, RegionName};
+use pointsman::model::{Alarm, Liveness, Mode, Outcome, RegionName};
 
 use super::evidence::{Seen, by_all, by_earned, by_latest};
 use super::journal::Saved;
@@ -165,6 +165,15 @@ pub(crate) struct Judge {
     pub(crate) calm: bool,
     /// A rule that is wrong on purpose, to see what a failure looks like.
     pub(crate) trap: Option<Trap>,
+}
+
+/// What has to become of the record set, by the newest plan and by what was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// The region at this place is down, and is to leave.
+    Leaves(usize),
+    /// It serves while nobody does who is published, and is to enter.
+    Enters(usize),
 }
 
 /// Rules that are wrong on purpose.
@@ -375,6 +384,31 @@ impl Judge {
     /// Whether none of the regions in this set may serve.
     fn nobody_serves(&self, set: &BTreeSet<IpAddr>) -> bool {
         self.views.iter().all(|(place, view)| !self.is_in(*place, set) || !self.may_serve(*place, view))
+    }
+
+    /// What the newest plan wants of the set that holds these values, and what nothing that was told holds back: who is
+    /// down leaves, and who has risen enters while nobody serves.
+    pub(crate) fn due(&self, zone: &BTreeSet<IpAddr>) -> Vec<Due> {
+        let ruled = !self.words.are_none() || self.settings.mode != Mode::Act || self.settings.alarm_on_drift;
+        let Some((_, plan)) = self.plans.last_key_value().filter(|(_, plan)| plan.may_write && !ruled) else {
+            return Vec::new();
+        };
+        // The core has to know what is there.
+        if self.writes.is_held || self.seen.as_ref() != Some(zone) {
+            return Vec::new();
+        }
+        let nobody_serves = self.nobody_serves(zone);
+        let due = |(place, view): (&usize, &View)| {
+            let wanted = self.is_in(*place, &plan.wanted);
+            let leaves = self.is_surely_in(*place, zone) && !wanted && self.has_failed(view);
+            let enters = nobody_serves && !self.is_in(*place, zone) && wanted && self.has_risen(view);
+            if leaves && view.told == Liveness::Down {
+                Some(Due::Leaves(*place))
+            } else {
+                (enters && self.may_serve(*place, view)).then_some(Due::Enters(*place))
+            }
+        };
+        self.views.iter().filter_map(due).collect()
     }
 
     /// Whether its looks say that it does not serve, after as many as it takes.

@@ -2,9 +2,12 @@
 //! and an operator that go wrong in every way that a seed can think of, with a judge that asserts every invariant after
 //! every step.
 //!
-//! A seed makes a [`Schedule`]: settings and a list of events. [`run`] plays it in virtual time; the same schedule gives
+//! A seed makes a [`Schedule`]: settings and a list of events. Seeds from 200,000 on have scenes as well, drawn by dice of
+//! their own: an API that is out for a time, a list that lies, two faults at once. What earlier seeds draw never changes,
+//! so that a seed that ever failed goes on to be that schedule. [`run`] plays it in virtual time; the same schedule gives
 //! the same run. `play` is the world and its queue of steps, `process` and `driver` are the daemon around the core and
-//! the reconciler, step by step as the real one goes, `judge` the invariants, `calm` what must come of it when the
+//! the reconciler, step by step as the real one goes, `judge` the invariants, `haste` how soon what is planned
+//! is written while nothing is wrong with the API, `calm` what must come of it when the
 //! faults stop, `shrink` makes a failure short. Start at [`hunt`].
 
 #![expect(
@@ -21,6 +24,7 @@ mod dice;
 mod driver;
 mod event;
 mod evidence;
+mod haste;
 mod journal;
 mod judge;
 mod play;
@@ -36,7 +40,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use coverage::Coverage;
-use dice::Dice;
+use dice::{Dice, drawn_for};
 use event::Event;
 pub(crate) use judge::{Broken, Trap};
 use play::Simulation;
@@ -67,7 +71,10 @@ impl Schedule {
         let mut some =
             |chance| -> Vec<usize> { (0..settings.regions.len()).filter(|_| dice.percent(chance)).collect() };
         let (published, dead) = (some(80), some(20));
-        let events = event::draw(&mut dice, &settings);
+        let mut events = event::draw(&mut dice, &settings);
+        if seed >= event::SCENES_FROM {
+            event::add_scenes(&mut Dice::new(drawn_for(&[seed])), &settings, &mut events);
+        }
         let last = events.last().map_or(0, |event| event.at_ms);
         let calm_at_ms = last + dice.pick(&[100, 3_000, 20_000]);
         Self { seed, settings, published, events, calm_at_ms, dead }

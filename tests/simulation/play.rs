@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use pointsman::core::Call;
 use pointsman::model::{Answer, Mode, ProviderError};
 
-use super::cloud::{Cloud, READ_DEADLINE_MS, ReadFault, WriteFault, found};
+use super::cloud::{Cloud, ReadFault, WriteFault, found};
 use super::coverage::Coverage;
 use super::dice::drawn_for;
 use super::event::{Act, Binding, Change, Death, Edit, JournalFault, Said, Stage};
+use super::haste::Haste;
 use super::journal::Disk;
 use super::judge::{Judge, Judged};
 use super::process::{Message, Process, Sight};
@@ -84,6 +85,12 @@ pub(crate) struct InFlight {
     written: Option<Result<(), ProviderError>>,
 }
 
+impl InFlight {
+    pub(crate) fn has_fault(&self) -> bool {
+        self.read_fault.is_some() || self.write_fault.is_some()
+    }
+}
+
 pub(crate) struct Simulation<'s> {
     pub(crate) schedule: &'s Schedule,
     pub(crate) now: i64,
@@ -103,6 +110,7 @@ pub(crate) struct Simulation<'s> {
     death: Option<(Death, u64)>,
     pub(crate) dies: bool,
     pub(crate) judge: Judge,
+    pub(crate) haste: Haste,
     pub(crate) coverage: Coverage,
     timeline: Option<Vec<TimelineLine>>,
 }
@@ -127,6 +135,7 @@ impl<'s> Simulation<'s> {
             calls: BTreeMap::new(),
             death: None,
             dies: false,
+            haste: Haste::default(),
             coverage: Coverage::default(),
             timeline: told.then(Vec::new),
             settings,
@@ -177,6 +186,7 @@ impl<'s> Simulation<'s> {
             if self.dies {
                 self.kill();
             }
+            self.judge_haste()?;
         }
         self.now = self.now.max(end);
         Ok(())
@@ -277,6 +287,10 @@ impl<'s> Simulation<'s> {
         let act = self.schedule.events[place].act.clone();
         self.tell(|_| format!("* {act:?}"));
         self.coverage.act(&act);
+        let before = place.checked_sub(1).and_then(|before| self.schedule.events.get(before));
+        if let Some(before) = before.filter(|before| before.at_ms == self.schedule.events[place].at_ms) {
+            self.coverage.two_at_once(&before.act, &act);
+        }
         self.judge.disturbed();
         match act {
             Act::Region(place, health) => self.regions.health[place] = health,
@@ -291,6 +305,12 @@ impl<'s> Simulation<'s> {
             Act::Bind(place, binding) => self.bind(place, binding),
             Act::Reads(fault, count) => self.cloud.reads = Some((fault, count)),
             Act::Writes(fault, count) => self.cloud.writes = Some((fault, count)),
+            Act::Outage(outage, seconds) => {
+                let until = self.now + i64::try_from(seconds * 1000).unwrap_or(0);
+                self.cloud.outage = Some((outage, until));
+            }
+            Act::Lie(place, lie) => drop(self.regions.lies.insert(place, (lie, None))),
+            Act::Glitch(place) => drop(self.regions.glitches.insert(place)),
             Act::Edit(edit) => self.edit(edit),
             Act::Reload(change) => self.reload(change),
             Act::Kill { when, gap_ms } => self.death = Some((when, gap_ms)),
@@ -372,7 +392,7 @@ impl<'s> Simulation<'s> {
     }
 
     /// The driver's call is on its way.
-    pub(crate) fn call(&mut self, driver: u64, call: &Call) -> u64 {
+    pub(crate) fn call(&mut self, driver: u64, call: &Call, read_deadline_ms: i64) -> u64 {
         let id = self.steps + 1;
         let quick_ms = 4 + i64::try_from(self.drawn(2) % 60).unwrap_or(0);
         let number = self.process.as_ref().map_or(0, |process| process.number);
@@ -388,18 +408,23 @@ impl<'s> Simulation<'s> {
         };
         match call {
             Call::Read => {
-                let fault = self.cloud.take_read_fault();
+                let fault = self.cloud.take_read_fault(self.now);
                 self.coverage.read_fault(fault);
-                flight.read_fault = fault;
-                let there = match fault {
-                    Some(ReadFault::Silent) => READ_DEADLINE_MS,
+                // Who answers after the deadline might as well be silent.
+                let is_late = |ms: u64| i64::try_from(ms).unwrap_or(0) > read_deadline_ms;
+                flight.read_fault = match fault {
+                    Some(ReadFault::Slow(ms)) if is_late(ms) => Some(ReadFault::Silent),
+                    fault => fault,
+                };
+                let there = match flight.read_fault {
+                    Some(ReadFault::Silent) => read_deadline_ms,
                     Some(ReadFault::Slow(ms)) => i64::try_from(ms / 2).unwrap_or(0),
                     _ => quick_ms,
                 };
                 self.push(self.now + there, Step::Arrives { call: id });
             }
             Call::Replace { .. } | Call::Create { .. } => {
-                let course = self.cloud.course(quick_ms);
+                let course = self.cloud.course(self.now, quick_ms);
                 self.coverage.write_fault(course.fault);
                 flight.write_fault = course.fault;
                 let error = |kind| ProviderError { kind, message: format!("{kind:?}") };
@@ -492,7 +517,8 @@ impl<'s> Simulation<'s> {
         if keep.bound.iter().all(|bound| !bound.is_empty()) {
             self.regions.bound = keep.bound;
         }
-        (self.cloud.reads, self.cloud.writes, self.death) = (None, None, None);
+        (self.cloud.reads, self.cloud.writes, self.cloud.outage) = (None, None, None);
+        self.death = None;
         self.disk.fault = JournalFault::Well;
         self.lag_ms = 5;
         self.settings.alarm_on_drift = false;

@@ -277,13 +277,16 @@ impl Simulation<'_> {
     fn follow(&mut self, place: usize, token: u64) {
         let sees = self.regions.network == Network::Fine
             && !self.regions.blind.iter().any(|(blind, check)| *blind == place && *check > 0);
-        let bound = self.regions.bound[place].clone();
         let Some(process) = &mut self.process else { return };
         if process.followers[place] != token {
             return;
         }
         let number = process.number;
-        if sees && process.known[place].as_ref() != Some(&bound) {
+        if sees && self.regions.lies.contains_key(&place) {
+            self.coverage.count("lies heard");
+        }
+        let bound = if sees { self.regions.bound_by_two(place, self.now) } else { None };
+        if let Some(bound) = bound.filter(|bound| process.known[place].as_ref() != Some(bound)) {
             process.known[place] = Some(bound.clone());
             self.send(1, Message::Bound(place, bound));
         }

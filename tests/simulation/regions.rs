@@ -1,6 +1,6 @@
 //! The regions as they really are, and what a look at one finds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use pointsman::model::{Outcome, Reason};
@@ -30,6 +30,16 @@ pub(crate) enum Network {
     Local,
 }
 
+/// What one answer of the list of load balancers says wrongly of a region's EIPs. The list of EIPs tells the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lie {
+    NoEip,
+    AnotherEip,
+}
+
+/// One answer serves all who ask within this time.
+const SHARED_MS: i64 = 2_000;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Regions {
     pub(crate) health: Vec<Health>,
@@ -38,6 +48,10 @@ pub(crate) struct Regions {
     pub(crate) network: Network,
     /// What is bound to each one's load balancer.
     pub(crate) bound: Vec<BTreeSet<IpAddr>>,
+    /// Lies about a region, each from when it was first heard.
+    pub(crate) lies: BTreeMap<usize, (Lie, Option<i64>)>,
+    /// Regions whose next look fails, that one alone.
+    pub(crate) glitches: BTreeSet<usize>,
 }
 
 impl Regions {
@@ -47,13 +61,36 @@ impl Regions {
             blind: BTreeSet::new(),
             network: Network::Fine,
             bound: (0..count).map(|place| BTreeSet::from([address(place, 0)])).collect(),
+            lies: BTreeMap::new(),
+            glitches: BTreeSet::new(),
         }
+    }
+
+    /// What two different calls say together about the addresses of a region: the list of load balancers and the one of
+    /// EIPs. None while they do not agree.
+    pub(crate) fn bound_by_two(&mut self, place: usize, now_ms: i64) -> Option<BTreeSet<IpAddr>> {
+        let truth = self.bound[place].clone();
+        let listed = match self.lie(place, now_ms) {
+            None => truth.clone(),
+            Some(Lie::NoEip) => BTreeSet::new(),
+            Some(Lie::AnotherEip) => BTreeSet::from([address(place, 9)]),
+        };
+        (listed == truth).then_some(truth)
+    }
+
+    fn lie(&mut self, place: usize, now_ms: i64) -> Option<Lie> {
+        let (lie, heard) = self.lies.get_mut(&place)?;
+        if now_ms - *heard.get_or_insert(now_ms) <= SHARED_MS {
+            return Some(*lie);
+        }
+        self.lies.remove(&place);
+        None
     }
 
     /// What one look finds. `known` is where the looks think that the region is; none before that was told. `drawn` is
     /// the chance of this look.
     pub(crate) fn look(
-        &self,
+        &mut self,
         settings: &Settings,
         (place, check): (usize, usize),
         known: Option<&BTreeSet<IpAddr>>,
@@ -76,7 +113,9 @@ impl Regions {
             (true, Some(known)) if known.is_empty() => return Outcome::Fail(Reason::Unbound),
             (_, _) => {}
         }
+        let has_glitch = kind != Kind::Eip && self.glitches.remove(&place);
         let is_well = match self.health[place] {
+            _ if has_glitch => false,
             Health::Serves => true,
             Health::Dead => false,
             Health::Half(percent) => drawn % 100 >= percent,
@@ -85,6 +124,7 @@ impl Regions {
         };
         let is_bound = settings.regions[place].fixed > 0 || !self.bound[place].is_empty();
         match kind {
+            Kind::Eip if self.bound_by_two(place, now_ms).is_none() => Outcome::Unknown(Reason::Api),
             Kind::Web | Kind::Elb if is_well => Outcome::Pass,
             Kind::Web => Outcome::Fail(Reason::Refused),
             Kind::Closed if is_well => Outcome::Fail(Reason::Status),

@@ -70,6 +70,19 @@ impl Judge {
             view.told
         );
         let ruled = !self.words.are_none() || self.settings.mode == Mode::Advise;
+        // While nobody serves who is published, who has risen is wanted at once, or another one who may serve.
+        let seen = self.seen.as_ref().filter(|seen| !ruled && self.nobody_serves(seen));
+        if seen.is_some() && self.has_risen(view) && self.passes(view) && !view.current.is_empty() {
+            let plan = self.plans.last_key_value();
+            let serves = |(place, view): (&usize, &View)| {
+                plan.is_some_and(|(_, plan)| self.is_in(*place, &plan.wanted)) && self.may_serve(*place, view)
+            };
+            holds!(
+                self.views.iter().any(serves),
+                "BOUNDED-WRITES",
+                "r{place} has risen, nobody who is published serves, and nobody who does is wanted"
+            );
+        }
         let failed = view.told == Liveness::Down && self.has_failed(view) && !ruled;
         let stays = |set: &BTreeSet<IpAddr>| self.is_surely_in(place, set);
         let wanted = self.plans.last_key_value().is_some_and(|(_, plan)| stays(&plan.wanted));
@@ -317,9 +330,12 @@ impl Judge {
             return Ok(());
         }
         let drains = leaving.iter().any(|place| self.words.is_drained(*place));
+        // The fallback is there to serve for want of regions.
+        let fallback = self.settings.fallback();
         let left = plan.wanted.iter().filter(|address| {
             let may_serve = |(place, view): (&usize, &View)| drains || self.may_serve(*place, view);
-            self.views.iter().any(|it| it.1.had.contains(*address) && may_serve(it))
+            fallback.contains(*address)
+                || self.views.iter().any(|it| it.1.had.contains(*address) && may_serve(it))
         });
         let (left, least) = (left.count(), self.settings.min_published.max(1) as usize);
         holds!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::core::{Call, Report, Rule, WriteResult};
-use pointsman::model::{Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
+use pointsman::model::{Alarm, Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
 
 use super::{Counted, Judge, Judged, Remembered, holds};
 use crate::simulation::settings::Settings;
@@ -30,6 +30,8 @@ const THROTTLED_TRY_MS: i64 = 15_000;
 /// While a lost write may still land the set is read so often.
 const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
+/// A write may land so long after it was told.
+const LANDS_WITHIN_MS: i64 = 90_000;
 /// So many changes against us within a window are not fought over any more.
 const A_FIGHT: usize = 3;
 
@@ -87,10 +89,16 @@ pub(crate) struct Writes {
     is_changed: bool,
     /// When a read first showed that.
     drift_at: Option<i64>,
+    /// Whether the driver told, of the newest plan, that it may not be written now.
+    pub(super) is_held: bool,
     /// What the last write was for.
     called: BTreeSet<IpAddr>,
     /// When what somebody else did was undone, and what was wanted.
     mends: Vec<(i64, BTreeSet<IpAddr>)>,
+    /// What was told to be sent, and when, while nobody knows what became of it.
+    unsettled: Vec<(i64, BTreeSet<IpAddr>)>,
+    /// What the set held when it was last read, or written and taken.
+    known: Option<BTreeSet<IpAddr>>,
     /// All that was ever sent, each with the description that was read before it.
     sent: Vec<(RecordSet, Option<String>)>,
 }
@@ -103,6 +111,7 @@ impl Writes {
     /// What somebody did against another plan is no matter any more.
     pub(super) fn planned(&mut self, wanted: &BTreeSet<IpAddr>) {
         self.synced.take_if(|synced| synced != wanted);
+        self.is_held = false;
     }
 
     fn forget_calls(&mut self) {
@@ -166,6 +175,11 @@ impl Judge {
     pub(crate) fn reported(&mut self, now: i64, report: &Report) -> Judged {
         let writes = &mut self.writes;
         match report {
+            Report::Held(_) | Report::Alarmed { alarm: Alarm::Fight, .. } => writes.is_held = true,
+            Report::Sent { .. } | Report::InSync => writes.is_held = false,
+            _ => {}
+        }
+        match report {
             Report::Remember(memory) => {
                 writes.remembers += 1;
                 writes.remembered = serde_json::to_string(memory).unwrap_or_default();
@@ -173,6 +187,7 @@ impl Judge {
             Report::Sent { generation, from, set } => {
                 holds!(writes.intent.is_none(), "EXPLAINED", "two writes are told at once: {set:?}");
                 let (from, set) = (from.clone(), set.clone());
+                writes.unsettled.push((now, set.values().clone()));
                 writes.intent = Some(Intent { at: now, generation: generation.0, from, set: set.clone() });
                 let landing = writes.remembered.split("\"landing\":").nth(1).unwrap_or_default();
                 let landing = landing.split("\"drift\"").next().unwrap_or_default();
@@ -272,6 +287,7 @@ impl Judge {
     /// The write that was told will not be made.
     pub(crate) fn withdrawn(&mut self) {
         self.writes.intent = None;
+        self.writes.unsettled.pop();
         self.writes.withdrawn = true;
     }
 
@@ -496,6 +512,16 @@ impl Judge {
         let ours = self.ours();
         let writes = &mut self.writes;
         writes.in_flight = false;
+        if let Ok(Some(found)) = answer {
+            // Nobody can tell it from a write of ours that lands late.
+            let is_changed = writes.known.replace(found.values.clone()).is_some_and(|it| it != found.values);
+            let lands = writes.unsettled.iter().position(|(_, values)| *values == found.values);
+            if let Some(place) = lands.filter(|_| is_changed) {
+                writes.unsettled.remove(place);
+                writes.is_changed = false;
+            }
+            writes.unsettled.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
+        }
         if let (Ok(found), Some(synced)) = (answer, &writes.synced) {
             let values = found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
             let is_drift = writes.is_changed && values.intersection(&ours).ne(synced);
@@ -537,6 +563,7 @@ impl Judge {
         self.writes.answered = Some(kind);
         match kind {
             Ok(()) => {
+                self.writes.known = self.writes.unsettled.pop().map(|(_, values)| values);
                 (self.writes.lost, self.writes.write_throttled_until) = (None, 0);
                 self.writes.synced = Some(self.writes.called.clone());
             }
@@ -545,6 +572,7 @@ impl Judge {
             }
             Err(kind) => {
                 self.writes.lost = None;
+                self.writes.unsettled.pop();
                 // Nothing was changed, so it does not count.
                 let refused = self.writes.counted.pop();
                 let until = self.writes.remembers + 1;
