@@ -5,8 +5,8 @@ mod world;
 use std::time::Duration;
 
 use pointsman::model::{
-    Alarm, CheckName, Expression, Failback, Liveness, Pace, PolicyKind, Region, Service, Share, WhenAllDown,
-    WhenUnknown,
+    Alarm, CheckName, Expression, Failback, Liveness, Moment, Pace, PolicyKind, Region, Service, Share,
+    WhenAllDown, WhenUnknown,
 };
 use world::Look::{Blind, Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, check, foreign, region_name, service};
@@ -84,8 +84,55 @@ fn with_everybody_dead_two_that_flap_in_turns_do_not_write_without_end() {
     for _ in 0..50 {
         world.run(5, &[Pass, Fail]).run(5, &[Fail, Pass]);
     }
-    let within: usize = world.written.len();
-    assert!(within <= 6 + 2, "BOUNDED-WRITES: {within}");
+    // The budget, two for each region that left and came to the rescue, and then one in half a minute.
+    let (within, paced) = (world.written.len(), world.now.since(Moment::START).as_secs() / 30);
+    assert!(within <= 6 + 2 * 2 + usize::try_from(paced).unwrap(), "BOUNDED-WRITES: {within}");
+}
+
+#[test]
+fn no_region_that_serves_stays_out_of_a_set_of_dead_ones_for_want_of_budget() {
+    let mut poor = service(3);
+    (poor.write_budget.writes, poor.max_removed) = (1, 2);
+    poor.panic_threshold = Share::from_percent(70).unwrap();
+    let mut world = World::new(poor, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]);
+    // The budget goes, and the one beyond it of the region that will be needed.
+    world.run(3, &[Pass, Pass, Fail]).run(3, &[Fail, Pass, Fail]).assert_published(&[1]);
+    world.run(3, &[Fail, Fail, Fail]).run(3, &[Pass, Fail, Fail]).assert_published(&[0]);
+    // Again and again it waits for half a minute at most.
+    world.run(3, &[Fail, Fail, Fail]).run(3, &[Fail, Pass, Fail]).assert_published(&[1]);
+    for (dead, alive, looks) in [(1, 0, [Pass, Fail, Fail]), (0, 1, [Fail, Pass, Fail])] {
+        world.assert_published(&[dead]).run(3, &[Fail; 3]).run(33, &looks).assert_published(&[alive]);
+    }
+}
+
+#[test]
+fn one_pass_ends_no_total_outage() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Fail]);
+    let plans = world.plans.len();
+    for _ in 0..20 {
+        world.run(1, &[Pass, Fail]).run(1, &[Fail, Fail]);
+        assert!(world.alarms.contains_key(&(Alarm::AllDown, None)), "{:?}", world.alarms);
+        assert!(!world.alarms.contains_key(&(Alarm::Held, None)), "{:?}", world.alarms);
+    }
+    assert_eq!(world.plans.len(), plans);
+    world.run(3, &[Pass, Fail]).assert_published(&[0]);
+    assert!(!world.alarms.contains_key(&(Alarm::AllDown, None)), "{:?}", world.alarms);
+}
+
+#[test]
+fn bounded_blast_a_region_that_has_risen_vouches_while_it_recovers() {
+    let mut slow = service(3);
+    slow.blast_window = Some(Duration::from_secs(15));
+    for place in 0..3 {
+        slow.regions[place] =
+            Region { recover_after: Duration::from_secs(100), ..world::region(place) }.into();
+    }
+    let mut world = World::new(slow, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(5, &[Fail; 3]).run(10, &[Fail, Pass, Fail]).assert_published(&[0, 1, 2]);
+    world.run(7, &[Fail, Pass, Fail]).assert_published(&[1, 2]);
+    world.run(16, &[Fail, Pass, Fail]).assert_published(&[1]);
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn the_first_read_that_fails_while_a_change_waits_is_told_with_the_next_try() {
         world.run(5, &[Pass, Pass]).run(2, &[Fail, Pass]);
         world.weather = weather;
         world.look(0, Fail);
-        let told = |report: &&Report| matches!(report, Report::ReadFailed { .. });
+        let told = |report: &&Report| matches!(report, Report::Delayed { .. });
         assert_eq!(world.reports.iter().filter(told).count(), 1);
         let begun = world.now;
         world.run(300, &[Fail, Pass]);
@@ -146,6 +146,31 @@ fn the_first_read_that_fails_while_a_change_waits_is_told_with_the_next_try() {
         world.run(10, &[Fail, Pass]).assert_published(&[1]);
         assert!(world.now > begun);
     }
+}
+
+#[test]
+fn a_plan_that_comes_while_reads_fail_is_told_to_wait_at_once() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]);
+    world.weather = Weather::Away;
+    world.pass(Duration::from_secs(120)).run(3, &[Fail, Pass]);
+    let told = |report: &Report| matches!(report, Report::Delayed { .. });
+    assert!(world.reports.iter().any(told), "the region is down, and its removal waits");
+}
+
+#[test]
+fn a_plan_that_waits_for_a_pending_change_is_told_so_and_goes_out_once_that_is_steady() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    world.run(60, &[Pass; 3]);
+    (world.zone.in_force, world.weather) = (InForce::Pending, Weather::Refuse);
+    world.run(70, &[Fail, Pass, Pass]);
+    let waits = |report: &Report| matches!(report, Report::Delayed { message, .. } if message.contains("not in force yet"));
+    assert!(world.reports.iter().any(waits), "{:?}", world.reports);
+    assert!(!world.tried.is_empty(), "after a minute it is tried all the same");
+    let alarms: Vec<_> = world.alarms.keys().map(|(alarm, _)| *alarm).collect();
+    assert_eq!(alarms, [Alarm::NotInForce]);
+    (world.zone.in_force, world.weather) = (InForce::Yes, Weather::Fair);
+    world.run(3, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
 }
 
 #[test]

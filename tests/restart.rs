@@ -194,6 +194,16 @@ fn the_generation_goes_on() {
 }
 
 #[test]
+fn a_region_that_had_risen_is_not_down_again_by_one_failure_after_a_long_gap() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Fail]).run(5, &[Pass, Fail]).assert_published(&[0]);
+    world.save().restart(Duration::from_secs(60)).run(2, &[Fail, Fail]);
+    assert_eq!(world.liveness(0), Liveness::Recovering);
+    world.run(1, &[Fail, Fail]);
+    assert_eq!(world.liveness(0), Liveness::Down);
+}
+
+#[test]
 fn a_used_up_write_budget_stays_used_up() {
     let mut poor = service(2);
     poor.write_budget.writes = 1;

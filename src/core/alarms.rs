@@ -1,5 +1,6 @@
 //! What a person should know of while it lasts: raised once, cleared once, told by the core's effects.
 
+use super::region::RegionState;
 use super::report::Report;
 use super::service::ServiceState;
 use super::{Effect, Raised};
@@ -8,7 +9,12 @@ use crate::model::{Alarm, Liveness, RegionName, WhenAllDown};
 impl ServiceState {
     /// Raises and clears whatever follows from how things stand.
     pub(super) fn raise_alarms(&mut self, effects: &mut Vec<Effect>) {
-        let all_down = self.regions.iter().all(|r| r.liveness() == Liveness::Down);
+        let is_dead = |region: &RegionState| match region.liveness() {
+            Liveness::Down => true,
+            Liveness::Recovering => !region.has_risen(),
+            Liveness::Unknown | Liveness::Up | Liveness::Suspect => false,
+        };
+        let all_down = self.regions.iter().all(is_dead);
         let what = match self.service.when_all_down {
             WhenAllDown::KeepLast => "what was published last stays",
             WhenAllDown::PublishAll => "all of them are published",

@@ -50,11 +50,6 @@ impl Backoff {
         self.failures > 0
     }
 
-    /// Whether one call has failed, and not the one before it.
-    pub(super) fn is_first(&self) -> bool {
-        self.failures == 1
-    }
-
     /// Until the next repair of a set whose last change failed.
     pub(super) fn until_repair(&self) -> Duration {
         let doublings = self.failures.saturating_sub(1).min(16);

@@ -26,6 +26,8 @@ struct Decision {
     only_from: Option<BTreeSet<IpAddr>>,
     /// Whether it brings in a region that serves while nobody does who is published.
     is_rescue: bool,
+    /// Whether `when_all_down` has decided.
+    is_all_down: bool,
 }
 
 impl ServiceState {
@@ -45,13 +47,18 @@ impl ServiceState {
             let owned = self.regions.iter().map(|region| region.owned.clone());
             let regions = standings.into_iter().zip(&decision.shares.regions).zip(choices).zip(owned);
             let regions = regions.map(|(((region, share), choice), owned)| RegionPlan {
+                because: match (choice.wanted, share.is_empty()) {
+                    (false, false) if decision.is_all_down => {
+                        format!("every region is down, so when_all_down decides; {}", choice.because)
+                    }
+                    (true | false, true | false) => choice.because,
+                },
                 wanted: !share.is_empty(),
                 region: region.name,
                 liveness: region.liveness,
                 addresses: region.addresses,
                 owned,
                 published: region.published,
-                because: choice.because,
             });
             let regions = regions.collect();
             self.hold(&decision.held, effects);
@@ -82,7 +89,8 @@ impl ServiceState {
         let fallback = self.published_fallback(&found);
         let verdict = guard::judge(&self.service, standings, choices, &fallback, self.patience_ends, now);
         (self.patience_ends, self.hold_ends) = (verdict.patience_ends, verdict.hold_ends);
-        let (mut shares, mut held) = if guard::is_all_down(standings) {
+        let is_all_down = guard::is_all_down(standings);
+        let (mut shares, mut held) = if is_all_down {
             (Shares::when_all_down(&self.service, standings, &found), Vec::new())
         } else {
             (Shares::of_wanted(&self.service, standings, &verdict.wanted, &fallback), verdict.held)
@@ -98,6 +106,7 @@ impl ServiceState {
                 may_write: false,
                 only_from: None,
                 is_rescue: false,
+                is_all_down,
             };
         }
         let mut waiting = returns_that_wait(standings, choices);
@@ -118,7 +127,7 @@ impl ServiceState {
             !region.published && !share.is_empty() && region.risen && region.may_serve()
         };
         let is_rescue = policy::nobody_serves(standings) && standings.iter().zip(&shares.regions).any(enters);
-        Decision { shares, held, waiting, may_write, only_from, is_rescue }
+        Decision { shares, held, waiting, may_write, only_from, is_rescue, is_all_down }
     }
 
     /// The whole fallback while it is published, or was to be by the last plan; else nothing.

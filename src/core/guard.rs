@@ -229,10 +229,11 @@ fn leaves_by_checks(region: &Standing) -> bool {
     region.is_down() && !region.is_drained()
 }
 
-/// Whether every region is down that an operator has not taken out: then `when_all_down` speaks, and not the guard.
+/// Whether every region that an operator has not taken out is down, or passes again and has not risen yet: then
+/// `when_all_down` speaks, and not the guard. One pass ends no total outage.
 pub(super) fn is_all_down(regions: &[Standing]) -> bool {
     let mut taking_part = regions.iter().filter(|region| !region.is_drained()).peekable();
-    taking_part.peek().is_some() && taking_part.all(Standing::is_down)
+    taking_part.peek().is_some() && taking_part.all(|region| !region.may_serve())
 }
 
 /// How many more regions may leave because of checks. One of a worse tier than the policy would use anyway is not out

@@ -97,6 +97,9 @@ pub struct WritesMemory {
 pub(super) struct ExtraMemory {
     pub(super) region: RegionName,
     pub(super) sent: Age,
+    /// Whether it came in by it while nobody served; else it left.
+    #[serde(default)]
+    pub(super) is_rescue: bool,
 }
 
 /// A write without an answer.
@@ -142,6 +145,9 @@ pub(super) struct RegionMemory {
     /// Since when a suspect was healthy before.
     #[serde(default)]
     pub(super) healthy: Option<Age>,
+    /// Whether it had risen while it was recovering.
+    #[serde(default)]
+    pub(super) risen: bool,
     /// When it last fell, and since when it is out of the set.
     #[serde(default)]
     pub(super) fell: Option<Age>,

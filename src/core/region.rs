@@ -36,7 +36,7 @@ pub(super) enum State {
     Suspect { healthy_since: Option<Moment> },
     /// Not serving since then.
     Down { since: Moment },
-    /// Passing since then; failures below `fall` do not count once it has risen.
+    /// Passing since then; once it has risen only a reached `fall` counts.
     Recovering { since: Moment, risen: bool },
 }
 
@@ -84,16 +84,17 @@ fn next(state: State, saw: Evidence, now: Moment) -> State {
         (State::Suspect { healthy_since }, Pass | Risen | Recovered) => {
             State::Up { healthy_since: healthy_since.unwrap_or(now) }
         }
-        (State::Suspect { .. }, FallReached) | (State::Recovering { .. }, Fail | FallReached) => {
-            State::Down { since: now }
-        }
+        (State::Suspect { .. } | State::Recovering { .. }, FallReached)
+        | (State::Recovering { risen: false, .. }, Fail) => State::Down { since: now },
         (State::Down { .. }, Pass | Risen | Recovered) => State::Recovering { since: now, risen: false },
         (State::Recovering { since, .. }, Recovered) => State::Up { healthy_since: since },
         (State::Recovering { since, .. }, Risen) => State::Recovering { since, risen: true },
         (State::Up { .. }, Pass | Risen | Recovered)
         | (State::Suspect { .. }, Dip | Fail)
         | (State::Down { .. }, Dip | Fail | FallReached)
-        | (State::Recovering { .. }, Pass | Dip) => state,
+        | (State::Recovering { .. }, Pass | Dip)
+        // Its signals have forgotten that they rose, while nobody looked.
+        | (State::Recovering { risen: true, .. }, Fail) => state,
     }
 }
 
@@ -175,6 +176,7 @@ impl RegionState {
                 State::Suspect { healthy_since } => healthy_since.map(age),
                 State::Unknown | State::Up { .. } | State::Down { .. } | State::Recovering { .. } => None,
             },
+            risen: matches!(self.state, State::Recovering { risen: true, .. }),
             fell: self.fell.map(age),
             left: self.left.map(age),
             first_failure: self.first_failure.map(age),
@@ -219,7 +221,7 @@ impl RegionState {
                 StateMemory::Suspect => State::Suspect { healthy_since: memory.healthy.map(healthy_since) },
                 StateMemory::Down => State::Down { since },
                 StateMemory::Recovering { healthy } => {
-                    State::Recovering { since: healthy_since(healthy), risen: false }
+                    State::Recovering { since: healthy_since(healthy), risen: memory.risen }
                 }
             },
             since,
@@ -305,7 +307,10 @@ impl RegionState {
                     self.fell = Some(now);
                     self.may_return = false;
                 }
-                (State::Recovering { risen: true, .. }, State::Down { .. }) => self.fell = Some(now),
+                (State::Recovering { risen: true, .. }, State::Down { .. }) => {
+                    self.first_failure = self.earliest_failure();
+                    self.fell = Some(now);
+                }
                 (State::Recovering { .. }, State::Up { .. }) => self.damping.returned(now),
                 (_, State::Unknown | State::Up { .. } | State::Down { .. } | State::Recovering { .. }) => {}
             }
@@ -339,16 +344,21 @@ impl RegionState {
         self.evaluate(Signal::leaning) == Kleene::Unknown
     }
 
-    /// Whether its checks have passed as often as `rise` asks for, without having fallen since.
-    pub(super) fn has_risen(&self) -> bool {
+    /// Whether its checks have passed as often as `rise` asks for.
+    fn passes_for_long(&self) -> bool {
         self.evaluate(Signal::risen) == Kleene::True
+    }
+
+    /// Whether they have, and it has not fallen since.
+    pub(super) fn has_risen(&self) -> bool {
+        matches!(self.state, State::Recovering { risen: true, .. }) || self.passes_for_long()
     }
 
     /// Whether it may enter a set of which nobody serves, without waiting for `recover_after` (BOUNDED-WRITES).
     pub(super) fn may_enter_at_once(&self) -> bool {
         match self.state {
             State::Up { .. } | State::Recovering { .. } => {
-                self.has_risen() && self.evaluate(Signal::leaning) == Kleene::True
+                self.passes_for_long() && self.evaluate(Signal::leaning) == Kleene::True
             }
             State::Unknown | State::Suspect { .. } | State::Down { .. } => false,
         }
@@ -407,12 +417,13 @@ impl RegionState {
         }
     }
 
-    /// The same, also of a suspect.
+    /// The same, also of a suspect, and of one that recovers and has risen.
     pub(super) fn alive_since(&self) -> Option<Moment> {
         match self.state {
             State::Up { healthy_since } => Some(healthy_since),
             State::Suspect { healthy_since } => healthy_since,
-            State::Unknown | State::Down { .. } | State::Recovering { .. } => None,
+            State::Recovering { since, risen: true } => Some(since),
+            State::Unknown | State::Down { .. } | State::Recovering { risen: false, .. } => None,
         }
     }
 

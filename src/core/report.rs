@@ -61,11 +61,11 @@ pub enum Report {
     },
     /// A rule holds the write back.
     Held(Held),
-    /// The first read in a row that failed, while a change waits for it.
-    ReadFailed {
-        /// What the provider said.
+    /// A change waits, because the record set cannot be read, or is not steady. Told once a plan.
+    Delayed {
+        /// Why: what the provider said.
         message: String,
-        /// When it is asked again.
+        /// When it is read again.
         retry_in: Duration,
     },
     /// Something is wrong; the next `InSync` clears it, and what follows a fight clears that.
@@ -100,7 +100,7 @@ impl Report {
             | Self::InForce { .. }
             | Self::DryRun { .. }
             | Self::Drifted { .. }
-            | Self::ReadFailed { .. }
+            | Self::Delayed { .. }
             | Self::Alarmed { .. }
             | Self::Remember(_) => false,
         }
@@ -117,7 +117,7 @@ impl Report {
                 result: WriteResult::Refused | WriteResult::Lost | WriteResult::Superseded,
                 ..
             }
-            | Self::ReadFailed { .. }
+            | Self::Delayed { .. }
             | Self::Alarmed { .. } => "waiting",
             Self::Held(_) => "held",
             Self::Drifted { .. } | Self::Remember(_) => return None,

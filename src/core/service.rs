@@ -215,7 +215,7 @@ impl ServiceState {
             Report::Written { .. }
             | Report::InForce { .. }
             | Report::DryRun { .. }
-            | Report::ReadFailed { .. }
+            | Report::Delayed { .. }
             | Report::Drifted { .. } => {}
         }
         self.follow_write(now, report, effects);

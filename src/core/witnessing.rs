@@ -148,7 +148,7 @@ impl ServiceState {
             | Report::Written { result: WriteResult::Refused | WriteResult::Lost, .. }
             | Report::InForce { .. }
             | Report::DryRun { .. }
-            | Report::ReadFailed { .. }
+            | Report::Delayed { .. }
             | Report::Held(_)
             | Report::Alarmed { .. }
             | Report::Remember(_) => {}

@@ -1,11 +1,13 @@
 //! How often a record set may be written (BOUNDED-WRITES), whatever flaps and whatever gets lost.
 //!
 //! Every write counts within the window. Beyond the budget a write is sent only for a region that leaves, or that comes to
-//! the rescue while nobody serves, and once a window for each region. A region that has had its write beyond the budget
-//! keeps one of the budget's in reserve when it returns, so that its next removal never waits for returns or repairs. A
-//! write that changed nothing, refused or shown by a read not to have landed, does not count. Start at [`Writes::admit`].
+//! the rescue while nobody serves: once a window for each region, and else at a pace of one in [`URGENT_EVERY`]. A region
+//! that has had its write beyond the budget keeps one of the budget's in reserve when it returns, so that its next removal
+//! never waits for returns or repairs. A write that changed nothing, refused or shown by a read not to have landed, does
+//! not count. Start at [`Writes::admit`].
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use super::memory::{Age, ExtraMemory};
 use crate::model::{Moment, RegionName, WriteBudget};
@@ -14,13 +16,35 @@ use crate::model::{Moment, RegionName, WriteBudget};
 /// window, to which they count.
 const REMEMBERED: usize = 64;
 
+/// However often a region has left or come to the rescue within the window: nobody stays dead in the set, or alive out of a
+/// set of dead ones, for longer than this after the latest write.
+const URGENT_EVERY: Duration = Duration::from_secs(30);
+
 /// What a write does to the regions, as far as its budget goes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claim {
-    /// The regions that leave by it, or that it brings in while nobody serves.
-    pub(super) urgent: Vec<RegionName>,
+    /// The regions that leave by it.
+    pub(super) leave: Vec<RegionName>,
+    /// The regions that it brings in while nobody serves.
+    pub(super) rescue: Vec<RegionName>,
     /// The regions that are in the set after it.
     pub(super) after: Vec<RegionName>,
+}
+
+impl Claim {
+    fn urgent(&self) -> impl Iterator<Item = Urgent> {
+        let leave = self.leave.iter().cloned().map(Urgent::Leaves);
+        leave.chain(self.rescue.iter().cloned().map(Urgent::Rescues))
+    }
+}
+
+/// Why a write waits for no budget.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Urgent {
+    /// This region leaves.
+    Leaves(RegionName),
+    /// This one comes in while nobody serves.
+    Rescues(RegionName),
 }
 
 /// Whether a write may be sent now.
@@ -28,8 +52,8 @@ pub(super) struct Claim {
 pub(super) enum Admission {
     /// It may, and counts.
     Counted,
-    /// It may, beyond the budget, for this region.
-    Extra(RegionName),
+    /// It may, beyond the budget, for this reason.
+    Extra(Urgent),
     /// Not before then; so many of the budget are kept in reserve.
     NotBefore(Moment, u32),
 }
@@ -41,10 +65,10 @@ pub(super) struct Writes {
     /// When the latest of those that count were sent, oldest first; never more than the budget allows or [`REMEMBERED`],
     /// so it stays small.
     sent: VecDeque<Moment>,
-    /// When each region last had its write beyond the budget.
-    extra: BTreeMap<RegionName, Moment>,
-    /// How the latest write was admitted, until it is known what became of it.
-    open: Option<Admission>,
+    /// When a write was last sent beyond the budget, for each reason.
+    extra: BTreeMap<Urgent, Moment>,
+    /// How the latest write was admitted, until it is known what became of it; and when there was one like it before.
+    open: Option<(Admission, Option<Moment>)>,
 }
 
 impl Writes {
@@ -59,30 +83,40 @@ impl Writes {
         if fits(now) {
             return Admission::Counted;
         }
-        if let Some(region) = claim.urgent.iter().find(|region| !self.had_extra(region, now)) {
-            return Admission::Extra(region.clone());
+        if let Some(urgent) = claim.urgent().find(|urgent| !self.had_extra(urgent, now)) {
+            return Admission::Extra(urgent);
         }
-        if !claim.urgent.is_empty() && self.used(now) < most {
-            return Admission::Counted;
+        let Some(urgent) = claim.urgent().next() else {
+            // Only what was sent, or given beyond the budget, can run out of the window and make room.
+            let ends = self.all().map(|at| *at + self.budget.window);
+            let fit = ends.filter(|end| *end > now && fits(*end)).min();
+            return Admission::NotBefore(fit.unwrap_or(now + self.budget.window), self.reserved(now, claim));
+        };
+        let paced = self.all().max().map_or(now, |latest| *latest + URGENT_EVERY);
+        if self.used(now) < most {
+            Admission::Counted
+        } else if paced <= now {
+            Admission::Extra(urgent)
+        } else {
+            Admission::NotBefore(paced, 0)
         }
-        // Only what was sent, or given beyond the budget, can run out of the window and make room.
-        let ends = self.sent.iter().chain(self.extra.values()).map(|at| *at + self.budget.window);
-        let at = ends.filter(|end| *end > now && fits(*end)).min();
-        Admission::NotBefore(at.unwrap_or(now + self.budget.window), self.reserved(now, claim))
     }
 
     /// A write is being sent as it was admitted.
     pub(super) fn sent(&mut self, now: Moment, admission: Admission) {
-        match &admission {
-            Admission::Extra(region) => drop(self.extra.insert(region.clone(), now)),
-            Admission::Counted | Admission::NotBefore(..) => self.sent.push_back(now),
-        }
+        let before = match &admission {
+            Admission::Extra(urgent) => self.extra.insert(urgent.clone(), now),
+            Admission::Counted | Admission::NotBefore(..) => {
+                self.sent.push_back(now);
+                None
+            }
+        };
         while self.sent.len() > REMEMBERED.max(self.budget.writes as usize) {
             self.sent.pop_front();
         }
         let window = self.budget.window;
         self.extra.retain(|_, at| *at + window > now);
-        self.open = Some(admission);
+        self.open = Some((admission, before));
     }
 
     /// The latest write may have changed the set: it counts for good.
@@ -93,8 +127,11 @@ impl Writes {
     /// The latest write changed nothing: it was refused or taken back, or a read shows that it did not land.
     pub(super) fn undo(&mut self) {
         match self.open.take() {
-            Some(Admission::Extra(region)) => drop(self.extra.remove(&region)),
-            Some(Admission::Counted | Admission::NotBefore(..)) => drop(self.sent.pop_back()),
+            Some((Admission::Extra(urgent), before)) => {
+                self.extra.remove(&urgent);
+                self.extra.extend(before.map(|at| (urgent, at)));
+            }
+            Some((Admission::Counted | Admission::NotBefore(..), _)) => drop(self.sent.pop_back()),
             None => {}
         }
     }
@@ -109,25 +146,39 @@ impl Writes {
         self.budget = budget;
     }
 
-    /// How many writes count at `now`.
-    pub(super) fn used(&self, now: Moment) -> u32 {
+    /// How many writes were sent within the window, those beyond the budget included, as far as they are kept.
+    pub(super) fn within_window(&self, now: Moment) -> usize {
+        self.all().filter(|at| **at + self.budget.window > now).count()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Moment> {
+        self.sent.iter().chain(self.extra.values())
+    }
+
+    /// How many of them count against the budget.
+    fn used(&self, now: Moment) -> u32 {
         let counts = self.sent.iter().filter(|sent| **sent + self.budget.window > now).count();
         u32::try_from(counts).unwrap_or(u32::MAX)
     }
 
     fn reserved(&self, now: Moment, claim: &Claim) -> u32 {
-        let count = claim.after.iter().filter(|region| self.had_extra(region, now)).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
+        let left = |region: &&RegionName| self.had_extra(&Urgent::Leaves((*region).clone()), now);
+        u32::try_from(claim.after.iter().filter(left).count()).unwrap_or(u32::MAX)
     }
 
-    fn had_extra(&self, region: &RegionName, now: Moment) -> bool {
-        self.extra.get(region).is_some_and(|at| *at + self.budget.window > now)
+    fn had_extra(&self, urgent: &Urgent, now: Moment) -> bool {
+        self.extra.get(urgent).is_some_and(|at| *at + self.budget.window > now)
     }
 
     pub(super) fn memory(&self, now: Moment) -> (Vec<Age>, Vec<ExtraMemory>, bool) {
         let sent = self.sent.iter().map(|sent| Age::of(*sent, now)).collect();
-        let extra = self.extra.iter();
-        let extra = extra.map(|(region, at)| ExtraMemory { region: region.clone(), sent: Age::of(*at, now) });
+        let extra = self.extra.iter().map(|(urgent, at)| {
+            let sent = Age::of(*at, now);
+            match urgent.clone() {
+                Urgent::Leaves(region) => ExtraMemory { region, sent, is_rescue: false },
+                Urgent::Rescues(region) => ExtraMemory { region, sent, is_rescue: true },
+            }
+        });
         (sent, extra.collect(), self.open.is_some())
     }
 
@@ -140,16 +191,21 @@ impl Writes {
         saved: Moment,
     ) -> Self {
         let sent: VecDeque<Moment> = sent.iter().map(|age| age.before(saved)).collect();
-        let extra: BTreeMap<RegionName, Moment> =
-            extra.iter().map(|extra| (extra.region.clone(), extra.sent.before(saved))).collect();
+        let extra: BTreeMap<Urgent, Moment> = extra
+            .iter()
+            .map(|ExtraMemory { region, sent, is_rescue }| {
+                let why = if *is_rescue { Urgent::Rescues } else { Urgent::Leaves };
+                (why(region.clone()), sent.before(saved))
+            })
+            .collect();
         let latest = extra.iter().max_by_key(|(_, at)| **at);
         let open = match latest {
-            Some((region, at)) if sent.back().is_none_or(|sent| at > sent) => {
-                Admission::Extra(region.clone())
+            Some((urgent, at)) if sent.back().is_none_or(|sent| at > sent) => {
+                Admission::Extra(urgent.clone())
             }
             Some(_) | None => Admission::Counted,
         };
-        Self { budget, sent, extra, open: is_open.then_some(open) }
+        Self { budget, sent, extra, open: is_open.then_some((open, None)) }
     }
 
     pub(super) fn budget(&self) -> WriteBudget {
@@ -159,8 +215,6 @@ impl Writes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const WINDOW: Duration = Duration::from_secs(600);
@@ -169,11 +223,9 @@ mod tests {
         RegionName::parse(name).unwrap()
     }
 
-    fn claim(urgent: &[&str], after: &[&str]) -> Claim {
-        Claim {
-            urgent: urgent.iter().map(|it| name(it)).collect(),
-            after: after.iter().map(|it| name(it)).collect(),
-        }
+    fn claim(leave: &[&str], after: &[&str]) -> Claim {
+        let names = |of: &[&str]| of.iter().map(|it| name(it)).collect();
+        Claim { leave: names(leave), rescue: Vec::new(), after: names(after) }
     }
 
     fn at(seconds: u64) -> Moment {
@@ -200,7 +252,20 @@ mod tests {
         assert!(send(&mut writes, 3, &claim(&["b"], &["a"])));
         assert!(send(&mut writes, 4, &claim(&["a"], &[])));
         assert!(!send(&mut writes, 5, &claim(&["a"], &[])), "once a window");
-        assert!(send(&mut writes, 604, &claim(&["a"], &[])));
+        assert!(!send(&mut writes, 33, &claim(&["a"], &[])), "or half a minute after the latest write");
+        assert!(send(&mut writes, 34, &claim(&["a"], &[])));
+        assert!(!send(&mut writes, 300, &claim(&[], &["a", "b"])), "which is for no repair");
+    }
+
+    #[test]
+    fn a_region_that_left_beyond_the_budget_comes_to_the_rescue_beyond_it_too() {
+        let mut writes = Writes::new(WriteBudget { writes: 1, window: WINDOW });
+        assert!(send(&mut writes, 0, &claim(&[], &["a", "b"])));
+        assert!(send(&mut writes, 1, &claim(&["a"], &["b"])));
+        let rescue = Claim { rescue: vec![name("a")], ..claim(&[], &["a", "b"]) };
+        assert!(send(&mut writes, 2, &rescue));
+        assert!(!send(&mut writes, 3, &rescue), "once a window");
+        assert!(send(&mut writes, 32, &rescue), "or half a minute after the latest write");
     }
 
     #[test]

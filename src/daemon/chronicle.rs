@@ -186,7 +186,12 @@ impl Chronicle {
             Report::InSync => debug!(%service, "found the record set in sync"),
             Report::Sent { generation, from, set } => {
                 let (from, to) = (addresses_in_words(from), addresses_in_words(&set.weighed()));
-                info!(%service, generation = generation.0, ttl = set.ttl().as_seconds(), "sent a write of {to} in place of {from}");
+                let ttl = set.ttl().as_seconds();
+                if from == to {
+                    info!(%service, generation = generation.0, ttl, "sent {to} once more, since the last change of it failed");
+                } else {
+                    info!(%service, generation = generation.0, ttl, "sent a write of {to} in place of {from}");
+                }
             }
             Report::Written { generation, result, message, retry_in } => {
                 self.recorder.written(service, *result);
@@ -219,9 +224,9 @@ impl Chronicle {
                 let (before, now) = (addresses_in_words(before), addresses_in_words(now));
                 warn!(%service, before, now, "somebody else changed the record set from {before} to {now}");
             }
-            Report::ReadFailed { message, retry_in } => {
+            Report::Delayed { message, retry_in } => {
                 let retry_in_s = retry_in.as_secs_f64();
-                warn!(%service, retry_in_s, "a change waits, and the record set could not be read: {message}");
+                warn!(%service, retry_in_s, "a change waits for the record set: {message}");
             }
             Report::Held(held) if is_old_news => debug!(%service, "still held back by {held}"),
             Report::Held(held) => tell_held(service, std::slice::from_ref(held)),
@@ -247,7 +252,7 @@ impl Chronicle {
             | Report::InForce { .. }
             | Report::DryRun { .. }
             | Report::Drifted { .. }
-            | Report::ReadFailed { .. }
+            | Report::Delayed { .. }
             | Report::Alarmed { .. }
             | Report::Remember(_) => false,
         }
@@ -293,7 +298,7 @@ fn tell_alarm(raised: &Raised) {
     let Raised { service, region, alarm, raised, message } = raised;
     let region = region.as_ref().map(ToString::to_string);
     if !raised {
-        info!(%service, region, %alarm, "alarm {alarm} ended: {message}");
+        info!(%service, region, %alarm, "alarm {alarm} ended; it was: {message}");
     } else if matches!(alarm, Alarm::AllDown | Alarm::WriteRefused | Alarm::Missing | Alarm::Fight) {
         error!(%service, region, %alarm, "alarm {alarm}: {message}");
     } else {

@@ -227,7 +227,7 @@ impl Entry {
             }
             Report::Seen { .. }
             | Report::InSync
-            | Report::ReadFailed { .. }
+            | Report::Delayed { .. }
             | Report::Alarmed { .. }
             | Report::Remember(_) => None,
         }

@@ -109,7 +109,7 @@ impl Coverage {
                 pointsman::core::Rule::BoundedWrites => "writes held by BOUNDED-WRITES",
                 pointsman::core::Rule::OperatorRules => "writes held by OPERATOR-RULES",
             }),
-            Report::InSync | Report::ReadFailed { .. } | Report::Alarmed { .. } | Report::Remember(_) => {}
+            Report::InSync | Report::Delayed { .. } | Report::Alarmed { .. } | Report::Remember(_) => {}
         }
     }
 

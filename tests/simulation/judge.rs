@@ -94,7 +94,11 @@ impl View {
                 self.rose |= self.told == Liveness::Recovering && settled == Some(true);
             }
             Some(false) => {
-                let serves = matches!(self.told, Liveness::Up | Liveness::Suspect) && settled != Some(false);
+                let serves = match self.told {
+                    Liveness::Up | Liveness::Suspect => settled != Some(false),
+                    Liveness::Recovering => self.rose && settled != Some(false),
+                    Liveness::Unknown | Liveness::Down => false,
+                };
                 if settled != Some(true) && !serves {
                     self.passing_since = None;
                 }
@@ -266,7 +270,6 @@ impl Judge {
             let long_ago = |at: i64| now - gap - (saved.at - at);
             view.returned = view.returned.map(long_ago);
             (view.fell, view.left) = (view.fell.map(long_ago), view.left.map(long_ago));
-            view.rose = false;
             view.told_at = now - gap - (saved.at - view.told_at);
         }
     }
@@ -358,9 +361,8 @@ impl Judge {
     fn is_all_down(&self) -> bool {
         let mut taking_part =
             self.views.iter().filter(|(place, _)| !self.words.is_drained(**place)).peekable();
-        let is_down =
-            |(place, view): (&usize, &View)| view.told == Liveness::Down && !self.words.is_pinned(*place);
-        taking_part.peek().is_some() && taking_part.all(is_down)
+        // One that passes again and has not risen ends no total outage.
+        taking_part.peek().is_some() && taking_part.all(|(place, view)| !self.may_serve(*place, view))
     }
 
     /// Whether it passes as often as `rise` asks for.
@@ -376,7 +378,7 @@ impl Judge {
     fn may_serve(&self, place: usize, view: &View) -> bool {
         match view.told {
             Liveness::Unknown | Liveness::Up | Liveness::Suspect => true,
-            Liveness::Recovering => self.words.is_pinned(place) || self.has_risen(view),
+            Liveness::Recovering => self.words.is_pinned(place) || view.rose || self.has_risen(view),
             Liveness::Down => self.words.is_pinned(place),
         }
     }

@@ -189,7 +189,7 @@ impl Driven {
                 | Report::InForce { .. }
                 | Report::DryRun { .. }
                 | Report::Drifted { .. }
-                | Report::ReadFailed { .. }
+                | Report::Delayed { .. }
                 | Report::Alarmed { .. } => {}
             }
         }

@@ -103,7 +103,7 @@ fn report_line(at: Duration, report: &Report) -> io::Result<()> {
         | Report::DryRun { .. }
         | Report::Held(_)
         | Report::Drifted { .. }
-        | Report::ReadFailed { .. }
+        | Report::Delayed { .. }
         | Report::Remember(_)
         | Report::Alarmed { .. } => Ok(()),
     }

@@ -22,6 +22,7 @@ impl Reconciler {
         self.pending_since = Some(write.sent);
         let Some(found) = &answer else { return self.compare(now, answer) };
         if found.in_force == InForce::Pending && waited < SETTLE_DEADLINE {
+            self.delayed(self.still_pending(), POLL_MOST);
             return again(write);
         }
         let is_there = found.values == *write.set.values() && is_split_as(found, write.set.parts());
@@ -35,6 +36,13 @@ impl Reconciler {
         self.compare(now, answer)
     }
 
+    fn still_pending(&self) -> String {
+        format!(
+            "the last change of {} is not in force yet, and until then it takes no other",
+            self.record.key
+        )
+    }
+
     pub(super) fn compare(&mut self, now: Moment, answer: Option<Found>) -> Phase {
         let idle = Phase::Due { at: now + self.idle_for(now) };
         let values = answer.as_ref().map(Found::weighed).unwrap_or_default();
@@ -44,12 +52,14 @@ impl Reconciler {
         if is_pending {
             let since = *self.pending_since.get_or_insert(now);
             if now.since(since) < SETTLE_DEADLINE {
+                self.delayed(self.still_pending(), POLL_MOST);
                 return Phase::Due { at: now + POLL_MOST };
             }
             let message = format!("a change of {} has been pending for {SETTLE_DEADLINE:?}", self.record.key);
             self.alarm(Alarm::NotInForce, message);
-        } else {
-            self.pending_since = None;
+        } else if self.pending_since.take().is_some() {
+            // Refused was what came too early.
+            self.write_again_at = self.writes_pause_ends();
         }
         let change = self.whose_change(now, answer.as_ref(), &values);
         let Some(plan) = self.plan.clone() else { return idle };
@@ -175,7 +185,8 @@ impl Reconciler {
             OnDrift::Mend if fought => {
                 let message = format!(
                     "somebody else keeps changing {key}: we want {wanted}, they set {theirs}; nothing is written until \
-                     theirs is ours, nobody has changed it for {window:?}, or the plan wants something else"
+                     theirs is ours, nobody has changed it for {window:?}, or the plan wants something else. A server that takes writes \
+                     and does not carry them out looks the same"
                 );
                 self.alarm(Alarm::Fight, message);
                 true

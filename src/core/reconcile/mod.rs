@@ -103,6 +103,9 @@ pub struct Reconciler {
     written_at: Option<Moment>,
     /// The latest write, while no read has shown yet what became of it.
     lost: Option<Write>,
+    /// Why the latest read told nothing, and for which plan it was told that it waits for that.
+    trouble: Option<String>,
+    told_delay: Option<Generation>,
     /// How many writes in a row were lost that a read then showed not to have landed, or refused as a conflict with a
     /// set that a read then showed unchanged.
     lost_in_a_row: u32,
@@ -161,6 +164,8 @@ impl Reconciler {
             called_at: Moment::START,
             written_at: None,
             lost: None,
+            trouble: None,
+            told_delay: None,
             lost_in_a_row: 0,
             conflicts_in_a_row: 0,
             record,
@@ -247,6 +252,18 @@ impl Reconciler {
         self.plan = Some(plan);
         self.write_again_at = self.writes_pause_ends();
         self.hasten(now);
+        if let (Some(trouble), Some(at)) = (self.trouble.clone(), self.next_wake()) {
+            self.delayed(trouble, at.since(now));
+        }
+    }
+
+    /// A change waits for that; told once a plan.
+    fn delayed(&mut self, message: String, retry_in: Duration) {
+        let generation = self.plan.as_ref().map(|plan| plan.generation);
+        if self.change_waits() && self.told_delay != generation {
+            self.told_delay = generation;
+            self.reports.push_back(Report::Delayed { message, retry_in });
+        }
     }
 
     /// Somebody has reloaded the configuration: whatever backs off is tried at once.
@@ -393,6 +410,7 @@ impl Reconciler {
             }
         };
         self.reading.succeeded();
+        self.trouble = None;
         self.reads_throttled_until = Moment::START;
         // One list that lacks the set may have forgotten it; two that do, apart in time, are believed.
         self.missing_since = if answer.is_none() { self.missing_since.or(Some(now)) } else { None };
@@ -492,7 +510,8 @@ impl Reconciler {
                     self.lost = Some(Write { refused_with: Some(error.message), ..write });
                 } else {
                     self.conflicts_in_a_row = 0;
-                    self.reports.extend(alarm);
+                    // A set that is not steady refuses writes, and is alarmed for that.
+                    self.reports.extend(alarm.filter(|_| self.pending_since.is_none()));
                 }
             }
         }
@@ -513,10 +532,8 @@ impl Reconciler {
             | ProviderErrorKind::Lost
             | ProviderErrorKind::Unclear => self.again_at(now, wait, change_waits),
         };
-        if self.reading.is_first() && change_waits {
-            let retry_in = again_at.since(now);
-            self.reports.push_back(Report::ReadFailed { message: error.message.clone(), retry_in });
-        }
+        self.trouble = Some(error.message.clone());
+        self.delayed(error.message.clone(), again_at.since(now));
         self.reports.extend(alarm);
         again_at
     }

@@ -114,7 +114,7 @@ impl Reconciler {
     }
 
     fn hold_for_budget(&mut self, now: Moment, lifts: Moment, reserved: u32) {
-        let (budget, used) = (self.history.writes.budget(), self.history.writes.used(now));
+        let (budget, used) = (self.history.writes.budget(), self.history.writes.within_window(now));
         let kept = match reserved {
             0 => String::new(),
             _ => format!(", and of {} writes {reserved} are kept for removals", budget.writes),
@@ -131,11 +131,11 @@ impl Reconciler {
 
 /// What the write does to the regions, as far as its budget goes.
 fn claim(plan: &Plan, before: &BTreeSet<IpAddr>, after: &BTreeSet<IpAddr>) -> Claim {
-    let mut urgent = plan.leaving(before, after);
-    if plan.is_rescue {
-        urgent.extend(plan.leaving(after, before));
+    Claim {
+        leave: plan.leaving(before, after),
+        rescue: if plan.is_rescue { plan.leaving(after, before) } else { Vec::new() },
+        after: plan.regions_in(after).cloned().collect(),
     }
-    Claim { urgent, after: plan.regions_in(after).cloned().collect() }
 }
 
 /// What the set is to hold: all that is not ours stays, and of ours what the plan wants (ONLY-OURS), as far as the provider

@@ -172,7 +172,7 @@ impl Story {
             | Report::Seen { .. }
             | Report::InForce { .. }
             | Report::Drifted { .. }
-            | Report::ReadFailed { .. }
+            | Report::Delayed { .. }
             | Report::Remember(_)
             | Report::DryRun { .. } => {}
         }

@@ -227,7 +227,7 @@ fn change(reports: Vec<Report>, planned: bool) -> Change {
             | Report::Written { .. }
             | Report::InForce { .. }
             | Report::Drifted { .. }
-            | Report::ReadFailed { .. }
+            | Report::Delayed { .. }
             | Report::Remember(_) => {}
         }
     }

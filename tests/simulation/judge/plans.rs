@@ -58,7 +58,9 @@ impl Judge {
         let fits: &[Liveness] = match (latest, self.has_failed(view)) {
             (Some(false), true) => &[Liveness::Down],
             // Once it has risen, a failure below `fall` does not end a recovery.
-            (Some(false), false) if has_risen => &[Liveness::Suspect, Liveness::Down, Liveness::Recovering],
+            (Some(false), false) if has_risen || view.rose => {
+                &[Liveness::Suspect, Liveness::Down, Liveness::Recovering]
+            }
             (Some(false), false) => &[Liveness::Suspect, Liveness::Down],
             (Some(true), _) => &[Liveness::Up, Liveness::Recovering],
             (None, _) => &Liveness::ALL,
@@ -109,7 +111,8 @@ impl Judge {
             "r{place} was told to be {}, now it comes from {from}",
             view.told
         );
-        let latest = by_latest(&view.checks, &settings, &self.words.muted());
+        let muted = self.words.muted();
+        let latest = by_latest(&view.checks, &settings, &muted);
         match (from, to) {
             (Liveness::Suspect, Liveness::Down) => {
                 holds!(
@@ -119,9 +122,10 @@ impl Judge {
                 );
             }
             (Liveness::Recovering, Liveness::Down) => {
+                let settled = by_all(&view.checks, &settings, &muted);
+                let has_fallen = if view.rose { settled == Some(false) } else { settled != Some(true) };
                 holds!(
-                    latest == Some(false)
-                        && by_all(&view.checks, &settings, &self.words.muted()) != Some(true),
+                    latest == Some(false) && has_fallen,
                     "BLIND-IS-NOT-DOWN",
                     "r{place} is down again though it does not fail, or had risen and has not fallen"
                 );
@@ -165,10 +169,13 @@ impl Judge {
                 }
                 (Liveness::Recovering, Liveness::Down) if view.rose => view.fell = Some(now),
                 (Liveness::Recovering, Liveness::Up) => view.returned = Some(now),
-                (Liveness::Down, Liveness::Recovering) => view.rose = false,
                 _ => {}
             }
             (view.told, view.told_at) = (to, now);
+            if (from, to) == (Liveness::Down, Liveness::Recovering) {
+                view.rose = false;
+                view.weigh(now, &settings, &muted);
+            }
         }
         Ok(())
     }
@@ -364,7 +371,8 @@ impl Judge {
         holds!(out <= most, "BOUNDED-BLAST", "{by_checks:?} leave, and {out} are out because of checks");
         let counted = || places().filter(|(place, _)| takes_part(**place));
         let is_vouched_for = places().any(|(_, view)| {
-            matches!(view.told, Liveness::Up | Liveness::Suspect)
+            (matches!(view.told, Liveness::Up | Liveness::Suspect)
+                || view.told == Liveness::Recovering && view.rose)
                 && by_latest(&view.checks, &self.settings, &self.words.muted()).is_some()
                 && view.passing_since.is_some_and(is_over)
         });

@@ -27,6 +27,8 @@ const LATE_MS: i64 = 3_000;
 const TURNS_MS: i64 = 10;
 /// A throttle that asks for longer does not keep a region from leaving for longer than this.
 const THROTTLED_TRY_MS: i64 = 15_000;
+/// A region that is to leave, or to come to the rescue, waits for so long after the latest write at most.
+const URGENT_MS: i64 = 30_000;
 /// While a lost write may still land the set is read so often.
 const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
@@ -73,7 +75,7 @@ pub(crate) struct Writes {
     /// no read was answered since.
     lost: Option<(u64, BTreeSet<IpAddr>)>,
     /// Which regions left by a write, or came to the rescue, and when.
-    claimed: Vec<(i64, usize)>,
+    claimed: Vec<(i64, (usize, bool))>,
     /// When a write was sent that a word of an operator may have earned.
     worded: Vec<i64>,
     /// What the last write was answered, until that is told.
@@ -249,7 +251,7 @@ impl Judge {
             Report::Seen { .. }
             | Report::InForce { .. }
             | Report::DryRun { .. }
-            | Report::ReadFailed { .. }
+            | Report::Delayed { .. }
             | Report::Alarmed { .. }
             | Report::Held(_) => {}
         }
@@ -273,7 +275,7 @@ impl Judge {
             | Report::InForce { .. }
             | Report::DryRun { .. }
             | Report::Drifted { .. }
-            | Report::ReadFailed { .. }
+            | Report::Delayed { .. }
             | Report::Held(_)
             | Report::Alarmed { .. } => {}
         }
@@ -444,10 +446,10 @@ impl Judge {
         let goes = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
             self.is_in(*place, from) && !self.is_in(*place, to)
         };
-        let claims = |place: &usize| {
-            goes(place, &before, set.values()) || (plan.is_rescue && goes(place, set.values(), &before))
-        };
-        let claims: Vec<usize> = self.views.keys().copied().filter(claims).collect();
+        let leave = self.views.keys().filter(|place| goes(place, &before, set.values()));
+        let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, set.values(), &before));
+        let claims = leave.map(|place| (*place, false)).chain(enter.map(|place| (*place, true)));
+        let claims: Vec<(usize, bool)> = claims.collect();
         let writes = &mut self.writes;
         writes.lost = Some((generation, before.clone()));
         (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
@@ -455,13 +457,15 @@ impl Judge {
         // few milliseconds after it was meant.
         let is_recent = |at: i64| intended - at + TURNS_MS < window;
         let within = writes.counted.iter().filter(|write| is_recent(write.at)).count();
-        // Beyond the budget there is one write for each region that left, or came to the rescue.
+        // Beyond the budget there is one write for each region that left, and for each that came to the rescue.
         writes.claimed.retain(|(at, _)| is_recent(*at));
-        writes.claimed.extend(claims.iter().map(|place| (intended, *place)));
-        let claimed: BTreeSet<usize> = writes.claimed.iter().map(|(_, place)| *place).collect();
-        // A person's word is worth a write beyond the budget.
+        writes.claimed.extend(claims.iter().map(|claim| (intended, *claim)));
+        let claimed: BTreeSet<(usize, bool)> = writes.claimed.iter().map(|(_, claim)| *claim).collect();
+        // A person's word is worth a write beyond the budget; and such a region waits half a minute at most.
         writes.worded.retain(|at| is_recent(*at));
-        let is_worded = within >= settings.writes as usize && words > self.words.followed;
+        let latest = writes.counted.iter().map(|write| write.at).max();
+        let is_paced = !claims.is_empty() && latest.is_none_or(|at| intended - at + TURNS_MS >= URGENT_MS);
+        let is_worded = within >= settings.writes as usize && (words > self.words.followed || is_paced);
         writes.worded.extend(is_worded.then_some(intended));
         holds!(
             is_worded || within < settings.writes as usize + claimed.len() + writes.worded.len(),
