@@ -94,6 +94,18 @@ fn bounded_writes_a_set_that_failed_is_repaired_once_and_then_after_growing_paus
 }
 
 #[test]
+fn bounded_writes_a_lost_repair_counts_since_no_read_shows_whether_it_landed() {
+    let mut poor = service(2);
+    poor.write_budget.writes = 1;
+    let mut world = World::new(poor, &[0, 1]);
+    world.run(60, &[Pass, Pass]);
+    (world.weather, world.zone.in_force) = (Weather::LoseWrite, InForce::Failed);
+    world.run(300, &[Pass, Pass]);
+    assert_eq!(world.sent.len(), 1, "{:?}", world.sent);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
+}
+
+#[test]
 fn bounded_writes_one_region_that_flaps_never_keeps_another_ones_death_waiting() {
     let mut flappy = service(3);
     flappy.write_budget.writes = 2;

@@ -111,6 +111,11 @@ impl Authorship {
         self.values = Some(values.clone());
     }
 
+    /// Whether the latest write would have changed the set, as far as that is known.
+    pub(super) fn latest_changes(&self) -> bool {
+        self.landing.last().is_none_or(|latest| self.values.as_ref() != Some(&latest.values))
+    }
+
     /// Whether a write may still land.
     pub(super) fn is_landing(&self) -> bool {
         !self.landing.is_empty()

@@ -107,7 +107,8 @@ impl Reconciler {
     }
 
     /// Finds out what became of a write whose answer was lost, or that was refused as a conflict: a set that is as it was
-    /// before shows that it did not land (BOUNDED-WRITES).
+    /// before shows that it did not land (BOUNDED-WRITES). One that failed shows nothing, nor does any after a repair of the
+    /// same values.
     fn settle_lost(&mut self, now: Moment, answer: Option<&Found>) {
         let Some(write) = self.lost.take() else { return };
         let as_before = answer.map_or(write.before.is_empty(), |found| {
@@ -132,8 +133,12 @@ impl Reconciler {
             }
             None if as_before => {
                 self.lost_in_a_row = self.lost_in_a_row.saturating_add(1);
-                self.history.writes.undo();
-                self.history.words = write.words_before;
+                if write.is_repair || is_failed(answer) {
+                    self.history.writes.stands();
+                } else {
+                    self.history.writes.undo();
+                    self.history.words = write.words_before;
+                }
             }
             None => {
                 self.lost_in_a_row = 0;
@@ -148,14 +153,17 @@ impl Reconciler {
         if !self.history.writes.is_open() {
             return;
         }
-        let failed = answer.is_some_and(|found| found.in_force == InForce::Failed);
         let as_before = self.history.authorship.known().is_none_or(|known| known == values);
-        if as_before && !failed { self.history.writes.undo() } else { self.history.writes.stands() }
+        if as_before && !is_failed(answer) && self.history.authorship.latest_changes() {
+            self.history.writes.undo();
+        } else {
+            self.history.writes.stands();
+        }
     }
 
     /// Whose doing it is that the set holds these values; tells it when it is somebody else's.
     fn whose_change(&mut self, now: Moment, found: Option<&Found>, values: &BTreeSet<Weighed>) -> Change {
-        if found.is_some_and(|found| found.in_force == InForce::Failed) {
+        if is_failed(found) {
             self.history.authorship.adopt(values);
             self.history.drift.excuse();
             return Change::None;
@@ -200,4 +208,8 @@ impl Reconciler {
         };
         leave.then(|| Phase::Due { at: now + self.idle_for(now) })
     }
+}
+
+fn is_failed(found: Option<&Found>) -> bool {
+    found.is_some_and(|found| found.in_force == InForce::Failed)
 }

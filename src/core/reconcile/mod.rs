@@ -143,6 +143,8 @@ struct Write {
     /// The sets that it was made of.
     parts_before: Vec<FoundPart>,
     sent: Moment,
+    /// Whether it leaves just what was there, since the last change of that failed.
+    is_repair: bool,
     /// Whether the settings have changed since it was called for.
     outdated: bool,
     /// How many words of operators the set had followed before it.

@@ -87,6 +87,7 @@ impl Reconciler {
                 parts_before: answer.as_ref().map(|found| found.parts.clone()).unwrap_or_default(),
                 sent: now,
                 outdated: false,
+                is_repair,
                 words_before,
                 refused_with: None,
             },
