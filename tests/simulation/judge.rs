@@ -2,9 +2,11 @@
 //! upholds them. It is told what the outside can see: looks, what the core asks for, what the driver tells and calls,
 //! what the zone holds; it never looks into the core.
 //!
-//! `plans` judges what the core asks for, `words` what operators have said, `writes` what is called and what the zone becomes. Not judged here, since it
-//! has no place in this world: RELOAD-OR-KEEP, READ-ONLY-OUTSIDE, SECRETS-STAY and KEEP-WATCHING.
+//! `plans` judges what the core asks for, `words` what operators have said, `writes` what is called and what the zone
+//! becomes, `drift` whose doing that is. Not judged here, since it has no place in this world: RELOAD-OR-KEEP,
+//! READ-ONLY-OUTSIDE, SECRETS-STAY and KEEP-WATCHING.
 
+mod drift;
 mod ledger;
 mod plans;
 mod words;

@@ -38,6 +38,11 @@ impl Judge {
             }
         }
         self.after_words(now)?;
+        // Who is up in the set need not ask to return to it.
+        let seen = self.seen.clone().unwrap_or_default();
+        for view in self.views.values_mut() {
+            view.has_to_ask &= view.told != Liveness::Up || view.had.is_disjoint(&seen);
+        }
         match self.looked.take() {
             Some(place) => self.after_a_look(now, place),
             None => Ok(()),
@@ -201,11 +206,6 @@ impl Judge {
             self.plan_by_checks(now, plan, &seen)?;
         } else if !ruled {
             self.plan_when_all_down(plan, &seen)?;
-        }
-        for view in self.views.values_mut() {
-            if view.told == Liveness::Up && !view.had.is_disjoint(&seen) {
-                view.has_to_ask = false;
-            }
         }
         let planned = Planned {
             wanted: plan.wanted.clone(),

@@ -232,10 +232,12 @@ impl Judge {
         Ok(())
     }
 
-    /// A region that fell comes back by a person's word only, while another one serves (`failback = "manual"`).
+    /// A region that fell comes back by a person's word only, while another one serves that nobody has taken out
+    /// (`failback = "manual"`).
     pub(super) fn may_return(&self, place: usize, seen: &BTreeSet<IpAddr>) -> bool {
         let serves = |(other, view): (&usize, &super::View)| {
             *other != place
+                && !self.words.is_drained(*other)
                 && self.is_surely_in(*other, seen)
                 && matches!(view.told, Liveness::Up | Liveness::Suspect)
         };

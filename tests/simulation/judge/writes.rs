@@ -32,10 +32,6 @@ const URGENT_MS: i64 = 30_000;
 /// While a lost write may still land the set is read so often.
 const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
-/// A write may land so long after it was told.
-const LANDS_WITHIN_MS: i64 = 90_000;
-/// So many changes against us within a window are not fought over any more.
-const A_FIGHT: usize = 3;
 
 /// A write that the journal may know of although it was not made.
 #[derive(Clone, Debug)]
@@ -72,7 +68,7 @@ pub(crate) struct Writes {
     called_at: i64,
     written_at: i64,
     /// The generation of the last write and what was there before it, while it is on its way or its answer is lost, and
-    /// no read was answered since.
+    /// no read was answered since. None for one that leaves the same values: no read can show that it did not land.
     lost: Option<(u64, BTreeSet<IpAddr>)>,
     /// Which regions left by a write, or came to the rescue, and when.
     claimed: Vec<(i64, (usize, bool))>,
@@ -87,20 +83,22 @@ pub(crate) struct Writes {
     wary_until: i64,
     quiet_since: Option<i64>,
     /// What was wanted of ours when the set last held just that, and whether somebody changed it since.
-    synced: Option<BTreeSet<IpAddr>>,
-    is_changed: bool,
+    pub(super) synced: Option<BTreeSet<IpAddr>>,
+    pub(super) is_changed: bool,
     /// When a read first showed that.
-    drift_at: Option<i64>,
+    pub(super) drift_at: Option<i64>,
     /// Whether the driver told, of the newest plan, that it may not be written now.
     pub(super) is_held: bool,
     /// What the last write was for.
     called: BTreeSet<IpAddr>,
     /// When what somebody else did was undone, and what was wanted.
-    mends: Vec<(i64, BTreeSet<IpAddr>)>,
+    pub(super) mends: Vec<(i64, BTreeSet<IpAddr>)>,
     /// What was told to be sent, and when, while nobody knows what became of it.
-    unsettled: Vec<(i64, BTreeSet<IpAddr>)>,
+    pub(super) unsettled: Vec<(i64, BTreeSet<IpAddr>)>,
     /// What the set held when it was last read, or written and taken.
-    known: Option<BTreeSet<IpAddr>>,
+    pub(super) known: Option<BTreeSet<IpAddr>>,
+    /// The same when it was last read and not pending.
+    steady: Option<BTreeSet<IpAddr>>,
     /// All that was ever sent, each with the description that was read before it.
     sent: Vec<(RecordSet, Option<String>)>,
 }
@@ -153,7 +151,7 @@ impl Writes {
         match saved {
             None => {
                 self.counted.clear();
-                self.lost = None;
+                (self.lost, self.steady) = (None, None);
                 self.maybe.clear();
                 self.floor = 0;
             }
@@ -304,8 +302,10 @@ impl Judge {
         let surplus = |values: &BTreeSet<IpAddr>| {
             values.iter().any(|it| plan.owned.contains(it) && !plan.wanted.contains(it))
         };
-        let known = self.writes.read.as_ref().and_then(|(_, found)| found.as_ref());
-        plan.may_write && (plan.is_rescue || known.is_none_or(|found| surplus(&found.values)))
+        let read = self.writes.read.as_ref().and_then(|(_, found)| found.as_ref());
+        let waits = read.is_none_or(|found| surplus(&found.values))
+            || self.writes.steady.as_ref().is_none_or(surplus);
+        plan.may_write && (plan.is_rescue || waits)
     }
 
     /// The driver is started anew with what the core has heard of its writes.
@@ -451,14 +451,16 @@ impl Judge {
         let claims = leave.map(|place| (*place, false)).chain(enter.map(|place| (*place, true)));
         let claims: Vec<(usize, bool)> = claims.collect();
         let writes = &mut self.writes;
-        writes.lost = Some((generation, before.clone()));
+        writes.lost = (*set.values() != before).then(|| (generation, before.clone()));
         (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
         // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for. It is told a
         // few milliseconds after it was meant.
         let is_recent = |at: i64| intended - at + TURNS_MS < window;
         let within = writes.counted.iter().filter(|write| is_recent(write.at)).count();
         // Beyond the budget there is one write for each region that left, and for each that came to the rescue.
+        // That one goes in any case, also when a reload has made the budget smaller than what was written.
         writes.claimed.retain(|(at, _)| is_recent(*at));
+        let is_first = claims.iter().any(|claim| writes.claimed.iter().all(|(_, other)| other != claim));
         writes.claimed.extend(claims.iter().map(|claim| (intended, *claim)));
         let claimed: BTreeSet<(usize, bool)> = writes.claimed.iter().map(|(_, claim)| *claim).collect();
         // A person's word is worth a write beyond the budget; and such a region waits half a minute at most.
@@ -468,7 +470,7 @@ impl Judge {
         let is_worded = within >= settings.writes as usize && (words > self.words.followed || is_paced);
         writes.worded.extend(is_worded.then_some(intended));
         holds!(
-            is_worded || within < settings.writes as usize + claimed.len() + writes.worded.len(),
+            is_worded || is_first || within < settings.writes as usize + claimed.len() + writes.worded.len(),
             "BOUNDED-WRITES",
             "a write after {within} within {window} ms, for {claims:?}: {:?}",
             writes.counted
@@ -487,49 +489,14 @@ impl Judge {
         Ok(())
     }
 
-    /// What somebody else did to our addresses is undone.
-    fn undoes(&mut self, now: i64, wanted: &BTreeSet<IpAddr>, settings: &Settings) -> Judged {
-        holds!(
-            !settings.alarm_on_drift,
-            "on_drift = alarm leaves it",
-            "{wanted:?} is written against somebody"
-        );
-        let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
-        let mends = &mut self.writes.mends;
-        mends.retain(|(at, _)| now - at < window - 1_000);
-        mends.push((self.writes.drift_at.take().unwrap_or(now), wanted.clone()));
-        let times = mends.len();
-        holds!(
-            times < A_FIGHT,
-            "BOUNDED-WRITES",
-            "{wanted:?} is fought over, {times} times within {window} ms"
-        );
-        Ok(())
-    }
-
-    /// Somebody changed the set by hand.
-    pub(crate) fn edited(&mut self) {
-        self.writes.is_changed = true;
-    }
-
     pub(crate) fn read_answered(&mut self, now: i64, answer: &Answer) {
-        let ours = self.ours();
+        self.whose_change(now, answer);
         let writes = &mut self.writes;
         writes.in_flight = false;
-        if let Ok(Some(found)) = answer {
-            // Nobody can tell it from a write of ours that lands late.
-            let is_changed = writes.known.replace(found.values.clone()).is_some_and(|it| it != found.values);
-            let lands = writes.unsettled.iter().position(|(_, values)| *values == found.values);
-            if let Some(place) = lands.filter(|_| is_changed) {
-                writes.unsettled.remove(place);
-                writes.is_changed = false;
-            }
-            writes.unsettled.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
-        }
-        if let (Ok(found), Some(synced)) = (answer, &writes.synced) {
-            let values = found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
-            let is_drift = writes.is_changed && values.intersection(&ours).ne(synced);
-            writes.drift_at = if is_drift { writes.drift_at.or(Some(now)) } else { None };
+        if let Some(found) =
+            answer.as_ref().ok().and_then(Option::as_ref).filter(|it| it.in_force != InForce::Pending)
+        {
+            writes.steady = Some(found.values.clone());
         }
         match answer {
             Ok(found) => {
@@ -537,7 +504,9 @@ impl Judge {
                 // What a read shows not to have landed does not count.
                 // A list that lacks the set is believed when another one a second later does too.
                 let is_believed = found.is_some() || writes.missing_since.is_some_and(|at| now - at >= 1_000);
+                let has_failed = found.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
                 let lost = writes.lost.take_if(|_| is_believed).filter(|(_, before)| *before == values);
+                let lost = lost.filter(|_| !has_failed);
                 if let Some((generation, _)) = lost {
                     let place = writes.counted.iter().rposition(|it| it.generation == generation);
                     let lost = place.map(|place| writes.counted.remove(place));
