@@ -5,7 +5,8 @@ mod world;
 use std::time::Duration;
 
 use pointsman::model::{
-    Alarm, Failback, Mode, PolicyKind, Region, RegionName, Scope, Service, WaitsFor, WhenAllDown, Word,
+    Alarm, Failback, Mode, Override, PolicyKind, Region, RegionName, Ruling, Scope, Service, WaitsFor,
+    WhenAllDown, Word,
 };
 use world::Look::{Fail, Pass};
 use world::{World, address, region, region_name, service};
@@ -113,6 +114,21 @@ fn the_fallback_waits_for_a_yes_to_the_whole_service() {
     assert_eq!(waits(&world).len(), 3);
     world.say(approve(Scope::Service)).assert_published(&[]);
     assert!(world.zone.values.contains(&elsewhere));
+}
+
+#[test]
+fn a_yes_said_while_a_freeze_holds_is_to_nothing_and_is_asked_for_when_it_ends() {
+    let mut world = World::new(advised(service(2)), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]);
+    let freeze = Ruling::Freeze(Scope::Service);
+    let (author, reason) = ("ada".to_owned(), "a release".to_owned());
+    world.say(Word::Override(Override { ruling: freeze, author: author.clone(), reason, until: None }));
+    world.say(approve(Scope::Service));
+    assert!(!world.heeded, "nothing waits");
+    world.say(Word::Release { scope: Scope::Service, author }).run(30, &[Fail, Pass]);
+    world.assert_published(&[0, 1]);
+    assert_eq!(waits(&world), [(WaitsFor::Approve, Some("r0"))]);
+    world.say(approve(Scope::Service)).run(1, &[Fail, Pass]).assert_published(&[1]);
 }
 
 #[test]

@@ -43,6 +43,11 @@ impl Consent {
         *self = Self::default();
     }
 
+    /// Nothing waits for a yes for now: what was asked is void, what was given stands.
+    pub(super) fn ask_nothing(&mut self) {
+        self.asked.clear();
+    }
+
     /// Takes out of `wished` what nobody has approved; what the set holds of it stays. Returns what waits.
     pub(super) fn hold_back(
         &mut self,

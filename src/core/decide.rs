@@ -96,6 +96,7 @@ impl ServiceState {
             (Shares::of_wanted(&self.service, standings, &verdict.wanted, &fallback), verdict.held)
         };
         if let Some(freeze) = self.overrides.freeze() {
+            self.consent.ask_nothing();
             if shares != found {
                 held.push(frozen(freeze, &shares));
             }
