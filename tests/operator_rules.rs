@@ -5,8 +5,8 @@ mod world;
 use std::time::Duration;
 
 use pointsman::model::{
-    Alarm, CheckName, Expression, Liveness, Override, PolicyKind, Region, Ruling, Scope, Service, Share,
-    WhenAllDown, WhenUnknown, Word, WriteBudget,
+    Alarm, CheckName, Expression, Failback, Liveness, Override, PolicyKind, Region, Ruling, Scope, Service,
+    Share, WhenAllDown, WhenUnknown, Word, WriteBudget,
 };
 use world::Look::{Blind, Fail, Pass};
 use world::{Weather, World, address, check, region, region_name, service};
@@ -270,4 +270,17 @@ fn an_override_of_a_region_that_leaves_the_configuration_ends() {
     world.reconfigure(service(2));
     world.reconfigure(service(3));
     world.run(40, &[Pass, Pass, Pass]).assert_published(&[0, 1, 2]);
+}
+
+#[test]
+fn a_region_frozen_while_its_removal_waits_stays_when_all_are_down_though_it_would_have_to_ask() {
+    let all = Share::from_percent(100).unwrap();
+    let mut manual = Service { panic_threshold: all, ..service(2) };
+    (manual.when_all_down, manual.failback) = (WhenAllDown::PublishAll, Failback::Manual);
+    let mut world = settled(manual);
+    world.weather = Weather::Refuse;
+    world.run(3, &[Fail, Pass]).run(3, &[Fail, Fail]);
+    rule(&mut world, Ruling::Freeze(of(0)), None);
+    world.weather = Weather::Fair;
+    world.run(60, &[Fail, Fail]).assert_published(&[0, 1]);
 }

@@ -63,7 +63,7 @@ impl Shares {
         let waits = |region: &Standing| {
             let is_out = !region.published || !region.was_wanted;
             let fell = service.failback == Failback::Manual && !region.may_return && !region.is_pinned();
-            service.when_all_down == WhenAllDown::PublishAll && is_out && fell
+            service.when_all_down == WhenAllDown::PublishAll && is_out && fell && !region.is_frozen()
         };
         let is_kept_out = |place: &usize| regions.get(*place).is_some_and(|it| it.is_drained() || waits(it));
         for place in (0..regions.len()).filter(is_kept_out) {
