@@ -336,7 +336,9 @@ impl Judge {
         let writes = &mut self.writes;
         holds!(!writes.in_flight, "ONE-WRITER", "two calls at once: {call:?}");
         writes.in_flight = true;
-        let called_at = std::mem::replace(&mut writes.called_at, now);
+        // A write is meant up to 250 ms before it is called.
+        let meant = writes.intent.as_ref().filter(|_| *call != Call::Read).map_or(now, |intent| intent.at);
+        let called_at = std::mem::replace(&mut writes.called_at, meant);
         let follows_a_read = now - called_at <= FRESH_MS && *call != Call::Read;
         holds!(
             now >= writes.throttled_until || hastens(called_at) || follows_a_read,
@@ -358,7 +360,7 @@ impl Judge {
             Call::Create { set } => (None, set),
         };
         writes.quiet_since = None;
-        let written_at = std::mem::replace(&mut writes.written_at, now);
+        let written_at = std::mem::replace(&mut writes.written_at, meant);
         holds!(
             now >= writes.write_throttled_until || hastens(written_at),
             "throttles are obeyed",
