@@ -307,6 +307,8 @@ impl Judge {
         // What is gone leaves its addresses behind as somebody else's.
         self.leave_words_behind();
         self.note_who_left(now);
+        // What is forgotten has no say any more.
+        self.reconsider(now);
     }
 
     /// Keeps since when each region is out of the set, as the core knows it.
@@ -326,7 +328,8 @@ impl Judge {
         self.looked = Some(place);
     }
 
-    pub(crate) fn bound(&mut self, place: usize, addresses: &BTreeSet<IpAddr>) {
+    pub(crate) fn bound(&mut self, now: i64, place: usize, addresses: &BTreeSet<IpAddr>) {
+        self.reconsider(now);
         if let Some(view) = self.views.get_mut(&place).filter(|_| !addresses.is_empty()) {
             view.current.clone_from(addresses);
             view.had.extend(addresses);

@@ -331,7 +331,7 @@ impl Simulation<'_> {
             }
             Message::Bound(place, addresses) => {
                 self.tell(|_| format!("  r{place} is told to be at {addresses:?}"));
-                self.judge.bound(place, &addresses);
+                self.judge.bound(now, place, &addresses);
                 self.step(&Input::Bound { service, region: region_name(place), addresses })
             }
             Message::Reported { report, ticket } => {

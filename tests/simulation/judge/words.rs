@@ -127,7 +127,7 @@ impl Judge {
     }
 
     /// Looks at all evidence anew: other checks have a vote.
-    fn reconsider(&mut self, now: i64) {
+    pub(super) fn reconsider(&mut self, now: i64) {
         let muted = self.words.muted();
         for view in self.views.values_mut() {
             view.weigh(now, &self.settings, &muted);

@@ -258,6 +258,8 @@ impl Judge {
 
     /// The core hears what the driver told.
     pub(crate) fn core_hears(&mut self, now: i64, report: &Report) {
+        // The first that a process hears may show it what was forgotten while none ran.
+        self.reconsider(now);
         match report {
             Report::Seen { found } => {
                 self.seen = Some(found.as_ref().map(|found| found.values.clone()).unwrap_or_default());
@@ -459,20 +461,22 @@ impl Judge {
         // few milliseconds after it was meant.
         let is_recent = |at: i64| intended - at + TURNS_MS < window;
         let within = writes.counted.iter().filter(|write| is_recent(write.at)).count();
-        // Beyond the budget there is one write for each region that left, and for each that came to the rescue.
-        // That one goes in any case, also when a reload has made the budget smaller than what was written.
-        writes.claimed.retain(|(at, _)| is_recent(*at));
-        let is_first = claims.iter().any(|claim| writes.claimed.iter().all(|(_, other)| other != claim));
+        // Beyond the budget there is one write for each region that left, and for each that came to the rescue. That one
+        // goes in any case, also when a reload has made the budget smaller than what was written; and one may make the
+        // window longer.
+        let mut claimed: BTreeSet<(usize, bool)> =
+            writes.claimed.iter().filter(|(at, _)| is_recent(*at)).map(|(_, claim)| *claim).collect();
+        let is_first = claims.iter().any(|claim| !claimed.contains(claim));
+        claimed.extend(&claims);
         writes.claimed.extend(claims.iter().map(|claim| (intended, *claim)));
-        let claimed: BTreeSet<(usize, bool)> = writes.claimed.iter().map(|(_, claim)| *claim).collect();
         // A person's word is worth a write beyond the budget; and such a region waits half a minute at most.
-        writes.worded.retain(|at| is_recent(*at));
         let latest = writes.counted.iter().map(|write| write.at).max();
         let is_paced = !claims.is_empty() && latest.is_none_or(|at| intended - at + TURNS_MS >= URGENT_MS);
         let is_worded = within >= settings.writes as usize && (words > self.words.followed || is_paced);
         writes.worded.extend(is_worded.then_some(intended));
+        let worded = writes.worded.iter().filter(|at| is_recent(**at)).count();
         holds!(
-            is_worded || is_first || within < settings.writes as usize + claimed.len() + writes.worded.len(),
+            is_worded || is_first || within < settings.writes as usize + claimed.len() + worded,
             "BOUNDED-WRITES",
             "a write after {within} within {window} ms, for {claims:?}: {:?}",
             writes.counted
