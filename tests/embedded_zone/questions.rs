@@ -1,18 +1,20 @@
 //! A zone that pointsman serves itself answers as an authoritative server must, whatever it is asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
-use pointsman::clock::instant_now;
+use pointsman::clock::{instant_now, wall_time};
+use pointsman::dns::{EmbeddedReader, Provider as _};
 use pointsman::model::{self, ProviderErrorKind, RecordKey, RecordSet, Ttl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use crate::served::{DEADLINE, Served, ask, dig, key, question, section, set, zone};
+use crate::served::{DEADLINE, Served, ask, dig, fqdn, key, question, section, set, zone};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_has_its_addresses_by_authority() {
@@ -314,4 +316,34 @@ async fn a_name_has_addresses_of_both_families() {
     answer.sort();
     assert_eq!(answer, ["demo.dev.test. 300 IN AAAA 2001:db8::1", "demo.dev.test. 300 IN AAAA 2001:db8::2"]);
     assert_eq!(section(&dig(served.address, &["demo.dev.test.", "A"]), "ANSWER").len(), 2);
+}
+
+/// A region that dies takes its share of many sets at once: they are put into one new version, not into one each.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writes_at_once_make_few_versions_and_all_are_kept_and_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys: Vec<RecordKey> = (0..1_500).map(|number| key(&format!("s{number}.dev.test."))).collect();
+    let first = keys.iter().map(|key| (key.clone(), set(&[1, 2], 30))).collect();
+    let served = Served::start_with(folder.path(), &zone(Vec::new()), first).unwrap();
+    let (provider, deadline) = (served.provider(), instant_now() + 6 * DEADLINE);
+    let (before, after) = (set(&[1, 2], 30), set(&[2], 30));
+    let writes = keys[..500].iter().map(|key| async {
+        let found = provider.read(key, deadline).await.unwrap().unwrap();
+        assert_eq!(found.values, *before.values());
+        provider.replace(key, &found, &after, deadline).await.unwrap();
+    });
+    join_all(writes).await;
+    // A version's serial is the time, or one more than the last: many versions bring it ahead of the time.
+    let (serial, now) = (u64::from(served.serial()), wall_time().as_secs());
+    assert!(serial <= now + 10, "the serial is {} ahead of the clock", serial - now);
+    let reader = EmbeddedReader::new(folder.path(), &fqdn("dev.test."), BTreeMap::new());
+    for number in [0, 250, 499, 500, 1_499] {
+        let key = &keys[number];
+        let kept = reader.read(key, deadline).await.unwrap().unwrap();
+        assert_eq!(kept.values, *if number < 500 { &after } else { &before }.values(), "{key}");
+    }
+    for (name, addresses) in [("s0.dev.test.", 1), ("s499.dev.test.", 1), ("s500.dev.test.", 2)] {
+        let answer = ask(served.address, &question(name, RecordType::A).to_vec().unwrap()).await.unwrap();
+        assert_eq!(Message::from_vec(&answer).unwrap().answers.len(), addresses, "{name}");
+    }
 }

@@ -22,11 +22,13 @@ impl EmbeddedProvider {
         key: &RecordKey,
         before: Option<&Found>,
         set: &RecordSet,
+        deadline: Instant,
     ) -> Result<(), ProviderError> {
-        self.0.write(key, before, set).await.map_err(|error| {
+        self.0.write(key, before, set, deadline).await.map_err(|error| {
             let kind = match error {
                 WriteError::Changed => ProviderErrorKind::Conflict,
                 WriteError::Configured | WriteError::Name(_) => ProviderErrorKind::Refused,
+                WriteError::Late(_) | WriteError::Failed(_) => ProviderErrorKind::Lost,
             };
             let message = format!("cannot write {key} in the embedded zone {}: {error}", self.0.name());
             ProviderError { kind, message }
@@ -44,18 +46,18 @@ impl Provider for EmbeddedProvider {
         key: &'a RecordKey,
         found: &'a Found,
         set: &'a RecordSet,
-        _: Instant, // It waits for half a second at most.
+        deadline: Instant,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
-        self.write(key, Some(found), set).boxed()
+        self.write(key, Some(found), set, deadline).boxed()
     }
 
     fn create<'a>(
         &'a self,
         key: &'a RecordKey,
         set: &'a RecordSet,
-        _: Instant,
+        deadline: Instant,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
-        self.write(key, None, set).boxed()
+        self.write(key, None, set, deadline).boxed()
     }
 }
 

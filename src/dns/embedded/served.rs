@@ -35,8 +35,12 @@ impl Served {
         Self { content: Arc::new(content), history: VecDeque::new(), keys }
     }
 
-    /// The same once it has changed to this.
+    /// The same once it has changed to this; under its old serial when nothing but the serial differs.
     pub(super) fn changed_to(&self, content: Content, keys: Arc<[Signer]>) -> Self {
+        let (removed, added) = (self.content.beyond(&content), content.beyond(&self.content));
+        if removed.is_empty() && added.is_empty() && content.has_soa_like(&self.content) {
+            return Self { content: Arc::clone(&self.content), history: self.history.clone(), keys };
+        }
         let mut history = self.history.clone();
         if history.len() == HISTORY_MAX {
             history.pop_front();
@@ -45,15 +49,10 @@ impl Served {
             from: self.content.soa().clone(),
             to: content.soa().clone(),
             from_serial: self.content.serial(),
-            removed: self.content.beyond(&content),
-            added: content.beyond(&self.content),
+            removed,
+            added,
         }));
         Self { content: Arc::new(content), history, keys }
-    }
-
-    /// The same with other keys.
-    pub(super) fn with_keys(&self, keys: Arc<[Signer]>) -> Self {
-        Self { content: Arc::clone(&self.content), history: self.history.clone(), keys }
     }
 
     pub(super) fn content(&self) -> &Content {

@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -61,7 +62,7 @@ pub enum StateError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) serial: Serial,
-    pub(super) sets: Sets,
+    pub(super) sets: Arc<Sets>,
 }
 
 /// As it stands in the file.
@@ -179,7 +180,7 @@ impl Place {
             fits.then_some((key, set))
         });
         let sets = sets.collect::<Option<Sets>>().ok_or("it holds a set that none could be")?;
-        Ok(State { serial: Serial(zone.serial), sets })
+        Ok(State { serial: Serial(zone.serial), sets: Arc::new(sets) })
     }
 
     /// Renames a file that cannot be used, and says to what. Nothing is overwritten.
@@ -259,7 +260,7 @@ mod tests {
             (key("a.dev.me", RecordType::A), set(&["192.0.2.1", "192.0.2.2"], 30)),
             (key("a.dev.me", RecordType::Aaaa), set(&["2001:db8::1"], 60)),
         ];
-        State { serial: Serial(7), sets: sets.into() }
+        State { serial: Serial(7), sets: Arc::new(sets.into()) }
     }
 
     #[test]
