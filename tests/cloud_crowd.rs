@@ -48,19 +48,24 @@ fn most_accepted(behind: Behind, timing: &str) -> Config {
 
 #[tokio::test(start_paused = true)]
 async fn one_id_that_is_refused_blinds_nobody_else() {
-    let crowd = Crowd::start(&configured(45, Behind::Own, ""));
-    crowd.run_for(20 * S).await;
-    let pool = format!("pool:{}:80", elb_id(0, 17));
-    crowd.cloud.lock().unwrap().refused.insert(pool);
-    let began = instant_now();
-    crowd.run_for(60 * S).await;
-    let blind: BTreeSet<String> = crowd
-        .seen(0)
-        .into_iter()
-        .filter(|(_, seen)| seen.longest_blind(began, instant_now()) > 8 * S)
-        .map(|(service, _)| service)
-        .collect();
-    assert_eq!(blind, BTreeSet::from(["s17".to_owned()]));
+    for is_denied in [false, true] {
+        let crowd = Crowd::start(&configured(45, Behind::Own, ""));
+        crowd.run_for(20 * S).await;
+        let pool = format!("pool:{}:80", elb_id(0, 17));
+        {
+            let mut cloud = crowd.cloud.lock().unwrap();
+            (if is_denied { &mut cloud.denied } else { &mut cloud.refused }).insert(pool);
+        }
+        let began = instant_now();
+        crowd.run_for(60 * S).await;
+        let blind: BTreeSet<String> = crowd
+            .seen(0)
+            .into_iter()
+            .filter(|(_, seen)| seen.longest_blind(began, instant_now()) > 8 * S)
+            .map(|(service, _)| service)
+            .collect();
+        assert_eq!(blind, BTreeSet::from(["s17".to_owned()]), "denied: {is_denied}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

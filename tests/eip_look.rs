@@ -216,17 +216,51 @@ async fn an_id_that_the_list_refuses_is_named_and_the_others_are_listed_without_
 }
 
 #[tokio::test]
+async fn an_id_that_the_keys_may_not_see_is_named_and_the_others_are_listed_without_it() {
+    for code in ["PAP5.0011", "ELB.9802", "ELB.9803", "ELB.9804"] {
+        let (cloud, view, mut bound, mut unbound) = watched().await;
+        let mut hidden = looker_at(&view, "another-project-s", &[]);
+        cloud.refuses_lists_with_code("another-project-s", 403, code);
+        assert_eq!(look(&mut bound).await.outcome, Outcome::Pass, "{code}");
+        assert_eq!(look(&mut unbound).await.outcome, Outcome::Fail(Reason::Unbound), "{code}");
+        let named = look(&mut hidden).await;
+        assert_eq!(named.outcome, Outcome::Unknown(Reason::Api));
+        for part in ["another-project-s", code, "permission", "enterprise project"] {
+            assert!(named.saw.contains(part), "{part}: {}", named.saw);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_gateway_or_a_limit_denies_is_no_word_about_an_id() {
+    for code in ["APIGW.0302", "APIG.0308", "DNS.0014", "ELB.1102"] {
+        let (cloud, view, mut bound, _other) = watched().await;
+        let _bad = looker_at(&view, "not-it", &[]);
+        cloud.refuses_lists_with_code("not-it", 403, code);
+        let refused = short_look(&mut bound).await;
+        assert!(matches!(refused.outcome, Outcome::Unknown(_)), "{code}: {refused:?}");
+        let queries: std::collections::BTreeSet<String> =
+            cloud.asked().into_iter().map(|asked| asked.query).collect();
+        assert_eq!(queries.len(), 1, "{code}: nothing is searched: {queries:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_that_refuses_every_id_is_no_word_about_any() {
-    let (cloud, _view, mut bound, _other) = watched().await;
-    cloud.refuses_lists_with("-");
-    let refused = look(&mut bound).await;
-    assert_eq!(refused.outcome, Outcome::Unknown(Reason::Api));
-    assert!(!refused.saw.contains("left out"), "{}", refused.saw);
-    let _search = cloud.asked();
-    look(&mut bound).await;
-    assert_eq!(cloud.asked().len(), 1, "it is not searched at each look");
-    cloud.refuses_lists_with("nothing any more");
-    assert_eq!(look(&mut bound).await.outcome, Outcome::Pass);
+    for (status, code) in [(400, "ELB.8902"), (403, "PAP5.0011")] {
+        let (cloud, _view, mut bound, _other) = watched().await;
+        cloud.refuses_lists_with_code("-", status, code);
+        let refused = look(&mut bound).await;
+        assert_eq!(refused.outcome, Outcome::Unknown(Reason::Api));
+        assert!(!refused.saw.contains("left out"), "{}", refused.saw);
+        let _search = cloud.asked();
+        look(&mut bound).await;
+        let queries: std::collections::BTreeSet<String> =
+            cloud.asked().into_iter().map(|asked| asked.query).collect();
+        assert_eq!(queries.len(), 1, "{code}: it is not searched at each look");
+        cloud.refuses_lists_with("nothing any more");
+        assert_eq!(look(&mut bound).await.outcome, Outcome::Pass);
+    }
 }
 
 #[tokio::test]

@@ -143,6 +143,17 @@ async fn blindness_after_failures_is_unknown_too() {
 }
 
 #[tokio::test]
+async fn members_that_the_keys_may_not_see_are_named_by_their_pool_and_the_permission_is_hinted_at() {
+    let (cloud, mut looker) = watched().await;
+    cloud.plays("elb-list_all_members-error-forbidden");
+    let denied = look(&mut looker).await;
+    assert_eq!(denied.outcome, Outcome::Unknown(Reason::Api));
+    for part in ["asked for pool ", "403 PAP5.0011", "permission", "enterprise project"] {
+        assert!(denied.saw.contains(part), "{part}: {}", denied.saw);
+    }
+}
+
+#[tokio::test]
 async fn throttles_and_bad_keys_have_reasons_of_their_own() {
     for (error, reason) in [
         ("elb-list_all_members-error-throttled", Reason::Throttled),

@@ -13,7 +13,7 @@ use super::budget::{PAUSE_OBEYED, Share, Wanted};
 use super::client::{Failure, Incoming, exchange, http_date};
 use super::cloud_clock::other_time;
 use super::credentials::Credentials;
-use super::error::{Details, Effect};
+use super::error::{Details, Effect, is_of_policy};
 use super::error_body::ErrorBody;
 use super::line::Pacing;
 use super::retry::{TRIES_MAX, backoff};
@@ -285,6 +285,7 @@ fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials)
     }
     let body = ErrorBody::read(&answer.body, &redact);
     let server_time = answer.date();
+    let is_of_policy = body.code.as_deref().is_some_and(is_of_policy);
     let details = Details {
         code: body.code,
         message: body.message,
@@ -294,11 +295,16 @@ fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials)
         hint: match (answer.status, server_time) {
             (401 | 403, Some(server)) => skew(server, wall_time()),
             _ => None,
-        },
+        }
+        .or_else(|| is_of_policy.then(|| NO_PERMISSION.to_owned())),
         server_time,
     };
     Err(call.error(ApiErrorKind::Status(answer.status), details))
 }
+
+/// What to do about a refusal by policy.
+const NO_PERMISSION: &str =
+    "give the keys' user the permission, also for the enterprise project that this is in";
 
 /// A `Retry-After`: seconds, or a date, which is held against the server's own clock where it is told. What waits
 /// for it waits no longer than [`PAUSE_OBEYED`], or one answer could keep a dead region in its set for good.

@@ -40,6 +40,11 @@ pub(super) struct Details {
 /// ELB's codes for a request that is wrong in itself.
 const WRONG_REQUEST: &[&str] = &["ELB.8902", "ELB.9899", "ELB.1001", "ELB.1003", "ELB.1004"];
 
+/// Whether a service's code means that its policy does not allow what was asked for.
+pub(super) fn is_of_policy(code: &str) -> bool {
+    code.starts_with("PAP5.") || code.starts_with("ELB.980")
+}
+
 /// As many characters of a message as are kept; the longest of ours lists projects.
 const MESSAGE_MAX: usize = 1_000;
 
@@ -165,6 +170,13 @@ impl ApiError {
     #[must_use]
     pub fn is_wrong_request(&self) -> bool {
         self.status() == Some(400) && self.code().is_some_and(|code| WRONG_REQUEST.contains(&code))
+    }
+
+    /// The service's own policy does not allow the request: a permission is missing, or what is asked for is in an
+    /// enterprise project that the keys have none for, which may be true of one object among several.
+    #[must_use]
+    pub fn is_denied_by_policy(&self) -> bool {
+        matches!(self.status(), Some(400 | 403)) && self.code().is_some_and(is_of_policy)
     }
 
     /// No keys were found, or the keys were not taken: 401, or `APIGW.0301` under any other status.

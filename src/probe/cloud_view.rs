@@ -340,6 +340,13 @@ pub(super) enum Unseen {
     Deadline,
     /// The same, while the account's request budget was short.
     NotItsTurn,
+    /// The API has no usable answer about these ids, asked for apart from all others.
+    About {
+        /// The ids.
+        ids: String,
+        /// How it was answered.
+        error: Arc<ApiError>,
+    },
     /// Two calls do not agree, or an answer does not tell: what was seen, as a sentence.
     Contradiction(String),
     /// The list of load balancers refuses its id.
@@ -355,7 +362,7 @@ impl Unseen {
     /// Whether the API says that what was asked for does not exist.
     pub(super) fn is_not_found(&self) -> bool {
         match self {
-            Self::Api(error) => error.is_not_found(),
+            Self::Api(error) | Self::About { error, .. } => error.is_not_found(),
             Self::Deadline | Self::NotItsTurn | Self::Contradiction(_) | Self::Refused { .. } => false,
         }
     }
@@ -368,18 +375,31 @@ impl Unseen {
                 // Longer than a gateway takes, however short we keep it.
                 Some(413 | 414) => true,
                 Some(400 | 404) => !is_the_gateways(error),
-                Some(_) | None => false,
+                Some(_) | None => error.is_denied_by_policy(),
             },
-            Self::Deadline | Self::NotItsTurn | Self::Contradiction(_) | Self::Refused { .. } => false,
+            Self::Deadline
+            | Self::NotItsTurn
+            | Self::About { .. }
+            | Self::Contradiction(_)
+            | Self::Refused { .. } => false,
         }
+    }
+
+    /// The same of a question about nothing but these ids, which it names.
+    pub(super) fn about(self, ids: String) -> Self {
+        if let Self::Api(error) = self { Self::About { ids, error } } else { self }
     }
 
     fn reason(&self) -> Reason {
         match self {
-            Self::Api(error) if error.is_throttle() => Reason::Throttled,
+            Self::Api(error) | Self::About { error, .. } if error.is_throttle() => Reason::Throttled,
             Self::NotItsTurn => Reason::Throttled,
-            Self::Api(error) if error.is_credentials() => Reason::Credentials,
-            Self::Api(_) | Self::Deadline | Self::Contradiction(_) | Self::Refused { .. } => Reason::Api,
+            Self::Api(error) | Self::About { error, .. } if error.is_credentials() => Reason::Credentials,
+            Self::Api(_)
+            | Self::About { .. }
+            | Self::Deadline
+            | Self::Contradiction(_)
+            | Self::Refused { .. } => Reason::Api,
         }
     }
 }
@@ -388,6 +408,7 @@ impl fmt::Display for Unseen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Api(error) => error.fmt(f),
+            Self::About { ids, error } => write!(f, "asked for {ids} alone: {error}"),
             Self::Deadline => f.write_str("the deadline passed while another look's call was under way"),
             Self::NotItsTurn => f.write_str(
                 "no answer before the deadline: our own request budget is short, and others had waited for longer",
@@ -396,7 +417,8 @@ impl fmt::Display for Unseen {
             Self::Refused { id, error } => {
                 write!(
                     f,
-                    "load balancer {id} is left out of the list, which is refused with it; correct elb: {error}"
+                    "load balancer {id} is left out of the list, which is refused with it; correct elb, or let the keys \
+                     see it: {error}"
                 )
             }
         }

@@ -132,7 +132,11 @@ impl WatchedListener {
                 async move { ((), view.resolve(&group, asking).await) }
             };
             match sight.ask_for_group("find listener and pools", view, &group.answer, usable, call).await {
-                Err(unseen) if unseen.may_be_for_one_id() && view.topologies.split(&group) => {}
+                Err(unseen) if unseen.may_be_for_one_id() => {
+                    if !view.topologies.split(&group) {
+                        return Err(unseen.about(format!("load balancer {}", self.elb.id())));
+                    }
+                }
                 Err(unseen) => return Err(unseen),
                 Ok(found) => {
                     if let Some(found) = found.get(&self.number) {
@@ -170,7 +174,11 @@ impl WatchedListener {
                 async move { view.members(&group, &topology, asking).await }
             };
             match sight.ask_for_group("list members", view, &group.answer, usable, call).await {
-                Err(unseen) if unseen.may_be_for_one_id() && view.memberships.split(&group) => {}
+                Err(unseen) if unseen.may_be_for_one_id() => {
+                    if !view.memberships.split(&group) {
+                        return Err(unseen.about(format!("pool {}", topology.pool_ids.join(", "))));
+                    }
+                }
                 told => return told,
             }
         }

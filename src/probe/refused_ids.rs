@@ -1,8 +1,9 @@
 //! Ids that make the cloud refuse a whole list.
 //!
 //! The list of load balancers is asked for by all ids in one request, and one id that is none makes the cloud refuse it
-//! with 400 (BLIND-IS-NOT-DOWN for all the others). [`RefusedIds`] finds such an id by asking for ever smaller parts of
-//! the list, leaves it out from then on, and tries it again now and then. Start at [`RefusedIds::list_without`].
+//! with 400, and one that the keys may not see with 403 (BLIND-IS-NOT-DOWN for all the others). [`RefusedIds`] finds
+//! such an id by asking for ever smaller parts of the list, leaves it out from then on, and tries it again now and then.
+//! Start at [`RefusedIds::list_without`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,7 +72,7 @@ impl RefusedIds {
         deadline: Instant,
     ) -> Result<Vec<LoadBalancer>, ApiError> {
         match account.load_balancers(cloud_region, ids, deadline).await {
-            Err(whole) if whole.is_wrong_request() && ids.len() > 1 && self.may_search() => {
+            Err(whole) if may_be_for_one_id(&whole) && ids.len() > 1 && self.may_search() => {
                 // Boxed, since it is seldom called, and thousands of looks would carry its state.
                 Box::pin(self.search(account, cloud_region, ids, whole, deadline)).await
             }
@@ -97,7 +98,7 @@ impl RefusedIds {
                     found.extend(listed);
                     answered = true;
                 }
-                Err(error) if error.is_wrong_request() => match part {
+                Err(error) if may_be_for_one_id(&error) => match part {
                     [id] => bad.push((id.clone(), error)),
                     several => parts.extend(halves(several)),
                 },
@@ -134,6 +135,11 @@ impl RefusedIds {
     fn lock(&self) -> std::sync::MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a list may have been refused because of one of its ids.
+fn may_be_for_one_id(error: &ApiError) -> bool {
+    error.is_wrong_request() || error.is_denied_by_policy()
 }
 
 /// The two halves of a list, the first half last.

@@ -60,7 +60,8 @@ struct Prepared {
     answers: BTreeMap<String, Answer>,
     delay: Duration,
     asked: Vec<Asked>,
-    refused: Option<String>,
+    /// What in the query, with which status and code.
+    refused: Option<(String, u16, &'static str)>,
 }
 
 impl CloudDouble {
@@ -127,7 +128,12 @@ impl CloudDouble {
 
     /// From now on lists of load balancers that are asked for with this in their query are refused as a wrong request.
     pub(crate) fn refuses_lists_with(&self, part: &str) {
-        self.lock().refused = Some(part.to_owned());
+        self.refuses_lists_with_code(part, 400, "ELB.8902");
+    }
+
+    /// The same with this status and code.
+    pub(crate) fn refuses_lists_with_code(&self, part: &str, status: u16, code: &'static str) {
+        self.lock().refused = Some((part.to_owned(), status, code));
     }
 
     /// Stops it: from now on connections to it are refused.
@@ -190,14 +196,16 @@ async fn answer(State(state): State<Arc<Mutex<Prepared>>>, request: Request) -> 
     };
     let (prepared, delay) = {
         let mut state = state.lock().unwrap();
-        let is_refused = what.ends_with("/loadbalancers")
-            && state.refused.as_ref().is_some_and(|part| asked.query.contains(part));
+        let refused = state
+            .refused
+            .clone()
+            .filter(|(part, ..)| what.ends_with("/loadbalancers") && asked.query.contains(part));
         state.asked.push(asked);
-        let refusal = r#"{"error_code": "ELB.8902", "error_msg": "Bad request: id is invalid"}"#;
-        if is_refused {
-            state.answers.insert(REFUSED.to_owned(), (400, Vec::new(), refusal.to_owned()));
+        let what = if refused.is_some() { REFUSED } else { &*what };
+        if let Some((_, status, code)) = refused {
+            let refusal = format!(r#"{{"error_code": "{code}", "error_msg": "refused"}}"#);
+            state.answers.insert(REFUSED.to_owned(), (status, Vec::new(), refusal));
         }
-        let what = if is_refused { REFUSED } else { &*what };
         (state.answers.get(what).cloned(), state.delay)
     };
     tokio::time::sleep(delay).await;

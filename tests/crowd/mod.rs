@@ -32,8 +32,10 @@ pub(crate) const PLACES: [&str; 2] = ["cn-north-4", "cn-east-3"];
 pub(crate) struct Cloud {
     /// Cloud regions whose backends are all offline.
     pub(crate) dead: BTreeSet<String>,
-    /// Ids that no list may be asked for: the whole request is refused.
+    /// Ids that no list may be asked for: the whole request is refused as wrong.
     pub(crate) refused: BTreeSet<String>,
+    /// The same, refused for want of a permission.
+    pub(crate) denied: BTreeSet<String>,
     /// Paths whose second page is an error.
     pub(crate) broken_page: BTreeSet<&'static str>,
     /// Requests so far, by the last part of their path.
@@ -233,6 +235,13 @@ impl Cloud {
                 status: 400,
                 headers: Vec::new(),
                 body: br#"{"error_code":"ELB.8902"}"#.to_vec(),
+            };
+        }
+        if url.query_pairs().any(|(_, value)| self.denied.contains(&*value)) {
+            return Answer {
+                status: 403,
+                headers: Vec::new(),
+                body: br#"{"error_code":"PAP5.0011"}"#.to_vec(),
             };
         }
         // The published example has a marker on the last page too.
