@@ -19,13 +19,28 @@ pub(super) async fn connect(at: SocketAddr, source: Option<IpAddr>) -> Result<Tc
     let socket = socket(at, source)?;
     let mut connecting = pin!(socket.connect(at));
     // What the first poll says, our own kernel said before any answer could come: no route, no free port,
-    // a local filter. That is blindness. Only a refusal is never our own.
+    // a local filter. That is blindness. Only what the other end says is never our own: it may be as quick.
     let at_once = poll_fn(|context| Poll::Ready(connecting.as_mut().poll(context))).await;
     match at_once {
         Poll::Ready(Ok(stream)) => Ok(stream),
-        Poll::Ready(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Err(broken(&error, at)),
-        Poll::Ready(Err(error)) => Err(Fault::local(format!("this machine cannot send to {at}: {error}"))),
+        Poll::Ready(Err(error)) => Err(broken_at_once(&error, at)),
         Poll::Pending => connecting.await.map_err(|error| broken(&error, at)),
+    }
+}
+
+/// What an error says that came before the first wait.
+fn broken_at_once(error: &io::Error, at: SocketAddr) -> Fault {
+    let is_the_other_ends = matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+    );
+    if is_the_other_ends {
+        broken(error, at)
+    } else {
+        Fault::local(format!("this machine cannot send to {at}: {error}"))
     }
 }
 
@@ -68,6 +83,23 @@ pub(super) fn broken(error: &io::Error, at: SocketAddr) -> Fault {
 mod tests {
     use super::*;
     use crate::model::Outcome;
+
+    #[test]
+    fn what_comes_before_the_first_wait_is_our_own_fault_unless_the_other_end_said_it() {
+        for (kind, outcome) in [
+            (ErrorKind::ConnectionRefused, Outcome::Fail(Reason::Refused)),
+            (ErrorKind::ConnectionReset, Outcome::Fail(Reason::Closed)),
+            (ErrorKind::ConnectionAborted, Outcome::Fail(Reason::Closed)),
+            (ErrorKind::BrokenPipe, Outcome::Fail(Reason::Closed)),
+            (ErrorKind::NetworkUnreachable, Outcome::Unknown(Reason::Local)),
+            (ErrorKind::HostUnreachable, Outcome::Unknown(Reason::Local)),
+            (ErrorKind::AddrNotAvailable, Outcome::Unknown(Reason::Local)),
+            (ErrorKind::PermissionDenied, Outcome::Unknown(Reason::Local)),
+        ] {
+            let fault = broken_at_once(&io::Error::from(kind), SocketAddr::from(([127, 0, 0, 1], 80)));
+            assert_eq!(fault.outcome, outcome, "{kind}");
+        }
+    }
 
     #[test]
     fn an_error_is_held_against_the_region_only_when_it_is_known_to_be_its_own() {
