@@ -145,6 +145,7 @@ fn without_witnesses_the_last_client_is_reckoned_from_the_zone_and_said_to_be() 
     let failover = line(&world);
     let moved = failover.active.map(|active| Moved::Reckoned(active + Duration::from_secs(30)));
     assert_eq!((failover.moved, failover.course), (moved, Course::Moved));
+    assert_eq!(Reached::Moved.in_words(&failover), "in force, and no witness is asked");
     assert!(failover.times_in_words().contains("clients moved (reckoned, nobody is asked) +32.10 s"));
     let errand = world.inquiry.as_ref().and_then(|inquiry| inquiry.fetch.clone()).unwrap();
     assert_eq!((errand.failover, errand.by), (1, None));

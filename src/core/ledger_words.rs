@@ -166,14 +166,15 @@ impl Reached {
         }
     }
 
-    /// What it is now, for a sentence.
+    /// What the failover is now, for a sentence.
     #[must_use]
-    pub fn in_words(self) -> String {
+    pub fn in_words(self, failover: &Failover) -> String {
         match self {
             Self::Sent => "on its way".to_owned(),
             Self::Acknowledged => "taken by the provider".to_owned(),
             Self::Active => "in force".to_owned(),
             Self::Witness(witness) => format!("shown by {witness}"),
+            Self::Moved if failover.witnesses.is_empty() => "in force, and no witness is asked".to_owned(),
             Self::Moved => "shown by every witness".to_owned(),
             Self::Unconfirmed => "not shown by every witness in time".to_owned(),
             Self::Fetched => "used by a client".to_owned(),

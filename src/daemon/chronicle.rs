@@ -146,7 +146,7 @@ impl Chronicle {
             | Reached::Superseded => {}
         }
         let is_served = failover.fetched.as_ref().is_none_or(|fetched| fetched.served);
-        let reached_words = reached.in_words();
+        let reached_words = reached.in_words(failover);
         match reached {
             Reached::Sent | Reached::Acknowledged | Reached::Active => {
                 debug!(%service, failover = id, "{id} ({moves}) is {reached_words}: {times}");

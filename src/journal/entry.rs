@@ -406,7 +406,7 @@ impl Entry {
                 "{} ({}) is {}: {}",
                 failover.id(service),
                 failover.moves_in_words(),
-                reached.in_words(),
+                reached.in_words(failover),
                 failover.times_in_words()
             ),
             Self::InForce { .. } => "the write is in force".to_owned(),
