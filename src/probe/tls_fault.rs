@@ -93,7 +93,8 @@ fn certificate(problem: &CertificateError) -> String {
             "is signed by an authority that is not trusted; name the authority's certificate in tls.ca_file".to_owned()
         }
         CertificateError::BadSignature => {
-            "has a signature that is not its issuer's; is tls.ca_file of an older authority of the same name?".to_owned()
+            "has a signature that is not its issuer's; is tls.ca_file of an older authority of the same name, or \
+             the issuer's key too short (RSA below 2048 bits)?".to_owned()
         }
         CertificateError::BadEncoding => "cannot be read; tls.verify = false would take it".to_owned(),
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
@@ -149,8 +150,8 @@ fn names(presented: &[String]) -> String {
 fn told_by_alert(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
-            "no TLS version or cipher suite in common (it may offer only TLS 1.1 or older, suites without forward \
-             secrecy, or a key that only tls.verify = false takes; pointsman speaks TLS 1.2 and 1.3), or it wants a \
+            "no TLS version or cipher suite in common (it may offer only TLS 1.1 or older, CBC suites or those \
+             without forward secrecy, or a key that only tls.verify = false takes; pointsman speaks TLS 1.2 and 1.3), or it wants a \
              client certificate"
                 .to_owned()
         }
