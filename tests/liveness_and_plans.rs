@@ -487,6 +487,25 @@ fn a_blind_check_that_may_be_ignored_leaves_the_verdict_to_the_others() {
     assert!(world.zone.values.contains(&foreign()));
 }
 
+#[test]
+fn what_still_does_not_pass_is_not_the_reason_of_a_recovery() {
+    let mut service = service(2);
+    let mut region = world::region(0);
+    region.checks.push(check("elb", WhenUnknown::Ignore));
+    let name = |name| Expression::Check(CheckName::parse(name).unwrap());
+    region.up_when = Expression::All(vec![name("web"), name("elb")]);
+    service.regions[0] = region.into();
+    let mut world = World::new(service, &[0, 1]);
+    for look in [Pass, Fail, Fail, Fail] {
+        world.look_with("elb", 0, Blind).run(1, &[look, Pass]);
+    }
+    assert_eq!(world.liveness(0), Liveness::Down);
+    assert!(world.because.starts_with("web: "), "{}", world.because);
+    world.look_with("elb", 0, Blind).run(1, &[Pass, Pass]);
+    assert_eq!(world.liveness(0), Liveness::Recovering);
+    assert!(world.because.starts_with("what counts passes; besides, elb: "), "{}", world.because);
+}
+
 /// How long after something, in the words of docs/tuning.md.
 fn in_words(after: Duration, what: &str) -> String {
     match after.as_secs() {

@@ -477,6 +477,18 @@ impl RegionState {
         self.sentence(not_passing).unwrap_or_else(|| all_well.to_owned())
     }
 
+    /// Why it went there. What still does not pass is no reason for a recovery.
+    pub(super) fn why(&self, to: Liveness) -> String {
+        let evidence = self.evidence_in_words();
+        let not_passing = |signal: &Signal| signal.last().is_some_and(|last| last.outcome != Outcome::Pass);
+        let recovers = matches!(to, Liveness::Recovering | Liveness::Up);
+        if recovers && self.signals.iter().any(not_passing) {
+            format!("what counts passes; besides, {evidence}")
+        } else {
+            evidence
+        }
+    }
+
     fn sentence(&self, picked: impl Fn(&Signal) -> bool) -> Option<String> {
         let mut words = String::new();
         for (check, signal) in self.region.checks.iter().zip(&self.signals).filter(|(_, s)| picked(s)) {

@@ -247,7 +247,7 @@ impl ServiceState {
                 region: region.region.name.clone(),
                 from: step.from,
                 to: step.to,
-                because: region.evidence_in_words(),
+                because: region.why(step.to),
                 first_failure: region.first_failure(),
                 at: now,
             })

@@ -163,6 +163,8 @@ pub(crate) struct World {
     /// Every write that was called for.
     pub(crate) tried: Vec<Moment>,
     pub(crate) transitions: Vec<(RegionName, Liveness)>,
+    /// Why the latest of them happened.
+    pub(crate) because: String,
     pub(crate) plans: Vec<Arc<Plan>>,
     pub(crate) reports: Vec<Report>,
     pub(crate) paces: BTreeMap<RegionName, Pace>,
@@ -206,6 +208,7 @@ impl World {
             sent: Vec::new(),
             tried: Vec::new(),
             transitions: Vec::new(),
+            because: String::new(),
             plans: Vec::new(),
             reports: Vec::new(),
             paces: BTreeMap::new(),
@@ -376,7 +379,10 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::Transition(t) => self.transitions.push((t.region, t.to)),
+                Effect::Transition(t) => {
+                    self.transitions.push((t.region, t.to));
+                    self.because = t.because;
+                }
                 Effect::Apply(plan) => {
                     self.plans.push(plan.clone());
                     self.reconciler.handle_plan(self.now, plan);
