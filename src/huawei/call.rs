@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::account::Account;
 use super::budget::{PAUSE_OBEYED, Share, Wanted};
 use super::client::{Failure, Incoming, exchange, http_date};
-use super::cloud_clock::other_time;
+use super::cloud_clock::{in_words, other_time};
 use super::credentials::Credentials;
 use super::error::{Details, Effect, is_of_policy};
 use super::error_body::ErrorBody;
@@ -323,7 +323,7 @@ fn skew(server: Duration, ours: Duration) -> Option<String> {
         format!(
             "likely because this machine's clock is {} {} the server's, and signatures are good for 15 min \
              only: set the clock",
-            humantime::format_duration(apart),
+            in_words(apart),
             if ours > server { "ahead of" } else { "behind" }
         )
     })

@@ -218,7 +218,19 @@ fn apart(cloud_less_ours: SignedDuration) -> String {
     let minutes = (seconds + 30) / 60;
     let whole = Duration::from_secs(if minutes < 60 { seconds } else { minutes * 60 });
     let side = if cloud_less_ours.is_positive() { "behind" } else { "ahead of" };
-    format!("{} {side} the cloud's", humantime::format_duration(whole))
+    format!("{} {side} the cloud's", in_words(whole))
+}
+
+/// `1h 2m`, and from a day on `1 day 2h`, without what is less than an hour.
+pub(super) fn in_words(duration: Duration) -> String {
+    let hours = duration.as_secs() / 3600;
+    let (days, hours) = (hours / 24, hours % 24);
+    let days = match days {
+        0 => return humantime::format_duration(duration).to_string(),
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    if hours == 0 { days } else { format!("{days} {hours}h") }
 }
 
 fn makes_sense(date: Duration) -> bool {
@@ -404,7 +416,8 @@ mod tests {
     #[test]
     fn how_far_apart_is_said_from_this_machines_side() {
         assert_eq!(apart(SignedDuration::from_secs(3722)), "1h 2m behind the cloud's");
-        assert_eq!(apart(SignedDuration::from_secs(-86_399)), "1day ahead of the cloud's");
+        assert_eq!(apart(SignedDuration::from_secs(-86_399)), "1 day ahead of the cloud's");
+        assert_eq!(apart(SignedDuration::from_secs(51 * 3600 + 1200)), "2 days 3h behind the cloud's");
         assert_eq!(apart(SignedDuration::from_millis(-61_400)), "1m 1s ahead of the cloud's");
     }
 }
