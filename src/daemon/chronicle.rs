@@ -167,10 +167,15 @@ impl Chronicle {
         }
     }
 
-    /// An alarm of the daemon itself begins or ends. Whoever found out has logged it, with what it is about.
+    /// An alarm of the daemon itself begins or ends.
     pub(super) fn own_alarm(&self, now: Moment, status: AlarmStatus, raised: bool) {
         let AlarmStatus { alarm, subject, message, .. } = &status;
-        debug!(%alarm, subject, raised, "an alarm of the daemon's own: {message}");
+        let of = subject.as_ref().map(|subject| format!(" of {subject}")).unwrap_or_default();
+        if raised {
+            warn!(%alarm, subject, "alarm {alarm}{of}: {message}");
+        } else {
+            info!(%alarm, subject, "alarm {alarm}{of} ended; it was: {message}");
+        }
         self.own(now, OwnEvent::Alarm { status, raised });
     }
 

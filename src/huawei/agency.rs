@@ -140,8 +140,10 @@ impl State {
         self.problem = Some(Arc::new(error));
         let long_ago = self.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
         if let Some(trouble) = self.trouble(cloud).filter(|_| self.keys.is_some() && long_ago) {
-            tracing::warn!("{trouble}");
-            self.told = Some(now);
+            // The first time the alarm tells it.
+            if self.told.replace(now).is_some() {
+                tracing::warn!("{trouble}");
+            }
         }
     }
 

@@ -148,26 +148,11 @@ impl CloudClock {
         })
     }
 
-    /// Reads both clocks and changes the state; tells when that made the clocks far apart, or ended it.
+    /// Reads both clocks and changes the state. That the clocks are far apart is told by the alarm.
     fn change<T>(&self, change: impl FnOnce(&mut State, Instant, Duration) -> T) -> T {
         let (now, wall) = (instant_now(), wall_time());
         let mut state = self.state();
-        let was_far = state.is_far();
-        let result = change(&mut state, now, wall);
-        match (was_far, state.is_far()) {
-            (false, true) => {
-                let skew = apart(state.correction);
-                tracing::warn!(
-                    cloud = %self.cloud,
-                    "this machine's clock is {skew}; start chrony or ntpd"
-                );
-            }
-            (true, false) => {
-                tracing::info!(cloud = %self.cloud, "this machine's clock and the cloud's agree again");
-            }
-            (true, true) | (false, false) => {}
-        }
-        result
+        change(&mut state, now, wall)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

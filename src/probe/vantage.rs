@@ -224,9 +224,7 @@ impl Vantage {
     fn darkens(&self, started: Instant, saw: &Arc<str>) {
         self.shared.darkness.send_modify(|darkness| {
             if darkness.is_none() {
-                tracing::warn!(
-                    "no reference of this vantage answered ({saw}); what fails counts as unknown now"
-                );
+                tracing::debug!("no reference of this vantage answered ({saw})");
             }
             let since = darkness.as_ref().map_or(started, |before| before.since);
             *darkness = Some(Darkness { since, saw: Arc::clone(saw) });
@@ -237,7 +235,7 @@ impl Vantage {
         self.shared.darkness.send_if_modified(|darkness| match darkness.take() {
             Some(Darkness { since, .. }) => {
                 let dark_s = instant_now().duration_since(since).as_secs();
-                tracing::info!(dark_s, "a reference of this vantage answers again; what fails counts");
+                tracing::debug!(dark_s, "a reference of this vantage answers again");
                 true
             }
             None => false,
