@@ -142,6 +142,7 @@ struct Counted {
 /// What was planned.
 #[derive(Clone, Debug)]
 struct Planned {
+    at: i64,
     wanted: BTreeSet<IpAddr>,
     owned: BTreeSet<IpAddr>,
     /// What was ours then, by the judge's own account.
@@ -287,6 +288,7 @@ impl Judge {
 
     pub(crate) fn reloaded(&mut self, now: i64, settings: &Settings) {
         let before = std::mem::replace(&mut self.settings, settings.clone());
+        self.writes.budgets.push((now, before.writes));
         self.is_news = (before.writes, before.window_s) != (settings.writes, settings.window_s);
         let mut views = std::mem::take(&mut self.views);
         for place in settings.places() {

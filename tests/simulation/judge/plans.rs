@@ -208,6 +208,7 @@ impl Judge {
             self.plan_when_all_down(plan, &seen)?;
         }
         let planned = Planned {
+            at: now,
             wanted: plan.wanted.clone(),
             owned: plan.owned.clone(),
             ours,

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use pointsman::core::{Call, Report, Rule, WriteResult};
 use pointsman::model::{Alarm, Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
 
-use super::{Counted, Judge, Judged, Remembered, holds};
+use super::{Counted, Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
 
 /// How old the read may be that a write starts from: the journal is waited for so long, and tasks take their turns.
@@ -72,6 +72,8 @@ pub(crate) struct Writes {
     lost: Option<(u64, BTreeSet<IpAddr>)>,
     /// Which regions left by a write, or came to the rescue, and when.
     claimed: Vec<(i64, (usize, bool))>,
+    /// Budgets that a reload replaced, and when.
+    pub(super) budgets: Vec<(i64, u32)>,
     /// When a write was sent that a word of an operator may have earned.
     worded: Vec<i64>,
     /// What the last write was answered, until that is told.
@@ -333,7 +335,11 @@ impl Judge {
         self.is_news &=
             (settings.writes, settings.window_s) != (self.settings.writes, self.settings.window_s);
         // A throttle keeps nobody in who is to leave for longer than 15 s.
-        let removal_waits = self.removal_waits(newest);
+        // A call that was decided on is made, also when a plan that removes nobody comes a moment before it.
+        let is_new = |plan: &Planned| now - plan.at <= TURNS_MS;
+        let newer = newest.filter(|it| self.plans.get(it).is_some_and(is_new));
+        let older = newer.and_then(|it| self.plans.range(..it).next_back()).map(|(it, _)| *it);
+        let removal_waits = self.removal_waits(newest) || (older.is_some() && self.removal_waits(older));
         let hastens = |since: i64| removal_waits && now - since >= THROTTLED_TRY_MS - TURNS_MS;
         let writes = &mut self.writes;
         holds!(!writes.in_flight, "ONE-WRITER", "two calls at once: {call:?}");
@@ -448,7 +454,8 @@ impl Judge {
         }
         let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
         let goes = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
-            self.is_in(*place, from) && !self.is_in(*place, to)
+            // An address that was moved may count as either region's.
+            self.is_in(*place, from) && !self.is_surely_in(*place, to)
         };
         let leave = self.views.keys().filter(|place| goes(place, &before, set.values()));
         let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, set.values(), &before));
@@ -461,6 +468,10 @@ impl Judge {
         // few milliseconds after it was meant.
         let is_recent = |at: i64| intended - at + TURNS_MS < window;
         let within = writes.counted.iter().filter(|write| is_recent(write.at)).count();
+        // A budget that a reload has made smaller holds at once, save for those that have a write beyond it.
+        writes.budgets.retain(|(until, _)| is_recent(*until));
+        let larger = writes.budgets.iter().map(|(_, writes)| *writes).max().unwrap_or(0);
+        let budget = if claims.is_empty() { settings.writes } else { settings.writes.max(larger) };
         // Beyond the budget there is one write for each region that left, and for each that came to the rescue. That one
         // goes in any case, also when a reload has made the budget smaller than what was written; and one may make the
         // window longer.
@@ -476,7 +487,7 @@ impl Judge {
         writes.worded.extend(is_worded.then_some(intended));
         let worded = writes.worded.iter().filter(|at| is_recent(**at)).count();
         holds!(
-            is_worded || is_first || within < settings.writes as usize + claimed.len() + worded,
+            is_worded || is_first || within < budget as usize + claimed.len() + worded,
             "BOUNDED-WRITES",
             "a write after {within} within {window} ms, for {claims:?}: {:?}",
             writes.counted
