@@ -61,12 +61,12 @@ kind = "http"
 [[service.check]]
 name = "elb"
 kind = "elb"
-fast_interval = "500ms"
+fast_interval = "700ms"
 
 [[service.check]]
 name = "eip"
 kind = "eip"
-fast_interval = "500ms"
+fast_interval = "700ms"
 "#
     );
     for (name, place, eip) in REGIONS {
