@@ -124,7 +124,7 @@ async fn the_alarm_begins_at_a_minute_and_ends_with_the_difference() {
         (3 * 3600, Some("behind the cloud's")),
         (-70, Some("s ahead of the cloud's")),
         (10, None),
-        (-7 * 24 * 3600, Some("7days ahead of the cloud's")),
+        (-7 * 24 * 3600, Some("7 days ahead of the cloud's")),
         (0, None),
     ] {
         cloud.set_clock(SignedDuration::from_secs(ahead_s));
