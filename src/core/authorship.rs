@@ -65,7 +65,7 @@ impl Change {
 }
 
 impl Authorship {
-    /// What the set holds, as far as known; none before the first read.
+    /// The values that the set holds, as far as known; none before the first read.
     pub(super) fn known(&self) -> Option<&BTreeSet<Weighed>> {
         self.values.as_ref()
     }
@@ -111,7 +111,7 @@ impl Authorship {
         self.values = Some(values.clone());
     }
 
-    /// Whether the latest write would have changed the set, as far as that is known.
+    /// True if the latest write would have changed the set, as far as that is known.
     pub(super) fn latest_changes(&self) -> bool {
         self.landing.last().is_none_or(|latest| self.values.as_ref() != Some(&latest.values))
     }

@@ -24,7 +24,7 @@ struct Decision {
     may_write: bool,
     /// Which of our addresses the set must hold for that.
     only_from: Option<BTreeSet<IpAddr>>,
-    /// Whether it brings in a region that serves while nobody does who is published.
+    /// True if it brings in a region that serves while no published region does.
     is_rescue: bool,
     /// Whether `when_all_down` has decided.
     is_all_down: bool,

@@ -43,7 +43,7 @@ pub struct Plan {
     /// Which of our addresses the set must hold for it to be written; none: whichever. What a person approved is the change
     /// from what they saw, and not the undoing of what somebody else has done since (OPERATOR-RULES).
     pub only_from: Option<BTreeSet<IpAddr>>,
-    /// Whether it brings in a region that serves while nobody does who is published: that waits for no budget
+    /// True if it brings in a region that serves while no published region does: that waits for no budget
     /// (BOUNDED-WRITES).
     pub is_rescue: bool,
     /// How many words of operators it heeds. One that is new to the record set earns a write beyond the budget: a person

@@ -106,7 +106,7 @@ impl Asking<'_> {
         true
     }
 
-    /// What the daemon asks before it believes that something is not there, or is something else.
+    /// Asks as the daemon does before it believes that something is not there, or is something else.
     async fn second_opinions(&self, found: &mut Balancer) {
         let ElbRef { cloud_region, id, .. } = &self.wanted.elb;
         let shown = self.account.load_balancer(cloud_region, id, self.patience.deadline());
