@@ -103,7 +103,8 @@ impl Reconciler {
         if is_pending && self.write_again_at > now {
             return Phase::Due { at: self.write_again_at.min(now + WARY_EVERY) };
         }
-        self.leave_drift(now, &plan, &ours).unwrap_or(Phase::Ready { found: answer })
+        let compared = plan.generation;
+        self.leave_drift(now, &plan, &ours).unwrap_or(Phase::Ready { found: answer, compared })
     }
 
     /// Finds out what became of a write whose answer was lost, or that was refused as a conflict: a set that is as it was

@@ -126,12 +126,27 @@ pub struct Reconciler {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Phase {
-    Due { at: Moment },
+    Due {
+        at: Moment,
+    },
     Reading,
-    Ready { found: Option<Found> },
-    Writing { write: Write },
-    Settling { write: Write, polls: u32, at: Moment },
-    SettleReading { write: Write, polls: u32 },
+    /// Differs from what the plan of this generation wants.
+    Ready {
+        found: Option<Found>,
+        compared: Generation,
+    },
+    Writing {
+        write: Write,
+    },
+    Settling {
+        write: Write,
+        polls: u32,
+        at: Moment,
+    },
+    SettleReading {
+        write: Write,
+        polls: u32,
+    },
 }
 
 /// A write that was sent.
@@ -349,7 +364,7 @@ impl Reconciler {
                 self.phase = Phase::SettleReading { write, polls };
                 Some(Call::Read)
             }
-            Phase::Ready { found } => self.write(now, found),
+            Phase::Ready { found, compared } => self.write(now, found, compared),
             phase @ (Phase::Due { .. }
             | Phase::Settling { .. }
             | Phase::Reading

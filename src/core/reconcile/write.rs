@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Call, Phase, Reconciler, Write};
-use crate::core::plan::{Held, Plan, Rule};
+use crate::core::plan::{Generation, Held, Plan, Rule};
 use crate::core::report::Report;
 use crate::core::write_budget::{Admission, Claim};
 use crate::model::{Found, InForce, Moment, RecordSet, Ttl, Weighed, is_split_as};
 
 impl Reconciler {
-    pub(super) fn write(&mut self, now: Moment, answer: Option<Found>) -> Option<Call> {
+    pub(super) fn write(&mut self, now: Moment, answer: Option<Found>, compared: Generation) -> Option<Call> {
         self.phase = Phase::Due { at: now + self.idle_for(now) };
         let plan = self.plan.clone()?;
         let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
@@ -21,6 +21,10 @@ impl Reconciler {
         let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
         let is_split = answer.as_ref().is_none_or(|found| is_split_as(found, &plan.parts));
         if values == before && is_split && !failed {
+            // A plan that came while the set was read has not been compared with it: the next read tells that it is met.
+            if plan.generation != compared {
+                self.phase = Phase::Due { at: now };
+            }
             return None;
         }
         // What was approved or released brings a plan of its own.
