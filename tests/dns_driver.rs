@@ -9,9 +9,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
 use pointsman::clock::Clock;
 use pointsman::config;
-use pointsman::core::{Reconciler, Timing, WriteRules};
+use pointsman::core::{DriverSteps, Orders, Timing, WriteRules};
 use pointsman::dns::Provider;
-use pointsman::dns::driver::{Driver, Orders, Reported};
+use pointsman::dns::driver::{Assignment, Driver, Inbox, Reported};
 use pointsman::model::{Answer, Found, ProviderError, RecordKey, RecordSet};
 use pointsman::pulse::{Pulses, SLACK};
 use tokio::sync::{mpsc, watch};
@@ -88,14 +88,13 @@ fn drive(reads: Reads, room: usize) -> (Pulses, mpsc::Receiver<Reported>, JoinSe
     let timing = Timing { resync: config.daemon.resync };
     let (sender, reports) = mpsc::channel(room);
     let (planner, plans) = watch::channel(None);
-    let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now());
-    let provider = Arc::new(reads);
-    let (orderer, orders) = watch::channel(Orders { record, rules, timing, dry_run: false, provider });
+    let orders = Orders { record, rules, timing, dry_run: false };
+    let steps = DriverSteps::resume(orders.clone(), None, clock.now());
+    let (orderer, assignments) = watch::channel(Assignment { orders, provider: Arc::new(reads) });
     let driver = Driver {
         service: service.name.clone(),
-        reconciler,
-        orders,
-        plans,
+        steps,
+        inbox: Inbox { assignments, plans },
         reports: sender,
         clock,
         pulse: pulses.register("record set of demo"),

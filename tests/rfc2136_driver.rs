@@ -17,8 +17,8 @@ use hickory_proto::op::ResponseCode;
 use name_server::{Between, Contrary, SECRET, Site, Trouble, WITHIN, ZONE, deadline, demo, key};
 use pointsman::clock::Clock;
 use pointsman::config::{self, Rfc2136Zone};
-use pointsman::core::{Generation, Plan, Reconciler, Report, Timing, WriteResult, WriteRules};
-use pointsman::dns::driver::{Driver, Orders, Reported};
+use pointsman::core::{DriverSteps, Generation, Orders, Plan, Report, Timing, WriteResult, WriteRules};
+use pointsman::dns::driver::{Assignment, Driver, Inbox, Reported};
 use pointsman::dns::{Provider, Rfc2136Provider};
 use pointsman::model::{
     Alarm, Answer, Found, Fqdn, ProviderError, Record, RecordKey, RecordSet, RecordType, ServiceName, Ttl,
@@ -78,7 +78,7 @@ impl Provider for Raced {
 /// A driver at work on `demo`, with a plan to publish 192.0.2.1 and 2, both of them ours.
 struct Driven {
     reports: mpsc::Receiver<Reported>,
-    _ends: (watch::Sender<Option<Arc<Plan>>>, watch::Sender<Orders>),
+    _ends: (watch::Sender<Option<Arc<Plan>>>, watch::Sender<Assignment>),
     _tasks: JoinSet<()>,
 }
 
@@ -91,16 +91,16 @@ impl Driven {
         let rules = WriteRules { min_published: 1, budget };
         let record = Record { key: demo(RecordType::A), ..service.record.clone() };
         let timing = Timing { resync: Duration::from_secs(60) };
-        let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now());
+        let orders = Orders { record: record.clone(), rules, timing, dry_run: false };
+        let steps = DriverSteps::resume(orders.clone(), None, clock.now());
         let plan = plan(service.name.clone(), record.key.clone());
-        let (orders, ordered) = watch::channel(Orders { record, rules, timing, dry_run: false, provider });
+        let (orders, assignments) = watch::channel(Assignment { orders, provider });
         let (plans, planned) = watch::channel(Some(Arc::new(plan)));
         let (reporter, reports) = mpsc::channel(100);
         let driver = Driver {
             service: service.name.clone(),
-            reconciler,
-            orders: ordered,
-            plans: planned,
+            steps,
+            inbox: Inbox { assignments, plans: planned },
             reports: reporter,
             clock,
             pulse: Pulses::new(clock).register("driver"),

@@ -11,9 +11,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use pointsman::clock::{Clock, instant_now};
 use pointsman::config;
-use pointsman::core::{Generation, Plan, Reconciler, Report, Timing, WriteResult, WriteRules};
+use pointsman::core::{DriverSteps, Generation, Orders, Plan, Report, Timing, WriteResult, WriteRules};
 use pointsman::dns::Provider;
-use pointsman::dns::driver::{Driver, Orders, Reported};
+use pointsman::dns::driver::{Assignment, Driver, Inbox, Reported};
 use pointsman::model::{
     Answer, Found, InForce, ProviderError, RecordKey, RecordSet, Service, Ttl, WriteBudget,
 };
@@ -68,7 +68,7 @@ struct Driven {
     service: Arc<Service>,
     plans: watch::Sender<Option<Arc<Plan>>>,
     reports: mpsc::Receiver<Reported>,
-    orders: watch::Sender<Orders>,
+    orders: watch::Sender<Assignment>,
     _tasks: JoinSet<()>,
 }
 
@@ -82,16 +82,16 @@ impl Driven {
         let budget = WriteBudget { writes: 1, window: Duration::from_secs(600) };
         let (record, rules) = (service.record.clone(), WriteRules { min_published: 1, budget });
         let timing = Timing { resync: Duration::from_secs(60) };
-        let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now());
+        let orders = Orders { record, rules, timing, dry_run: false };
+        let steps = DriverSteps::resume(orders.clone(), None, clock.now());
         let provider = Arc::clone(&zone) as _;
-        let (orders, ordered) = watch::channel(Orders { record, rules, timing, dry_run: false, provider });
+        let (orders, assignments) = watch::channel(Assignment { orders, provider });
         let (plans, planned) = watch::channel(None);
         let (reporter, reports) = mpsc::channel(100);
         let driver = Driver {
             service: service.name.clone(),
-            reconciler,
-            orders: ordered,
-            plans: planned,
+            steps,
+            inbox: Inbox { assignments, plans: planned },
             reports: reporter,
             clock,
             pulse: Pulses::new(clock).register("driver"),
@@ -193,12 +193,12 @@ async fn what_other_settings_forbid_is_not_sent_although_its_intent_is_kept() {
     let mut driven = Driven::start();
     driven.plan(1, &[2, 3]);
     let (_, wants_to_know) = driven.intent().await;
-    driven.orders.send_modify(|orders| orders.dry_run = true);
+    driven.orders.send_modify(|assignment| assignment.orders.dry_run = true);
     drop(wants_to_know);
     assert_eq!(driven.until_written().await, (Generation(1), WriteResult::Superseded));
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(driven.written(), []);
-    driven.orders.send_modify(|orders| orders.dry_run = false);
+    driven.orders.send_modify(|assignment| assignment.orders.dry_run = false);
     drop(driven.intent().await);
     assert_eq!(driven.until_written().await, (Generation(1), WriteResult::Applied));
 }

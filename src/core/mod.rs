@@ -6,7 +6,7 @@
 //!
 //! An observation goes `signal` (rise and fall) → `region` (liveness, the diagram stands there) → `policy`
 //! (who should be published) → `guard` (what may go now) → [`Plan`]. `reconcile`, a machine of its own beside
-//! it, brings a record set to what the newest plan wants and reports back. `memory` is what of both outlives the process,
+//! it, brings a record set to what the newest plan wants and reports back. `steps` is the order in which the daemon drives both. `memory` is what of both outlives the process,
 //! `reload` takes in another configuration. Start at [`Input`] and [`Effect`].
 
 mod agenda;
@@ -37,6 +37,7 @@ mod shares;
 mod signal;
 mod standing;
 mod status;
+mod steps;
 mod tally;
 mod witnessing;
 mod word;
@@ -51,6 +52,7 @@ pub use memory::{ServiceMemory, WritesMemory};
 pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
 pub use reconcile::{Call, Reconciler, Timing};
 pub use report::{Report, WriteResult};
+pub use steps::{DriverSteps, Engine, Hands, KnownWrites, News, Orders, Recollection, Step};
 pub use tally::Tally;
 
 use crate::model::{
@@ -300,6 +302,11 @@ impl Core {
     /// The services that have something to decide although nothing happens, such as a region's return.
     pub fn waiting(&self) -> impl Iterator<Item = &ServiceName> {
         self.agenda.services()
+    }
+
+    /// The services, in the order configured.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceName> {
+        self.order.iter()
     }
 
     /// How all services stand, in numbers.

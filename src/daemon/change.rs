@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::memory::{Recollection, remembered_addresses};
+use super::memory::remembered_addresses;
 use super::wiring::{Wiring, WiringError, check_key, known};
 use crate::config::{Config, LoadError};
+use crate::core::Recollection;
 use crate::dns::{EmbeddedServer, Provider};
 use crate::huawei::{Account, Observe};
 use crate::model::{Check, CheckKey, CheckKind, Region, RegionName, Service, ServiceName};

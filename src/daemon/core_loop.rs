@@ -1,9 +1,10 @@
-//! The loop that owns the core: what happens goes in, what the core asks for is done.
+//! The loop that owns the core: what happens goes in, what the core asks for is done, in the order of [`Engine`].
 //!
 //! Nothing it does waits for anybody: plans and paces are replaced in place, events are dropped by listeners that
 //! lag, the journal takes what it is told without a word, a status is made when somebody asks. So no slow provider,
 //! reader, disk or probe can stop it (KEEP-WATCHING).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use super::OwnEvent;
 use super::change::Change;
 use super::chronicle::Chronicle;
 use super::handle::Order;
-use super::memory::{Memory, Recollection};
+use super::memory::Memory;
 use super::own_state::OwnState;
 use super::readiness::Readiness;
 use super::roster::Roster;
@@ -22,11 +23,11 @@ use super::service_manager::Summary;
 use super::whole_state;
 use crate::admin::Questions;
 use crate::clock::{Clock, wall_time};
-use crate::core::{Core, Effect, Input, Report};
-use crate::dns::driver::Reported;
-use crate::journal::Configured;
+use crate::core::{self, Core, Effect, Engine, Input, KnownWrites, Plan, Recollection, Report};
+use crate::dns::driver::{Receipt, Reported};
+use crate::journal::{Configured, Entry};
 use crate::log::DroppedLines;
-use crate::model::{LogStatus, Observation, Status};
+use crate::model::{Inquiry, LogStatus, Moment, Observation, Pace, RegionName, ServiceName, Status};
 use crate::probe::AddressesSeen;
 use crate::pulse::Pulse;
 
@@ -52,55 +53,105 @@ pub(super) struct Inbox {
 }
 
 pub(super) struct CoreLoop {
-    pub(super) core: Core,
+    pub(super) engine: Engine,
+    pub(super) hands: Hands,
     pub(super) clock: Clock,
-    pub(super) roster: Roster,
-    pub(super) chronicle: Chronicle,
-    pub(super) memory: Memory,
     pub(super) own_state: OwnState,
     pub(super) readiness: Readiness,
     pub(super) pulse: Pulse,
     pub(super) dry_run: bool,
     pub(super) dropped_lines: DroppedLines,
-    /// Kept from step to step, so that a look that changes nothing allocates nothing.
-    pub(super) effects: Vec<Effect>,
+}
+
+/// What carries the core's wishes out.
+pub(super) struct Hands {
+    pub(super) roster: Roster,
+    pub(super) chronicle: Chronicle,
+    pub(super) memory: Memory,
+    /// Whether a region's state has changed since that was last asked.
+    pub(super) moved: bool,
+}
+
+impl core::Hands for Hands {
+    type Receipt = Option<Receipt>;
+    type Entry = (Option<Entry>, Option<Receipt>);
+
+    fn observed(&mut self, now: Moment, observation: &Observation) {
+        self.chronicle.observed(now, observation);
+    }
+
+    fn plan(&mut self, plan: &Arc<Plan>) {
+        self.roster.plan(plan);
+    }
+
+    fn pace(&mut self, service: &ServiceName, region: &RegionName, pace: Pace) {
+        self.roster.pace(service, region, pace);
+    }
+
+    fn inquire(&mut self, inquiry: &Arc<Inquiry>) {
+        self.roster.inquire(inquiry);
+    }
+
+    fn tell(&mut self, now: Moment, effect: Effect) {
+        self.moved |= matches!(effect, Effect::Transition(_));
+        self.chronicle.tell(now, effect);
+    }
+
+    fn remember(&mut self, now: Moment, core: &Core, services: &[ServiceName]) {
+        self.memory.keep(core, services, now);
+    }
+
+    fn known_writes(&mut self, service: &ServiceName, writes: KnownWrites) {
+        self.roster.known_writes(service, writes);
+    }
+
+    fn reported(
+        &mut self,
+        now: Moment,
+        service: &ServiceName,
+        report: &Report,
+        receipt: Option<Receipt>,
+    ) -> Self::Entry {
+        (self.chronicle.reported(now, service, report), receipt)
+    }
+
+    fn keep(&mut self, (entry, receipt): Self::Entry) {
+        self.chronicle.keep_report(entry, receipt);
+    }
 }
 
 impl CoreLoop {
     /// Sets everything going by the first configuration, from where the last process left off.
     pub(super) fn begin(&mut self, change: Change, recollections: &[Recollection]) {
-        let services = change.config.services.clone();
-        let configured = Configured::new(VERSION, &services);
-        self.chronicle.own(self.clock.now(), OwnEvent::Started(configured));
-        self.take_over(change, recollections);
+        let now = self.clock.now();
+        let configured = Configured::new(VERSION, &change.config.services);
+        self.hands.chronicle.own(now, OwnEvent::Started(configured));
         for Recollection { gap, memory, .. } in recollections {
             let (service, gap_s) = (memory.service(), gap.as_secs());
             tracing::info!(%service, gap_s, "went on from what the journal remembered");
-            self.core.restore(self.clock.now(), *gap, memory, &mut self.effects);
         }
-        self.carry_out();
+        self.watch(&change);
+        self.engine
+            .begin(now, recollections, &mut self.hands, |hands| hands.take_over(change, recollections));
         // What is remembered may be a verdict on every region already.
         self.tell_readiness();
     }
 
     /// Goes over to another configuration, in one step.
-    fn change(&mut self, change: Change) {
+    fn change(&mut self, change: Change, ended: Vec<Observation>) {
+        let now = self.clock.now();
         let services = change.config.services.clone();
-        let configured = Configured::new(VERSION, &services);
-        self.chronicle.own(self.clock.now(), OwnEvent::Reloaded(configured));
-        self.take_over(change, &[]);
-        self.core.reconfigure(self.clock.now(), &services, &mut self.effects);
-        self.memory.keep_only(&services);
-        self.carry_out();
+        self.watch(&change);
+        self.engine.change(now, ended, &services, &mut self.hands, |hands| {
+            hands.chronicle.own(now, OwnEvent::Reloaded(Configured::new(VERSION, &services)));
+            hands.take_over(change, &[]);
+        });
         self.tell_readiness();
     }
 
-    /// First what is to carry the core's wishes out, then the wishes.
-    fn take_over(&mut self, change: Change, recollections: &[Recollection]) {
+    fn watch(&mut self, change: &Change) {
         self.dry_run = change.config.daemon.dry_run;
         self.own_state.watch(change.accounts.clone(), change.zones.clone());
-        self.chronicle.configured(&change.config.services);
-        self.roster.apply(change, recollections);
     }
 
     /// Turns until stopped, then ends everything within [`STOP_WITHIN`].
@@ -109,7 +160,7 @@ impl CoreLoop {
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.pulse.turns_within(HOUSEKEEPING);
-            let due = self.core.next_wake().map(|at| self.clock.instant(at));
+            let due = self.engine.core().next_wake().map(|at| self.clock.instant(at));
             let tick = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -129,10 +180,8 @@ impl CoreLoop {
                 asked = inbox.questions.asked() => asked.answer(self.status()),
                 Some(order) = inbox.orders.recv() => {
                     // What was seen by the old configuration is judged by it, and not by the one that may come now.
-                    while let Ok(observation) = inbox.observed.try_recv() {
-                        self.observed(observation);
-                    }
-                    self.obey(order);
+                    let ended = std::iter::from_fn(|| inbox.observed.try_recv().ok()).collect();
+                    self.obey(order, ended);
                 }
                 () = tick => self.step(&Input::Tick),
                 _ = housekeeping.tick() => self.keep_house(),
@@ -141,67 +190,47 @@ impl CoreLoop {
     }
 
     fn observed(&mut self, observation: Observation) {
-        self.chronicle.observed(self.clock.now(), &observation);
-        self.step(&Input::Observed(observation));
+        self.engine.observed(self.clock.now(), observation, &mut self.hands);
+        self.look_at_readiness();
     }
 
     fn reported(&mut self, reported: Reported) {
         let Reported { service, report, kept } = reported;
-        let now = self.clock.now();
-        if let Report::Remember(writes) = &report {
-            self.roster.remember_writes(&service, now, writes);
-        }
-        let entry = self.chronicle.reported(now, &service, &report);
-        self.step(&Input::Reported { service, report });
-        // After the step, so that what is kept of the write has the core's memory of it with it.
-        self.chronicle.keep_report(entry, kept);
-    }
-
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Change { change, done } => {
-                self.change(change);
-                // Who gave the order may have gone.
-                done.send(()).ok();
-            }
-            Order::Refused(message) => {
-                self.chronicle.own(self.clock.now(), OwnEvent::ReloadRefused { message });
-            }
-            Order::TellState => whole_state::tell(&self.status()),
-        }
+        self.engine.reported(self.clock.now(), service, report, kept, &mut self.hands);
+        self.look_at_readiness();
     }
 
     fn step(&mut self, input: &Input) {
-        self.core.step(self.clock.now(), input, &mut self.effects);
-        self.carry_out();
+        self.engine.step(self.clock.now(), input, &mut self.hands);
+        self.look_at_readiness();
     }
 
-    fn carry_out(&mut self) {
-        let now = self.clock.now();
-        let mut moved = false;
-        for effect in self.effects.drain(..) {
-            match &effect {
-                Effect::Apply(plan) => self.roster.plan(plan),
-                Effect::Pace { service, region, pace } => self.roster.pace(service, region, *pace),
-                Effect::Transition(_) => moved = true,
-                Effect::Witness(inquiry) => self.roster.inquire(inquiry),
-                Effect::Held { .. }
-                | Effect::Waiting { .. }
-                | Effect::Said { .. }
-                | Effect::Ended { .. }
-                | Effect::Ledger { .. }
-                | Effect::Alarm(_) => {}
+    /// `ended` are the probes that ended before the order came.
+    fn obey(&mut self, order: Order, ended: Vec<Observation>) {
+        match order {
+            Order::Change { change, done } => {
+                self.change(change, ended);
+                // Who gave the order may have gone.
+                done.send(()).ok();
+                return;
             }
-            self.chronicle.tell(now, effect);
+            Order::Refused(message) => {
+                self.hands.chronicle.own(self.clock.now(), OwnEvent::ReloadRefused { message });
+            }
+            Order::TellState => whole_state::tell(&self.status()),
         }
-        self.memory.keep_changed(&mut self.core, now);
-        if moved {
-            self.readiness.look(&summary(&self.core, &self.own_state, self.dry_run), now);
+        ended.into_iter().for_each(|observation| self.observed(observation));
+    }
+
+    fn look_at_readiness(&mut self) {
+        if std::mem::take(&mut self.hands.moved) {
+            let summary = summary(self.engine.core(), &self.own_state, self.dry_run);
+            self.readiness.look(&summary, self.clock.now());
         }
     }
 
     fn tell_readiness(&mut self) {
-        let summary = summary(&self.core, &self.own_state, self.dry_run);
+        let summary = summary(self.engine.core(), &self.own_state, self.dry_run);
         self.readiness.tell(&summary);
         self.readiness.look(&summary, self.clock.now());
     }
@@ -209,8 +238,8 @@ impl CoreLoop {
     /// What is to be seen to although nothing happens.
     fn keep_house(&mut self) {
         let now = self.clock.now();
-        self.own_state.look(now, &self.chronicle);
-        self.memory.keep_now_and_then(&self.core, now);
+        self.own_state.look(now, &self.hands.chronicle);
+        self.engine.keep_house(now, &mut self.hands);
         self.tell_readiness();
     }
 
@@ -218,25 +247,26 @@ impl CoreLoop {
     async fn end(mut self, mut inbox: Inbox) {
         self.readiness.end();
         self.pulse.rests();
-        self.roster.stop();
+        self.hands.roster.stop();
         let all_ended = async {
             loop {
                 tokio::select! {
                     Some(reported) = inbox.reported.recv() => self.reported(reported),
-                    more = self.roster.one_ended() => if !more { return },
+                    more = self.hands.roster.one_ended() => if !more { return },
                 }
             }
         };
         if tokio::time::timeout(STOP_WITHIN, all_ended).await.is_err() {
             tracing::warn!("stopped without waiting any longer for tasks that do not end");
         }
-        self.memory.keep_all(&self.core, self.clock.now());
-        self.chronicle.own(self.clock.now(), OwnEvent::Stopped);
+        let now = self.clock.now();
+        self.engine.keep_all(now, &mut self.hands);
+        self.hands.chronicle.own(now, OwnEvent::Stopped);
     }
 
     fn status(&self) -> Status {
         let (now, wall) = (self.clock.now(), wall_time().as_secs_f64());
-        let mut services = self.core.status(now);
+        let mut services = self.engine.core().status(now);
         for failover in services.iter_mut().flat_map(|service| &mut service.failovers) {
             failover.began = Some(wall - failover.began_ago_s);
         }
@@ -250,6 +280,15 @@ impl CoreLoop {
             log: LogStatus { lines_dropped: self.dropped_lines.count() },
             clouds: self.own_state.clouds(),
         }
+    }
+}
+
+impl Hands {
+    /// Starts and ends tasks by a configuration.
+    fn take_over(&mut self, change: Change, recollections: &[Recollection]) {
+        self.chronicle.configured(&change.config.services);
+        self.memory.keep_only(&change.config.services);
+        self.roster.apply(change, recollections);
     }
 }
 

@@ -37,7 +37,7 @@ pub use wiring::{RegionWiring, Wiring, WiringError};
 use crate::admin::{self, CloudCode, Metrics, Recorder, StatusHandle, status_channel};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::{Core, Effect, Report};
+use crate::core::{Effect, Engine, Recollection, Report};
 use crate::huawei::{Finished, Observe};
 use crate::journal::{Configured, Entry, Journal};
 use crate::log::DroppedLines;
@@ -46,8 +46,8 @@ use crate::probe::Vantage;
 use crate::pulse::Pulses;
 use change::{Change, Layout};
 use chronicle::Chronicle;
-use core_loop::{CoreLoop, Inbox};
-use memory::{Memory, Recollection, recollect};
+use core_loop::{CoreLoop, Hands, Inbox};
+use memory::{Memory, recollect};
 use own_state::OwnState;
 use readiness::Readiness;
 use roster::{Outlets, Roster};
@@ -271,17 +271,19 @@ impl Daemon {
         });
         let (services, now) = (&change.config.services, clock.now());
         let mut core_loop = CoreLoop {
-            core: Core::new(services, now),
+            engine: Engine::new(services, now),
+            hands: Hands {
+                roster,
+                chronicle: Chronicle::new(self.recorder, self.events, journal.clone()),
+                memory: Memory::new(journal.clone(), services),
+                moved: false,
+            },
             clock,
-            roster,
-            chronicle: Chronicle::new(self.recorder, self.events, journal.clone()),
-            memory: Memory::new(journal.clone(), services, now),
             own_state: OwnState::new(journal.clone(), vantage, restarts),
             readiness: Readiness::new(manager, services, now),
             pulse,
             dry_run: false,
             dropped_lines: self.dropped_lines,
-            effects: Vec::new(),
         };
         core_loop.begin(change, &self.recollections);
         core_loop.run(self.inbox, &stop).await;

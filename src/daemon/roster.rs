@@ -12,17 +12,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::change::{AddressChange, Change, RegionChange, ServiceChange};
-use super::memory::Recollection;
 use super::supervise::{Restarts, supervised};
 use super::witnesses::{Panel, Witnesses};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::core::{Input, Plan, Reconciler, Timing, WriteRules, WritesMemory};
-use crate::dns::driver::{Driver, Orders, Reported};
+use crate::core::{DriverSteps, Input, KnownWrites, Orders, Plan, Recollection, Timing, WriteRules};
+use crate::dns::driver::{Assignment, Driver, Inbox, Reported};
 use crate::dns::{EmbeddedServer, ZoneTask};
 use crate::model::{
-    Check, CheckKey, CheckName, Inquiry, Mode, Moment, Observation, Pace, RecordKey, RegionName, Service,
-    ServiceName,
+    Check, CheckKey, CheckName, Inquiry, Mode, Observation, Pace, RecordKey, RegionName, Service, ServiceName,
 };
 use crate::probe::{AddressFollower, Looker, Vantage, schedule};
 use crate::pulse::Pulses;
@@ -64,16 +62,9 @@ struct ServiceTasks {
     inquiry: watch::Sender<Option<Arc<Inquiry>>>,
     record: RecordKey,
     plan: watch::Sender<Option<Arc<Plan>>>,
-    orders: watch::Sender<Orders>,
+    assignment: watch::Sender<Assignment>,
     writes: watch::Sender<Option<KnownWrites>>,
     regions: BTreeMap<RegionName, RegionTasks>,
-}
-
-/// What is known of the writes of a record set, for the driver that is started next: after a panic, the budget goes on.
-#[derive(Debug)]
-struct KnownWrites {
-    at: Moment,
-    memory: WritesMemory,
 }
 
 #[derive(Debug)]
@@ -103,7 +94,7 @@ impl Roster {
             recollections.iter().map(|recollection| (recollection.memory.service(), recollection)).collect();
         let mut before = std::mem::take(&mut self.services);
         for ServiceChange { service, provider, regions } in change.services {
-            let orders = orders(&change.config, &service, provider);
+            let assignment = assignment(&change.config, &service, provider);
             let panel = panel(&change.config, &service);
             let going_on = before.remove(&service.name);
             let mut tasks = match going_on.filter(|tasks| tasks.writes(&service)) {
@@ -116,11 +107,12 @@ impl Roster {
                         differs
                     });
                     // Also the same ones: a reload hastens what backs off.
-                    tasks.orders.send_replace(orders);
+                    tasks.assignment.send_replace(assignment);
                     tasks
                 }
                 None => {
-                    self.start_service(&service, orders, panel, recollections.get(&service.name).copied())
+                    let recollection = recollections.get(&service.name).copied();
+                    self.start_service(&service, assignment, panel, recollection)
                 }
             };
             let mut regions_before = std::mem::take(&mut tasks.regions);
@@ -188,38 +180,26 @@ impl Roster {
     fn start_service(
         &mut self,
         service: &Arc<Service>,
-        orders: Orders,
+        assignment: Assignment,
         panel: Panel,
         recollection: Option<&Recollection>,
     ) -> ServiceTasks {
         let now = self.outlets.clock.now();
-        let writes = recollection.and_then(|it| {
-            let memory = it.memory.writes(&service.record)?.clone();
-            Some(KnownWrites { at: now - it.writes_gap, memory })
-        });
+        let writes = recollection.and_then(|it| it.writes(&service.record, now));
         let (writes, known_writes) = watch::channel(writes);
         let (plan, plans) = watch::channel(None);
-        let (orders, ordered) = watch::channel(orders);
+        let (assignment, assignments) = watch::channel(assignment);
         let stop = self.outlets.stop.child_token();
         let Outlets { reports, clock, pulses, .. } = self.outlets.clone();
         let (name, ends) = (service.name.clone(), stop.clone());
         let task = format!("record set of {name}");
         self.supervise(task.clone(), stop.clone(), move || {
-            let Orders { record, rules, timing, dry_run, .. } = ordered.borrow().clone();
-            let now = clock.now();
-            let mut reconciler = Reconciler::new(record, rules, timing, dry_run, now);
-            if let Some(KnownWrites { at, memory }) = &*known_writes.borrow() {
-                reconciler.restore(now, now.since(*at), memory);
-            }
-            let driver = Driver {
-                service: name.clone(),
-                reconciler,
-                orders: ordered.clone(),
-                plans: plans.clone(),
-                reports: reports.clone(),
-                clock,
-                pulse: pulses.register(task.clone()),
-            };
+            let orders = assignments.borrow().orders.clone();
+            let steps = DriverSteps::resume(orders, known_writes.borrow().as_ref(), clock.now());
+            let inbox = Inbox { assignments: assignments.clone(), plans: plans.clone() };
+            let pulse = pulses.register(task.clone());
+            let driver =
+                Driver { service: name.clone(), steps, inbox, reports: reports.clone(), clock, pulse };
             driver.run(ends.clone())
         });
         let (panel, inquiry) = (watch::Sender::new(panel), watch::Sender::new(None));
@@ -230,7 +210,7 @@ impl Roster {
             inquiry,
             record: service.record.key.clone(),
             plan,
-            orders,
+            assignment,
             writes,
             regions: BTreeMap::new(),
         }
@@ -354,9 +334,9 @@ impl Roster {
     }
 
     /// What the driver told of its writes.
-    pub(super) fn remember_writes(&self, service: &ServiceName, at: Moment, memory: &WritesMemory) {
+    pub(super) fn known_writes(&self, service: &ServiceName, writes: KnownWrites) {
         if let Some(tasks) = self.services.get(service) {
-            tasks.writes.send_replace(Some(KnownWrites { at, memory: memory.clone() }));
+            tasks.writes.send_replace(Some(writes));
         }
     }
 
@@ -381,7 +361,8 @@ impl Roster {
 impl ServiceTasks {
     /// Whether its driver writes the record set that the service has.
     fn writes(&self, service: &Service) -> bool {
-        self.record == service.record.key && self.orders.borrow().record.provider == service.record.provider
+        let orders = &self.assignment.borrow().orders;
+        self.record == service.record.key && orders.record.provider == service.record.provider
     }
 }
 
@@ -393,14 +374,14 @@ fn panel(config: &Config, service: &Arc<Service>) -> Panel {
     Panel { service: Arc::clone(service), witnesses }
 }
 
-fn orders(config: &Config, service: &Service, provider: Arc<dyn crate::dns::Provider>) -> Orders {
-    Orders {
+fn assignment(config: &Config, service: &Service, provider: Arc<dyn crate::dns::Provider>) -> Assignment {
+    let orders = Orders {
         record: service.record.clone(),
         rules: WriteRules { min_published: service.min_published, budget: service.write_budget },
         timing: Timing { resync: config.daemon.resync },
         dry_run: config.daemon.dry_run || service.mode == Mode::Observe,
-        provider,
-    }
+    };
+    Assignment { orders, provider }
 }
 
 #[cfg(test)]
@@ -503,7 +484,8 @@ mod tests {
         let held = loop {
             let Reported { service, report, .. } = reported.recv().await.unwrap();
             if let Report::Remember(memory) = &report {
-                roster.remember_writes(&service, clock.now(), memory);
+                let known = KnownWrites { at: clock.now(), memory: memory.clone() };
+                roster.known_writes(&service, known);
             }
             writes += usize::from(matches!(report, Report::Sent { .. }));
             if report == Report::InSync {

@@ -1,8 +1,8 @@
 //! Makes the calls that the reconciler asks for, against a provider, and brings their answers back.
 //!
-//! Decides nothing. A plan is replaced by a newer one, never queued; what the reconciler tells goes to the core
-//! in order. A write that is under way when the daemon stops is given two seconds to end, so that its outcome
-//! is known to the log; the record set is left as it is (LEAVE-AS-IS).
+//! Decides nothing, and the order of its steps is [`DriverSteps`]. A plan is replaced by a newer one, never queued; what the
+//! reconciler tells goes to the core in order. A write that is under way when the daemon stops is given two seconds to end,
+//! so that its outcome is known to the log; the record set is left as it is (LEAVE-AS-IS).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Provider;
 use crate::clock::{Clock, instant_now};
-use crate::core::{Call, Plan, Reconciler, Report, Timing, WriteRules};
-use crate::model::{ProviderError, Record, ServiceName};
+use crate::core::{Call, DriverSteps, News, Orders, Plan, Report, Step};
+use crate::model::{RecordKey, ServiceName};
 use crate::pulse::Pulse;
 
-/// Deadline of a write. Longer than that of a read, since giving up on one leaves its outcome to be found out.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a stop waits for a call under way; well under the 5 s that a stop may take.
 const LAST_WRITE: Duration = Duration::from_secs(2);
-/// How long a write waits for the journal to have its intent (EXPLAINED); a disk that is slower is not waited for.
-const KEPT_WITHIN: Duration = Duration::from_millis(250);
+
+/// Takes what tells when an entry is in the journal, or that it will not be.
+pub type Receipt = oneshot::Sender<oneshot::Receiver<()>>;
 
 /// A report of one service's record set.
 #[derive(Debug)]
@@ -30,36 +29,28 @@ pub struct Reported {
     pub service: ServiceName,
     /// What.
     pub report: Report,
-    /// Wants what tells when the report is in the journal, or that it will not be: of a write that is about to be sent.
-    pub kept: Option<oneshot::Sender<oneshot::Receiver<()>>>,
+    /// Wants to know when the report is in the journal: of a write that is about to be sent.
+    pub kept: Option<Receipt>,
 }
 
-/// What a driver works by, beside the plan. It changes with the configuration alone.
+/// What a driver works by, and with, beside the plan. It changes with the configuration alone.
 #[derive(Clone, Debug)]
-pub struct Orders {
-    /// The record set.
-    pub record: Record,
-    /// What a write must leave, and how often it may happen.
-    pub rules: WriteRules,
-    /// How often it is read.
-    pub timing: Timing,
-    /// Whether nothing is ever written.
-    pub dry_run: bool,
+pub struct Assignment {
+    /// What it works by.
+    pub orders: Orders,
     /// Who is called.
     pub provider: Arc<dyn Provider>,
 }
 
-/// One record set, its reconciler and its provider.
+/// One record set, what its reconciler is at, and its provider.
 #[derive(Debug)]
 pub struct Driver {
     /// Of which service.
     pub service: ServiceName,
-    /// Says what to call.
-    pub reconciler: Reconciler,
-    /// What it works by; the record's name and type never change.
-    pub orders: watch::Receiver<Orders>,
-    /// The newest plan.
-    pub plans: watch::Receiver<Option<Arc<Plan>>>,
+    /// Says what to do next.
+    pub steps: DriverSteps,
+    /// Where everything comes from that is newer than what it has.
+    pub inbox: Inbox,
     /// Where reports go.
     pub reports: mpsc::Sender<Reported>,
     /// The vantage's clock.
@@ -68,111 +59,107 @@ pub struct Driver {
     pub pulse: Pulse,
 }
 
+/// Where a driver's orders and plans come from.
+#[derive(Debug)]
+pub struct Inbox {
+    /// What it works by; the record's name and type never change.
+    pub assignments: watch::Receiver<Assignment>,
+    /// The newest plan.
+    pub plans: watch::Receiver<Option<Arc<Plan>>>,
+}
+
+impl News for Inbox {
+    fn orders(&mut self) -> Option<Orders> {
+        let is_news = self.assignments.has_changed().is_ok_and(|changed| changed);
+        is_news.then(|| self.assignments.borrow_and_update().orders.clone())
+    }
+
+    fn plan(&mut self) -> Option<Arc<Plan>> {
+        self.plans.borrow_and_update().clone()
+    }
+}
+
+impl Inbox {
+    /// Waits for something newer; false when nobody is there any more to send it.
+    async fn changes(&mut self) -> bool {
+        tokio::select! {
+            changed = self.plans.changed() => changed.is_ok(),
+            changed = self.assignments.changed() => {
+                // It has not been taken in yet.
+                self.assignments.mark_changed();
+                changed.is_ok()
+            }
+        }
+    }
+}
+
 impl Driver {
     /// Drives until stopped, or until nobody listens to its reports any more.
     pub async fn run(mut self, stop: CancellationToken) {
-        loop {
-            self.take_orders();
-            self.take_plan();
-            let call = self.reconciler.poll_call(self.clock.now());
-            if self.tell().await.is_err() {
+        while let Some(step) = self.steps.next(self.clock.now(), &mut self.inbox) {
+            let goes_on = match step {
+                Step::Tell(report) => self.tell(report, None).await,
+                Step::TellAndKeep(report, within) => self.tell(report, Some(within)).await,
+                Step::Withdraw => true,
+                // Nothing is begun any more once a stop is asked for.
+                Step::Make { .. } if stop.is_cancelled() => false,
+                Step::Make { call, deadline } => self.make(call, deadline, &stop).await,
+                Step::Rest(due) => {
+                    self.pulse.turns_by(due);
+                    tokio::select! {
+                        () = stop.cancelled() => false,
+                        goes_on = self.inbox.changes() => goes_on,
+                        () = tokio::time::sleep_until(self.clock.instant(due)) => true,
+                    }
+                }
+            };
+            if !goes_on {
                 return;
             }
-            if let Some(call) = call {
-                // Nothing is begun any more once a stop is asked for.
-                if stop.is_cancelled() || !self.make(call, &stop).await {
-                    return;
-                }
-                continue;
-            }
-            let Some(due) = self.reconciler.next_wake() else { return };
-            self.pulse.turns_by(due);
-            tokio::select! {
-                () = stop.cancelled() => return,
-                changed = self.plans.changed() => if changed.is_err() { return },
-                changed = self.orders.changed() => match changed {
-                    Ok(()) => self.reconciler.handle_reload(self.clock.now()),
-                    Err(_) => return,
-                },
-                () = tokio::time::sleep_until(self.clock.instant(due)) => {}
-            }
         }
     }
 
-    fn take_orders(&mut self) {
-        if self.orders.has_changed().is_ok_and(|changed| changed) {
-            self.reconciler.handle_reload(self.clock.now());
-        }
-        // Not only when they are unseen: who waited for a change has seen it by then. The same ones change nothing.
-        let Orders { record, rules, timing, dry_run, .. } = self.orders.borrow_and_update().clone();
-        self.reconciler.reconfigure(self.clock.now(), record, rules, timing, dry_run);
-    }
-
-    fn take_plan(&mut self) {
-        let plan = self.plans.borrow_and_update().clone();
-        if let Some(plan) = plan {
-            self.reconciler.handle_plan(self.clock.now(), plan);
-        }
-    }
-
-    /// Tells everything that there is to tell. A write that is about to be sent waits for the journal to have it.
-    async fn tell(&mut self) -> Result<(), mpsc::error::SendError<Reported>> {
+    /// Tells the core. What is to be kept is waited for, so long at most; false when nobody listens.
+    async fn tell(&mut self, report: Report, kept_within: Option<Duration>) -> bool {
         self.pulse.rests();
-        while let Some(report) = self.reconciler.poll_report() {
-            let is_intent = matches!(report, Report::Sent { .. });
-            let (kept, is_kept) = is_intent.then(oneshot::channel).unzip();
-            self.reports.send(Reported { service: self.service.clone(), report, kept }).await?;
-            if let Some(is_kept) = is_kept {
-                let kept = async { is_kept.await?.await };
-                // With no journal, or none in time, the write goes out all the same (KEEP-WATCHING).
-                tokio::time::timeout(KEPT_WITHIN, kept).await.ok();
-            }
+        let (kept, is_kept) = kept_within.is_some().then(oneshot::channel).unzip();
+        let told = self.reports.send(Reported { service: self.service.clone(), report, kept }).await;
+        if let (Some(is_kept), Some(within)) = (is_kept, kept_within) {
+            let kept = async { is_kept.await?.await };
+            // With no journal, or none in time, the write goes out all the same (KEEP-WATCHING).
+            tokio::time::timeout(within, kept).await.ok();
         }
         self.pulse.turns_within(Duration::ZERO);
-        Ok(())
+        told.is_ok()
     }
 
     /// Makes one call and hands the answer over; false when the daemon stopped meanwhile.
-    async fn make(&mut self, call: Call, stop: &CancellationToken) -> bool {
-        // The journal may have taken its time: what is written must still be the newest plan (NEWEST-PLAN-WINS), and what
-        // the configuration allows.
-        self.take_orders();
-        self.take_plan();
-        let Orders { record, provider, .. } = self.orders.borrow().clone();
-        let key = record.key;
-        if self.reconciler.withdraw_superseded(self.clock.now()) {
-            return self.tell().await.is_ok();
-        }
-        match call {
+    async fn make(&mut self, call: Call, within: Duration, stop: &CancellationToken) -> bool {
+        let (key, provider) = self.callee();
+        let deadline = instant_now() + within;
+        self.pulse.turns_within(within);
+        let result = match call {
             Call::Read => {
-                let deadline = self.reconciler.read_deadline();
-                self.pulse.turns_within(deadline);
                 let answer = tokio::select! {
                     () = stop.cancelled() => return false,
-                    answer = provider.read(&key, instant_now() + deadline) => answer,
+                    answer = provider.read(&key, deadline) => answer,
                 };
-                self.reconciler.handle_read(self.clock.now(), answer);
+                self.steps.read(self.clock.now(), answer);
+                return true;
             }
             Call::Replace { found, set } => {
-                self.pulse.turns_within(WRITE_DEADLINE);
-                let call = provider.replace(&key, &found, &set, instant_now() + WRITE_DEADLINE);
-                let Some(result) = finish(call, stop).await else { return false };
-                self.written(result);
+                finish(provider.replace(&key, &found, &set, deadline), stop).await
             }
-            Call::Create { set } => {
-                self.pulse.turns_within(WRITE_DEADLINE);
-                let call = provider.create(&key, &set, instant_now() + WRITE_DEADLINE);
-                let Some(result) = finish(call, stop).await else { return false };
-                self.written(result);
-            }
-        }
-        self.tell().await.is_ok()
+            Call::Create { set } => finish(provider.create(&key, &set, deadline), stop).await,
+        };
+        let Some(result) = result else { return false };
+        self.steps.written(self.clock.now(), result, &mut self.inbox);
+        true
     }
 
-    fn written(&mut self, result: Result<(), ProviderError>) {
-        // Whether a newer plan came while the write was under way decides what is made of its answer.
-        self.take_plan();
-        self.reconciler.handle_written(self.clock.now(), result);
+    fn callee(&self) -> (RecordKey, Arc<dyn Provider>) {
+        let assignment = self.inbox.assignments.borrow();
+        (assignment.orders.record.key.clone(), Arc::clone(&assignment.provider))
     }
 }
 

@@ -70,7 +70,7 @@ impl Simulation<'_> {
             return Some(format!("the alarm {alarm} of {region:?} is not over: {message}"));
         }
         let status =
-            process.core.service_status(&super::settings::service_name(), process.moment(self.now))?;
+            process.core()?.service_status(&super::settings::service_name(), process.moment(self.now))?;
         let told = |place: usize| self.judge.told(place).map(pointsman::model::Liveness::as_str);
         let other = status
             .regions

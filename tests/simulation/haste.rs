@@ -52,7 +52,7 @@ impl Simulation<'_> {
             At::Dead => false,
             // It began in the trouble that is over.
             At::Calling(id) => self.calls.get(&id).is_none_or(|flight| !flight.has_fault()),
-            At::Turn | At::Telling(_) | At::AwaitingKept(..) | At::Resting => true,
+            At::Stepping | At::AwaitingKept(_) | At::Resting => true,
         };
         let cloud = &self.cloud;
         calls_well

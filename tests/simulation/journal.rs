@@ -66,10 +66,10 @@ impl Disk {
 
 impl Simulation<'_> {
     /// Keeps the service's memory as it is now.
-    pub(crate) fn remember(&mut self) {
+    pub(crate) fn remember(&mut self, core: &Core) {
         let Some(process) = &self.process else { return };
         let saved = Saved {
-            core: process.core.clone(),
+            core: core.clone(),
             moment: process.moment(self.now),
             at: self.now,
             wall: self.now + self.wall_ahead_ms,

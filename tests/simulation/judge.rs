@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pointsman::core::{Effect, Held};
+use pointsman::core::Held;
 use pointsman::model::{Alarm, Liveness, Mode, Outcome, RegionName};
 
 use super::evidence::{Seen, by_all, by_earned, by_latest};
@@ -167,6 +167,8 @@ pub(crate) struct Judge {
     plans: BTreeMap<u64, Planned>,
     writes: writes::Writes,
     words: words::Words,
+    /// Whether what is asked for next is the start's own doing.
+    starts: bool,
     /// Whether the driver may not have heard of the newest configuration yet.
     is_news: bool,
     pub(crate) calm: bool,
@@ -203,6 +205,7 @@ impl Judge {
             plans: BTreeMap::new(),
             writes: writes::Writes::default(),
             words: words::Words::default(),
+            starts: false,
             is_news: false,
             calm: false,
             trap: None,
@@ -220,17 +223,9 @@ impl Judge {
     }
 
     /// A process starts, with what the disk had and how long ago that was by the wall clock: for looks, and for writes.
-    pub(crate) fn started(
-        &mut self,
-        now: i64,
-        settings: &Settings,
-        saved: Option<(&Saved, (i64, i64))>,
-        effects: &[Effect],
-    ) -> Judged {
-        let acts =
-            effects.iter().find(|effect| !matches!(effect, Effect::Pace { .. } | Effect::Ended { .. }));
-        holds!(acts.is_none(), "NO-JUMP-ON-START", "the start itself did {acts:?}");
+    pub(crate) fn started(&mut self, now: i64, settings: &Settings, saved: Option<(&Saved, (i64, i64))>) {
         self.settings = settings.clone();
+        self.starts = true;
         (self.seen, self.held, self.looked) = (None, Vec::new(), None);
         self.alarms.clear();
         self.plans.clear();
@@ -242,7 +237,6 @@ impl Judge {
             self.leave_words_behind();
         }
         self.writes.started(now, saved.map(|(saved, (_, writes_gap))| (saved.at, writes_gap, &saved.judge)));
-        Ok(())
     }
 
     fn recall(&mut self, now: i64, gap: i64, saved: &Saved) {

@@ -11,7 +11,7 @@ use super::dice::drawn_for;
 use super::event::{Act, Binding, Change, Death, Edit, JournalFault, Said, Stage};
 use super::haste::Haste;
 use super::journal::Disk;
-use super::judge::{Judge, Judged};
+use super::judge::{Broken, Judge, Judged};
 use super::process::{Message, Process, Sight};
 use super::regions::{Health, Regions};
 use super::settings::{Settings, address, foreign};
@@ -112,6 +112,8 @@ pub(crate) struct Simulation<'s> {
     pub(crate) judge: Judge,
     pub(crate) haste: Haste,
     pub(crate) coverage: Coverage,
+    /// What a step of the engine broke, until that is over.
+    pub(crate) broken: Option<Broken>,
     timeline: Option<Vec<TimelineLine>>,
 }
 
@@ -137,6 +139,7 @@ impl<'s> Simulation<'s> {
             dies: false,
             haste: Haste::default(),
             coverage: Coverage::default(),
+            broken: None,
             timeline: told.then(Vec::new),
             settings,
             schedule,
@@ -162,6 +165,11 @@ impl<'s> Simulation<'s> {
                 timeline.push(TimelineLine { at_ms, line });
             }
         }
+    }
+
+    /// Whether a timeline is kept.
+    pub(crate) fn is_told(&self) -> bool {
+        self.timeline.is_some()
     }
 
     /// A number for this moment and that matter.

@@ -1,5 +1,5 @@
-//! One running daemon: its core, the loop that owns it, and the tasks that look. What the real ones do between two
-//! points at which they wait is one step here, so a process can be killed between any two of them.
+//! One running daemon: its core with the steps of the loop that owns it, as shipped, and the tasks that probe. What the real
+//! ones do between two points at which they wait is one step here, so a process can be killed between any two of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -7,9 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::{Core, Effect, Input, Plan, Report, ServiceMemory, WritesMemory};
+use pointsman::core::{
+    Core, Effect, Engine, Hands, Input, KnownWrites, Plan, Recollection, Report, ServiceMemory,
+};
 use pointsman::model::{
-    CheckKey, Fetched, Inquiry, Moment, Observation, Outcome, Pace, Statement, Testimony,
+    CheckKey, Fetched, Inquiry, Moment, Observation, Outcome, Pace, RegionName, ServiceName, Statement,
+    Testimony,
 };
 
 use super::driver::Driver;
@@ -18,15 +21,14 @@ use super::journal::Outbox;
 use super::judge::Judged;
 use super::play::{Simulation, Step};
 use super::regions::Network;
-use super::settings::{FAST_S, Settings, TIMEOUT_S, check_name, place_of, region_name, service_name};
+use super::settings::{
+    FAST_S, Settings, TIMEOUT_S, check_name, place_of, place_of_check, region_name, service_name,
+};
 
 /// How far back from its start the clock of a process reaches: what is remembered has a place there.
 const REMEMBERED: Duration = Duration::from_secs(400 * 86_400);
-/// After this every row of looks is forgotten: in place of a time that nobody knows.
-const LONG_AGO_MS: i64 = 86_400_000;
-/// So often everything is kept anew although nothing changed, and while a region waits for its return.
-const KEPT_EVERY_MS: i64 = 300_000;
-const KEPT_WHILE_WAITING_MS: i64 = 5_000;
+/// The wall clock reads this at its beginning, so that it can be set back.
+const WALL_BEGAN_MS: i64 = 1_000 * 86_400_000;
 /// So often the addresses of a load balancer are asked for.
 const FOLLOWED_EVERY_MS: i64 = 4_000;
 
@@ -62,14 +64,16 @@ pub(crate) struct Process {
     born: i64,
     /// What it runs by.
     pub(crate) settings: Settings,
-    pub(crate) core: Core,
-    effects: Vec<Effect>,
+    /// Not there while it takes a step.
+    engine: Option<Engine>,
+    /// What the step under way has asked for, until that is judged.
+    asked: Option<Vec<Effect>>,
     pub(crate) driver: Driver,
     /// The newest plan and the newest orders, each with how many there were.
     pub(crate) plan: (u64, Option<Arc<Plan>>),
     pub(crate) orders: (u64, Settings),
     /// What a driver that is started anew goes on from.
-    pub(crate) known_writes: Option<(i64, WritesMemory)>,
+    pub(crate) known_writes: Option<KnownWrites>,
     pub(crate) outbox: Outbox,
     beats: BTreeMap<(usize, usize), Beat>,
     followers: Vec<u64>,
@@ -81,7 +85,6 @@ pub(crate) struct Process {
     tick_at: Option<i64>,
     /// What witnesses are asked.
     inquiry: Option<Arc<Inquiry>>,
-    kept_all: i64,
     tokens: u64,
 }
 
@@ -94,6 +97,11 @@ impl Process {
     pub(crate) fn ms(&self, moment: Moment) -> i64 {
         let micros = moment.since(Moment::START + REMEMBERED).as_micros();
         self.born + i64::try_from(micros.div_ceil(1000)).unwrap_or(i64::MAX / 2)
+    }
+
+    /// The core; none while it takes a step.
+    pub(crate) fn core(&self) -> Option<&Core> {
+        self.engine.as_ref().map(Engine::core)
     }
 
     pub(crate) fn token(&mut self) -> u64 {
@@ -112,22 +120,17 @@ impl Simulation<'_> {
         let (settings, now, count) = (self.settings.clone(), self.now, self.settings.regions.len());
         let service = settings.service();
         let start = Moment::START + REMEMBERED;
-        let mut core = Core::new(std::slice::from_ref(&service), start);
-        let mut effects = Vec::new();
-        let mut known_writes = None;
         let saved = self.disk.saved.clone();
-        let gaps = saved.as_ref().map(|saved| match now + self.wall_ahead_ms - saved.wall {
-            gap @ 0.. => (gap, gap),
-            _ => (LONG_AGO_MS, 0),
-        });
-        if let (Some(saved), Some((gap, writes_gap))) = (&saved, gaps) {
+        let recollection = saved.as_ref().map(|saved| {
             // Through the text that the disk holds.
             let text = serde_json::to_string(&saved.core.memory(&service_name(), saved.moment)).unwrap();
             let memory: ServiceMemory = serde_json::from_str(&text).unwrap();
-            core.restore(start, Duration::from_millis(gap.unsigned_abs()), &memory, &mut effects);
-            known_writes = memory.writes(&service.record).map(|writes| (now - writes_gap, writes.clone()));
             self.coverage.count("restarted from memory");
-        }
+            Recollection::new(memory, wall(saved.wall), wall(now + self.wall_ahead_ms))
+        });
+        let ms = |gap: Duration| i64::try_from(gap.as_millis()).unwrap_or(i64::MAX / 2);
+        let gaps = recollection.as_ref().map(|it| (ms(it.gap), ms(it.writes_gap)));
+        let known_writes = recollection.as_ref().and_then(|it| it.writes(&service.record, start));
         self.tell(|_| match gaps {
             Some((gap, _)) => {
                 format!("a process starts, from what was remembered {gap} ms ago by the wall clock")
@@ -135,12 +138,12 @@ impl Simulation<'_> {
             None => "a process starts, with no memory".to_owned(),
         });
         let driver = Driver::new(self.processes * 1000, &settings, known_writes.as_ref(), now, start);
-        self.judge.started(now, &settings, saved.as_ref().map(Rc::as_ref).zip(gaps), &effects)?;
+        self.judge.started(now, &settings, saved.as_ref().map(Rc::as_ref).zip(gaps));
         self.process = Some(Process {
             number: self.processes,
             born: now,
-            core,
-            effects,
+            engine: None,
+            asked: None,
             driver,
             plan: (0, None),
             orders: (0, settings.clone()),
@@ -153,12 +156,13 @@ impl Simulation<'_> {
             last_arrival: [0; 3],
             tick_at: None,
             inquiry: None,
-            kept_all: now,
             tokens: 0,
             settings: Settings { regions: Vec::new(), checks: Vec::new(), ..settings.clone() },
         });
-        self.set_up(&settings);
-        self.carry_out()?;
+        let mut engine = Engine::new(std::slice::from_ref(&service), start);
+        self.asks_anew();
+        engine.begin(start, recollection.as_slice(), self, |it| it.set_up(&settings));
+        self.stepped(engine)?;
         self.drive_in(0);
         self.push(now + 1000, Step::House { process: self.processes });
         Ok(())
@@ -220,7 +224,7 @@ impl Simulation<'_> {
             Step::Hears { message, .. } => return self.hears(*message),
             Step::Tick { .. } => return self.tick(),
             Step::House { process } => {
-                self.keep_house();
+                self.keep_house()?;
                 self.push(self.now + 1000, Step::House { process });
             }
             Step::Drive { token, .. } => return self.drive(token),
@@ -322,12 +326,7 @@ impl Simulation<'_> {
                     saw: "it".into(),
                     certificate: None,
                 };
-                if seen.outcome != Outcome::Pass {
-                    self.tell(|_| format!("  r{}/c{}: {:?}", seen.place, seen.check, seen.outcome));
-                }
-                self.coverage.look(seen.outcome);
-                self.judge.looked(now, seen.place, seen.check, seen.outcome);
-                self.step(&Input::Observed(observation))
+                self.take_step(|engine, now, hands| engine.observed(now, observation, hands))
             }
             Message::Bound(place, addresses) => {
                 self.tell(|_| format!("  r{place} is told to be at {addresses:?}"));
@@ -335,15 +334,9 @@ impl Simulation<'_> {
                 self.step(&Input::Bound { service, region: region_name(place), addresses })
             }
             Message::Reported { report, ticket } => {
-                self.judge.core_hears(now, &report);
-                if let (Report::Remember(writes), Some(process)) = (&report, &mut self.process) {
-                    process.known_writes = Some((now, writes.clone()));
-                }
                 let is_intent = matches!(report, Report::Sent { .. });
                 let is_read = matches!(report, Report::Seen { .. });
-                self.step(&Input::Reported { service, report })?;
-                // After the step, so that what is kept of the write has the core's memory of it with it.
-                self.keep_entry(ticket);
+                self.take_step(|engine, now, hands| engine.reported(now, service, report, ticket, hands))?;
                 if is_intent {
                     self.reached(Stage::IntentTold);
                 }
@@ -361,26 +354,27 @@ impl Simulation<'_> {
 
     /// Goes over to another configuration, in one step.
     fn reconfigure(&mut self, settings: Settings) -> Judged {
-        for seen in self.looks_on_their_way() {
-            self.hears(Message::Observed(seen))?;
-        }
-        let now = self.now;
+        let ended = self.looks_on_their_way();
+        let ended: Vec<Observation> = ended.into_iter().filter_map(|seen| self.observation(seen)).collect();
         let service = settings.service();
-        self.set_up(&settings);
-        self.judge.reloaded(now, &settings);
-        let Some(process) = &mut self.process else { return Ok(()) };
-        process.orders = (process.orders.0 + 1, settings);
-        let moment = process.moment(now);
-        process.core.reconfigure(moment, std::slice::from_ref(&service), &mut process.effects);
-        self.wake_driver();
-        self.carry_out()
+        self.take_step(|engine, now, hands| {
+            engine.change(now, ended, std::slice::from_ref(&service), hands, |it| {
+                it.asks_anew();
+                it.set_up(&settings);
+                it.judge.reloaded(it.now, &settings);
+                if let Some(process) = &mut it.process {
+                    process.orders = (process.orders.0 + 1, settings);
+                }
+                it.wake_driver();
+            });
+        })
     }
 
     fn tick(&mut self) -> Judged {
         let Some(process) = &mut self.process else { return Ok(()) };
         process.tick_at = None;
         let now = process.moment(self.now);
-        if process.core.next_wake().is_some_and(|due| due <= now) {
+        if process.core().and_then(Core::next_wake).is_some_and(|due| due <= now) {
             self.step(&Input::Tick)
         } else {
             self.plan_tick();
@@ -419,78 +413,63 @@ impl Simulation<'_> {
     }
 
     fn step(&mut self, input: &Input) -> Judged {
-        let Some(process) = &mut self.process else { return Ok(()) };
-        let now = process.moment(self.now);
-        process.core.step(now, input, &mut process.effects);
-        self.carry_out()
+        self.take_step(|engine, now, hands| engine.step(now, input, hands))
     }
 
-    /// Does what the core asks for, after the judge has seen it.
-    fn carry_out(&mut self) -> Judged {
+    fn keep_house(&mut self) -> Judged {
+        self.take_step(|engine, now, hands| engine.keep_house(now, hands))
+    }
+
+    /// Lets the engine do something now, with the world as its hands.
+    fn take_step(&mut self, step: impl FnOnce(&mut Engine, Moment, &mut Self)) -> Judged {
+        self.asks_anew();
         let Some(process) = &mut self.process else { return Ok(()) };
-        let effects = std::mem::take(&mut process.effects);
-        self.judge.effects(self.now, &effects)?;
-        self.coverage.effects(&effects);
-        let planned = effects.iter().any(|effect| matches!(effect, Effect::Apply(_)));
-        if planned && self.reached(Stage::Planned) {
-            return Ok(());
-        }
-        for effect in effects {
-            match effect {
-                Effect::Apply(plan) => {
-                    self.tell(|_| format!("  {plan}").replace('\n', "\n            "));
-                    if let Some(process) = &mut self.process {
-                        process.plan = (process.plan.0 + 1, Some(plan));
-                    }
-                    self.wake_driver();
-                    self.keep_entry(None);
-                }
-                Effect::Pace { region, pace, .. } => self.set_pace(place_of(&region), pace),
-                Effect::Transition(transition) => {
-                    self.tell(|_| {
-                        format!("  {}: {} to {}", transition.region, transition.from, transition.to)
-                    });
-                    self.keep_entry(None);
-                }
-                Effect::Said { word, heeded, .. } => {
-                    self.tell(|_| format!("  heeded {heeded}: {word:?}"));
-                    self.keep_entry(None);
-                }
-                Effect::Ended { ended, because, .. } => {
-                    self.tell(|_| format!("  {ended} ended: {because}"));
-                    self.keep_entry(None);
-                }
-                Effect::Waiting { waiting, .. } => {
-                    self.tell(|_| format!("  waits for a person: {waiting:?}"));
-                    self.keep_entry(None);
-                }
-                Effect::Held { held, .. } => {
-                    self.tell(|_| format!("  held: {held:?}"));
-                    self.keep_entry(None);
-                }
-                Effect::Ledger { failover, reached, .. } => {
-                    self.tell(|_| format!("  failover {}: {reached:?}", failover.number));
-                    self.keep_entry(None);
-                }
-                Effect::Witness(inquiry) => {
-                    if let Some(process) = &mut self.process {
-                        process.inquiry = Some(inquiry);
-                    }
-                }
-                Effect::Alarm(raised) => {
-                    self.tell(|_| {
-                        let how = if raised.raised { "raised" } else { "over" };
-                        format!("  alarm {} {how}: {}", raised.alarm, raised.message)
-                    });
-                    self.keep_entry(None);
-                }
-            }
-        }
-        if self.process.as_mut().is_some_and(|process| !process.core.take_changed().is_empty()) {
-            self.remember();
+        let (now, engine) = (process.moment(self.now), process.engine.take());
+        let Some(mut engine) = engine else { return Ok(()) };
+        step(&mut engine, now, self);
+        self.stepped(engine)
+    }
+
+    fn stepped(&mut self, engine: Engine) -> Judged {
+        self.judge_what_was_asked();
+        if let Some(process) = &mut self.process {
+            process.engine = Some(engine);
         }
         self.plan_tick();
-        Ok(())
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    /// What comes is asked for by another step than what came.
+    fn asks_anew(&mut self) {
+        self.judge_what_was_asked();
+        if let Some(process) = &mut self.process {
+            process.asked = Some(Vec::new());
+        }
+    }
+
+    /// Judges what a step of the core has asked for, once.
+    fn judge_what_was_asked(&mut self) {
+        let Some(asked) = self.process.as_mut().and_then(|process| process.asked.take()) else { return };
+        self.coverage.effects(&asked);
+        let judged = self.judge.effects(self.now, &asked);
+        self.broken = self.broken.take().or(judged.err());
+    }
+
+    fn observation(&self, seen: Sight) -> Option<Observation> {
+        let check = Arc::new(CheckKey {
+            service: service_name(),
+            region: region_name(seen.place),
+            check: check_name(seen.check),
+        });
+        Some(Observation {
+            check,
+            started: self.process.as_ref()?.moment(seen.started),
+            late: Duration::ZERO,
+            latency: Duration::from_millis(5),
+            outcome: seen.outcome,
+            saw: "it".into(),
+            certificate: None,
+        })
     }
 
     fn set_pace(&mut self, place: usize, wanted: Pace) {
@@ -504,22 +483,110 @@ impl Simulation<'_> {
 
     fn plan_tick(&mut self) {
         let Some(process) = &mut self.process else { return };
-        let due = process.core.next_wake().map(|due| process.ms(due).max(self.now));
+        let due = process.core().and_then(Core::next_wake).map(|due| process.ms(due).max(self.now));
         if due.is_some() && due != process.tick_at {
             process.tick_at = due;
             let process = process.number;
             self.push(due.unwrap_or(self.now), Step::Tick { process });
         }
     }
+}
 
-    fn keep_house(&mut self) {
-        let now = self.now;
-        let Some(process) = &mut self.process else { return };
-        let waits = process.core.next_wake().is_some();
-        let often = if waits { KEPT_WHILE_WAITING_MS } else { KEPT_EVERY_MS };
-        if now - process.kept_all >= often {
-            process.kept_all = now;
-            self.remember();
+/// What a process that is about to be killed would still do is not done.
+impl Hands for Simulation<'_> {
+    type Receipt = Option<u64>;
+    type Entry = Option<u64>;
+
+    fn observed(&mut self, _: Moment, observation: &Observation) {
+        self.asks_anew();
+        let CheckKey { region, check, .. } = &*observation.check;
+        let (place, check, outcome) = (place_of(region), place_of_check(check), observation.outcome);
+        if outcome != Outcome::Pass {
+            self.tell(|_| format!("  r{place}/c{check}: {outcome:?}"));
+        }
+        self.coverage.look(outcome);
+        self.judge.looked(self.now, place, check, outcome);
+    }
+
+    fn plan(&mut self, plan: &Arc<Plan>) {
+        if self.dies || self.reached(Stage::Planned) {
+            return;
+        }
+        if let Some(process) = &mut self.process {
+            process.plan = (process.plan.0 + 1, Some(Arc::clone(plan)));
+        }
+        self.wake_driver();
+    }
+
+    fn pace(&mut self, _: &ServiceName, region: &RegionName, pace: Pace) {
+        if !self.dies {
+            self.set_pace(place_of(region), pace);
         }
     }
+
+    fn inquire(&mut self, inquiry: &Arc<Inquiry>) {
+        if let Some(process) = &mut self.process {
+            process.inquiry = Some(Arc::clone(inquiry));
+        }
+    }
+
+    fn tell(&mut self, _: Moment, effect: Effect) {
+        if let Some(line) = self.is_told().then(|| in_words(&effect)).flatten() {
+            Simulation::tell(self, |_| line);
+        }
+        if !self.dies && !matches!(effect, Effect::Pace { .. } | Effect::Witness(_)) {
+            self.keep_entry(None);
+        }
+        if let Some(asked) = self.process.as_mut().and_then(|process| process.asked.as_mut()) {
+            asked.push(effect);
+        }
+    }
+
+    fn remember(&mut self, _: Moment, core: &Core, _: &[ServiceName]) {
+        // The judge's knowledge is kept with the core's, and has to be of the same step.
+        self.judge_what_was_asked();
+        if !self.dies {
+            Simulation::remember(self, core);
+        }
+    }
+
+    fn known_writes(&mut self, _: &ServiceName, writes: KnownWrites) {
+        if let Some(process) = &mut self.process {
+            process.known_writes = Some(writes);
+        }
+    }
+
+    fn reported(&mut self, _: Moment, _: &ServiceName, report: &Report, ticket: Option<u64>) -> Option<u64> {
+        self.judge.core_hears(self.now, report);
+        ticket
+    }
+
+    fn keep(&mut self, ticket: Option<u64>) {
+        self.keep_entry(ticket);
+    }
+}
+
+/// A line of the timeline.
+fn in_words(effect: &Effect) -> Option<String> {
+    Some(match effect {
+        Effect::Apply(plan) => format!("  {plan}").replace('\n', "\n            "),
+        Effect::Transition(transition) => {
+            format!("  {}: {} to {}", transition.region, transition.from, transition.to)
+        }
+        Effect::Said { word, heeded, .. } => format!("  heeded {heeded}: {word:?}"),
+        Effect::Ended { ended, because, .. } => format!("  {ended} ended: {because}"),
+        Effect::Waiting { waiting, .. } => format!("  waits for a person: {waiting:?}"),
+        Effect::Held { held, .. } => format!("  held: {held:?}"),
+        Effect::Ledger { failover, reached, .. } => format!("  failover {}: {reached:?}", failover.number),
+        Effect::Alarm(raised) => {
+            let how = if raised.raised { "raised" } else { "over" };
+            format!("  alarm {} {how}: {}", raised.alarm, raised.message)
+        }
+        Effect::Pace { .. } | Effect::Witness(_) => return None,
+    })
+}
+
+/// A reading of the wall clock.
+fn wall(ms: i64) -> Duration {
+    Duration::from_millis((WALL_BEGAN_MS + ms).unsigned_abs())
 }

@@ -298,6 +298,11 @@ pub(crate) fn check_name(place: usize) -> CheckName {
     CheckName::parse(&format!("c{place}")).unwrap()
 }
 
+/// The place of the check of that name.
+pub(crate) fn place_of_check(check: &CheckName) -> usize {
+    check.as_str().trim_start_matches('c').parse().unwrap()
+}
+
 /// One of the addresses that the region at `place` may have.
 pub(crate) fn address(place: usize, which: u8) -> IpAddr {
     Ipv4Addr::new(198, 51, 100, u8::try_from(place).unwrap() * 10 + which).into()

@@ -94,6 +94,29 @@ pub(crate) fn region_name(place: usize) -> RegionName {
     RegionName::parse(&format!("r{place}")).unwrap()
 }
 
+/// What a check of the region at `place` found.
+pub(crate) fn observation(
+    service: &Service,
+    check: &str,
+    place: usize,
+    started: Moment,
+    outcome: Outcome,
+) -> Observation {
+    Observation {
+        check: Arc::new(CheckKey {
+            service: service.name.clone(),
+            region: region_name(place),
+            check: CheckName::parse(check).unwrap(),
+        }),
+        started,
+        late: Duration::ZERO,
+        latency: Duration::from_millis(2),
+        outcome,
+        saw: "it".into(),
+        certificate: None,
+    }
+}
+
 /// How the zone answers writes and reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Weather {
@@ -295,23 +318,12 @@ impl World {
     }
 
     pub(crate) fn observation(&self, check: &str, place: usize, look: Look) -> Observation {
-        Observation {
-            check: Arc::new(CheckKey {
-                service: self.service.name.clone(),
-                region: region_name(place),
-                check: CheckName::parse(check).unwrap(),
-            }),
-            started: self.now,
-            late: Duration::ZERO,
-            latency: Duration::from_millis(2),
-            outcome: match look {
-                Look::Pass => Outcome::Pass,
-                Look::Fail => Outcome::Fail(Reason::Refused),
-                Look::Blind => Outcome::Unknown(Reason::Api),
-            },
-            saw: "it".into(),
-            certificate: None,
-        }
+        let outcome = match look {
+            Look::Pass => Outcome::Pass,
+            Look::Fail => Outcome::Fail(Reason::Refused),
+            Look::Blind => Outcome::Unknown(Reason::Api),
+        };
+        observation(&self.service, check, place, self.now, outcome)
     }
 
     pub(crate) fn bind(&mut self, place: usize, addresses: &[IpAddr]) -> &mut Self {

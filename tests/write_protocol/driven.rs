@@ -1,9 +1,12 @@
-//! The real reconciler, driven as `dns::driver` and the daemon drive it, up to the next thing that the world decides.
+//! The reconciler with the steps of its driver, up to the next thing that the world decides.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::{Call, Generation, Plan, Reconciler, Report, Timing, WriteRules, WritesMemory};
+use pointsman::core::{
+    Call, DriverSteps, Generation, KnownWrites, News, Orders, Plan, Report, Step, Timing, WriteRules,
+    WritesMemory,
+};
 use pointsman::model::{
     Answer, Fqdn, Moment, OnDrift, ProviderError, ProviderErrorKind, ProviderName, Record, RecordKey,
     RecordType, ServiceName, WriteBudget,
@@ -16,10 +19,11 @@ pub(crate) const BUDGET: WriteBudget = WriteBudget { writes: 3, window: Duration
 const DOWN_FOR: Duration = Duration::from_secs(1);
 /// Longer than between reads that are made for a reason.
 const A_WHILE: Duration = Duration::from_secs(20);
-/// More calls than any are made without time passing.
-const CALLS_AT_ONCE: usize = 10;
+/// More steps than any are made without time passing.
+const STEPS_AT_ONCE: usize = 100;
 
-/// What driver and daemon do around the reconciler, each on its own so that a model can do without it.
+/// What driver and daemon do around the reconciler, each on its own so that a model can do without it: the world hides
+/// from the driver what it would need for one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Habits {
     /// A write that a newer plan has come for is taken back before it is sent.
@@ -44,13 +48,23 @@ pub(crate) struct Wanted {
     pub(crate) values: Values,
 }
 
-/// The reconciler, what its driver is at, and what the disk keeps.
+/// What the driver waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Awaits {
+    /// Its time.
+    Time(Moment),
+    /// The answer of a read.
+    Read,
+    /// The journal to have what it told of a write, before it sends that; or the answer.
+    Write,
+}
+
+/// The driver with its reconciler, what it waits for, and what the disk keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Driven {
     pub(crate) now: Moment,
-    reconciler: Reconciler,
-    /// What is asked for and not yet made.
-    pub(crate) call: Option<Call>,
+    steps: DriverSteps,
+    pub(crate) awaits: Awaits,
     /// Of which plan the latest write is.
     pub(crate) intent: Option<Generation>,
     /// The newest plan that there is.
@@ -63,17 +77,31 @@ pub(crate) struct Driven {
     told: Option<(WritesMemory, Moment)>,
 }
 
+/// What the driver finds when it looks for something newer.
+struct Newest(Option<Arc<Plan>>);
+
+impl News for Newest {
+    fn orders(&mut self) -> Option<Orders> {
+        None
+    }
+
+    fn plan(&mut self) -> Option<Arc<Plan>> {
+        self.0.clone()
+    }
+}
+
 impl Driven {
     pub(crate) fn new(habits: Habits, resync: Duration) -> Self {
+        let now = Moment::START;
         let mut driven = Self {
-            now: Moment::START,
-            reconciler: reconciler(resync, Moment::START),
-            call: None,
+            now,
+            steps: DriverSteps::resume(orders(resync), None, now),
+            awaits: Awaits::Time(now),
             intent: None,
             newest: None,
             seen: None,
             is_at_rest: false,
-            kept: (WritesMemory::default(), Moment::START),
+            kept: (WritesMemory::default(), now),
             told: None,
         };
         driven.turn(habits);
@@ -84,8 +112,7 @@ impl Driven {
     pub(crate) fn plan(&mut self, habits: Habits, values: Values) {
         let generation = self.newest.map_or(0, |newest| newest.generation) + 1;
         self.newest = Some(Wanted { generation, values });
-        // While a call is asked for or under way, the driver looks for a plan only once it has been made.
-        if self.reconciler.next_wake().is_some() {
+        if let Awaits::Time(_) = self.awaits {
             self.turn(habits);
         }
     }
@@ -93,105 +120,115 @@ impl Driven {
     /// Killed and started again with what the disk kept; it plans the same anew.
     pub(crate) fn restart(&mut self, habits: Habits, resync: Duration) {
         self.now = self.now + DOWN_FOR;
-        self.reconciler = reconciler(resync, self.now);
-        (self.call, self.intent, self.seen, self.told) = (None, None, None, None);
+        (self.intent, self.seen, self.told) = (None, None, None);
         if let Some(newest) = &mut self.newest {
             newest.generation += 1;
         }
-        if habits.restores {
-            let (memory, at) = &self.kept;
-            self.reconciler.restore(self.now, self.now.since(*at), memory);
-        }
+        let (memory, at) = self.kept.clone();
+        let known = habits.restores.then_some(KnownWrites { at, memory });
+        self.steps = DriverSteps::resume(orders(resync), known.as_ref(), self.now);
         self.turn(habits);
-    }
-
-    /// When the driver would wake by itself, while it waits for nothing else.
-    pub(crate) fn wakes_at(&self) -> Option<Moment> {
-        self.reconciler.next_wake().filter(|_| self.call.is_none())
     }
 
     /// Whether it does nothing for a while.
     pub(crate) fn rests(&self) -> bool {
-        self.wakes_at().is_some_and(|at| at >= self.now + A_WHILE)
+        matches!(self.awaits, Awaits::Time(at) if at >= self.now + A_WHILE)
     }
 
     pub(crate) fn wait(&mut self, habits: Habits) {
-        if let Some(at) = self.wakes_at() {
+        if let Awaits::Time(at) = self.awaits {
             self.now = self.now.max(at);
             self.turn(habits);
         }
     }
 
-    /// The call that is to be made, if it still is: a write that has been superseded is taken back.
-    pub(crate) fn make(&mut self, habits: Habits) -> Option<Call> {
-        let call = self.call.take();
-        if habits.withdraws {
-            self.take_plan();
-            if self.reconciler.withdraw_superseded(self.now) {
+    /// The journal has what was told of a write: sends it, unless it is taken back.
+    pub(crate) fn send(&mut self, habits: Habits) -> Option<Call> {
+        let mut news = if habits.withdraws { self.news() } else { Newest(None) };
+        match self.steps.next(self.now, &mut news) {
+            Some(Step::Make { call, .. }) => Some(call),
+            Some(Step::Withdraw) => {
                 self.turn(habits);
-                return None;
+                None
             }
+            other => panic!("{other:?} instead of the write that was told of"),
         }
-        call
     }
 
     pub(crate) fn was_read(&mut self, habits: Habits, answer: Answer) {
-        self.reconciler.handle_read(self.now, answer);
+        self.steps.read(self.now, answer);
         self.turn(habits);
     }
 
     pub(crate) fn was_written(&mut self, habits: Habits, result: Result<(), ProviderErrorKind>) {
-        self.take_plan();
         let lost = if habits.tells_of_losses { ProviderErrorKind::Lost } else { ProviderErrorKind::Refused };
         let kind = |kind| if kind == ProviderErrorKind::Lost { lost } else { kind };
-        self.reconciler.handle_written(self.now, result.map_err(|error_kind| error(kind(error_kind))));
+        let mut news = self.news();
+        self.steps.written(self.now, result.map_err(|error_kind| error(kind(error_kind))), &mut news);
         self.turn(habits);
     }
 
-    /// Goes on until there is a call to make, or time has to pass.
+    /// Goes on until the world has a say, or time has to pass.
     fn turn(&mut self, habits: Habits) {
-        for _ in 0..CALLS_AT_ONCE {
-            self.hear();
-            self.take_plan();
-            self.call = self.reconciler.poll_call(self.now);
-            self.hear();
-            let is_write = self.call.as_ref().is_some_and(|call| *call != Call::Read);
-            if (habits.keeps_before || !is_write)
-                && let Some(told) = self.told.take()
-            {
-                self.kept = told;
-            }
-            if self.call.is_some() || self.reconciler.next_wake().is_none_or(|at| at > self.now) {
-                return;
-            }
-        }
-        panic!("the reconciler does not come to rest");
-    }
-
-    fn take_plan(&mut self) {
-        if let Some(plan) = self.newest.filter(|_| self.seen.is_some()) {
-            self.reconciler.handle_plan(self.now, Arc::new(plan.in_full()));
-        }
-    }
-
-    fn hear(&mut self) {
-        while let Some(report) = self.reconciler.poll_report() {
-            match report {
-                Report::Seen { found } => {
-                    let values = found.map(|found| Values::of(&found.values));
-                    self.seen = Some(values.unwrap_or(Values::NONE));
-                    self.is_at_rest = false;
+        for _ in 0..STEPS_AT_ONCE {
+            let mut news = self.news();
+            match self.steps.next(self.now, &mut news) {
+                Some(Step::Tell(report)) => self.hear(report),
+                Some(Step::TellAndKeep(report, _)) => {
+                    self.hear(report);
+                    if habits.keeps_before {
+                        self.keep();
+                    }
+                    self.awaits = Awaits::Write;
+                    return;
                 }
-                Report::Sent { generation, .. } => self.intent = Some(generation),
-                Report::InSync | Report::Held(_) => self.is_at_rest = true,
-                Report::Remember(memory) => self.told = Some((memory, self.now)),
-                Report::Written { .. }
-                | Report::InForce { .. }
-                | Report::DryRun { .. }
-                | Report::Drifted { .. }
-                | Report::Delayed { .. }
-                | Report::Alarmed { .. } => {}
+                Some(Step::Withdraw) => {}
+                Some(Step::Make { call, .. }) => {
+                    assert_eq!(call, Call::Read, "a write that nobody was told of");
+                    self.keep();
+                    self.awaits = Awaits::Read;
+                    return;
+                }
+                Some(Step::Rest(due)) => {
+                    self.keep();
+                    self.awaits = Awaits::Time(due);
+                    if due > self.now {
+                        return;
+                    }
+                }
+                None => panic!("it waits for an answer that it has"),
             }
+        }
+        panic!("the driver does not come to rest");
+    }
+
+    fn news(&self) -> Newest {
+        let plan = self.newest.filter(|_| self.seen.is_some());
+        Newest(plan.map(|plan| Arc::new(plan.in_full())))
+    }
+
+    fn keep(&mut self) {
+        if let Some(told) = self.told.take() {
+            self.kept = told;
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        match report {
+            Report::Seen { found } => {
+                let values = found.map(|found| Values::of(&found.values));
+                self.seen = Some(values.unwrap_or(Values::NONE));
+                self.is_at_rest = false;
+            }
+            Report::Sent { generation, .. } => self.intent = Some(generation),
+            Report::InSync | Report::Held(_) => self.is_at_rest = true,
+            Report::Remember(memory) => self.told = Some((memory, self.now)),
+            Report::Written { .. }
+            | Report::InForce { .. }
+            | Report::DryRun { .. }
+            | Report::Drifted { .. }
+            | Report::Delayed { .. }
+            | Report::Alarmed { .. } => {}
         }
     }
 }
@@ -220,11 +257,11 @@ pub(crate) fn error(kind: ProviderErrorKind) -> ProviderError {
     ProviderError { kind, message: String::new() }
 }
 
-fn reconciler(resync: Duration, now: Moment) -> Reconciler {
+fn orders(resync: Duration) -> Orders {
     let provider = ProviderName::parse("private").unwrap();
     let record = Record { key: key(), provider, ttl: None, create: true, on_drift: OnDrift::Mend };
     let rules = WriteRules { min_published: 1, budget: BUDGET };
-    Reconciler::new(record, rules, Timing { resync }, false, now)
+    Orders { record, rules, timing: Timing { resync }, dry_run: false }
 }
 
 fn key() -> RecordKey {

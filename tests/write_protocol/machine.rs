@@ -9,7 +9,7 @@ use pointsman::core::{Call, Generation};
 use pointsman::model::{Found, InForce, Moment, ProviderErrorKind, Ttl};
 use stateright::{Model, Property};
 
-use crate::driven::{BUDGET, Driven, Habits, error};
+use crate::driven::{Awaits, BUDGET, Driven, Habits, error};
 use crate::values::Values;
 
 /// A write that was not answered may land for so long, and no longer.
@@ -104,7 +104,6 @@ impl Machine {
         if answer != ReadAnswer::Plain {
             state.left.answers -= 1;
         }
-        state.driven.make(self.habits)?;
         let before = state.before.map(|(before, _)| before);
         let found = |values: Option<Values>, in_force| Ok(values.map(|values| as_found(values, in_force)));
         let answer = match answer {
@@ -119,9 +118,9 @@ impl Machine {
         Some(())
     }
 
-    /// Makes the write that was called for, unless it is taken back.
+    /// Makes the write that was told of, unless it is taken back.
     fn write(&self, state: &mut State, fate: Fate) {
-        let Some(call) = state.driven.make(self.habits) else { return };
+        let Some(call) = state.driven.send(self.habits) else { return };
         if fate != Fate::Taken {
             state.left.answers -= 1;
         }
@@ -155,7 +154,7 @@ impl Machine {
     ///
     /// Looked at where the driver waits: from elsewhere it gets there by steps that are searched too.
     fn settles(&self, state: &State) -> bool {
-        if state.driven.call.is_some() || state.reply.is_some() {
+        if !matches!(state.driven.awaits, Awaits::Time(_)) {
             return true;
         }
         let Some(newest) = state.driven.newest else { return true };
@@ -179,10 +178,10 @@ impl Machine {
         if let Some(reply) = state.reply.take() {
             return state.driven.was_written(self.habits, reply);
         }
-        match state.driven.call {
-            None => state.driven.wait(self.habits),
-            Some(Call::Read) => self.read(state, ReadAnswer::Plain).unwrap_or_default(),
-            Some(Call::Replace { .. } | Call::Create { .. }) => self.write(state, Fate::Taken),
+        match state.driven.awaits {
+            Awaits::Time(_) => state.driven.wait(self.habits),
+            Awaits::Read => self.read(state, ReadAnswer::Plain).unwrap_or_default(),
+            Awaits::Write => self.write(state, Fate::Taken),
         }
     }
 }
@@ -263,15 +262,15 @@ impl Model for Machine {
             actions.extend(wants.into_iter().map(Action::MakePlan));
         }
         let goes_wrong = left.answers > 0;
-        match &driven.call {
+        match driven.awaits {
             _ if state.reply.is_some() => actions.push(Action::HearReply),
-            None => {
+            Awaits::Time(_) => {
                 actions.push(Action::Wait);
                 if !driven.rests() {
                     actions.push(Action::Rest);
                 }
             }
-            Some(Call::Read) => {
+            Awaits::Read => {
                 actions.push(Action::Read(ReadAnswer::Plain));
                 if goes_wrong {
                     let kinds = [NOT_DONE[0], NOT_DONE[1], ProviderErrorKind::Unclear];
@@ -283,7 +282,7 @@ impl Model for Machine {
                     }
                 }
             }
-            Some(Call::Replace { .. } | Call::Create { .. }) => {
+            Awaits::Write => {
                 actions.push(Action::Write(Fate::Taken));
                 if goes_wrong {
                     let fates = [Fate::AnswerLost, Fate::AnswerUnclear, Fate::Vanishes, Fate::Late];

@@ -10,10 +10,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, instant_now};
-use crate::core::{Held, Plan, Reconciler, Report, Rule, Timing, WriteResult, WriteRules};
+use crate::core::{
+    DriverSteps, Held, Orders, Plan, Reconciler, Report, Rule, Timing, WriteResult, WriteRules,
+};
 use crate::daemon::wiring::{Wiring, WiringError};
 use crate::dns::Provider;
-use crate::dns::driver::{Driver, Orders, Reported};
+use crate::dns::driver::{Assignment, Driver, Inbox, Reported};
 use crate::model::{RecordSet, Routing, Service, WriteBudget, addresses_in_words};
 use crate::pulse::Pulses;
 
@@ -97,11 +99,14 @@ async fn carry_out(
     let timing = Timing { resync: IN_FORCE_WITHIN };
     let record = service.record.clone();
     let reconciler = Reconciler::new(record.clone(), rules, timing, false, clock.now()).writing_once();
+    let orders = Orders { record, rules, timing, dry_run: false };
     let (_newer, plans) = watch::channel(Some(plan));
-    let (_other, orders) = watch::channel(Orders { record, rules, timing, dry_run: false, provider });
+    let (_other, assignments) = watch::channel(Assignment { orders, provider });
     let (reports, mut reported) = mpsc::channel(REPORTS_MAX);
     let pulse = Pulses::new(clock).register("write");
-    let driver = Driver { service: service.name.clone(), reconciler, orders, plans, reports, clock, pulse };
+    let inbox = Inbox { assignments, plans };
+    let steps = DriverSteps::new(reconciler);
+    let driver = Driver { service: service.name.clone(), steps, inbox, reports, clock, pulse };
     let mut story = Story::default();
     tokio::select! {
         () = driver.run(stop.clone()) => {

@@ -13,6 +13,11 @@ use crate::simulation::settings::{AllDown, FAST_S, TIMEOUT_S, place_of};
 impl Judge {
     /// Judges what one step of the core asked for.
     pub(crate) fn effects(&mut self, now: i64, effects: &[Effect]) -> Judged {
+        if std::mem::take(&mut self.starts) {
+            let acts = |effect: &&Effect| !matches!(effect, Effect::Pace { .. } | Effect::Ended { .. });
+            let acts = effects.iter().find(acts);
+            holds!(acts.is_none(), "NO-JUMP-ON-START", "the start itself did {acts:?}");
+        }
         for effect in effects {
             match effect {
                 Effect::Transition(transition) => self.transition(now, transition)?,
