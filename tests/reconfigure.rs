@@ -314,6 +314,18 @@ fn an_address_that_moves_to_another_region_is_only_that_ones() {
     assert_eq!(published, [false, true]);
 }
 
+#[test]
+fn an_address_that_moves_from_a_region_with_nothing_bound_is_not_that_ones_any_more() {
+    let mut world = World::new(service(3), &[1, 2]);
+    world.run(5, &[Fail, Pass, Pass]);
+    // Another one takes its address over, which counts for that one from then on.
+    world.bind(1, &[address(2)]).bind(2, &[]).run(5, &[Fail, Pass, Fail]).assert_published(&[2]);
+    world.run(5, &[Pass, Pass, Fail]).assert_published(&[2]);
+    // That one goes home: somebody serves all the while, so nobody enters before its time.
+    world.bind(1, &[address(1)]).assert_published(&[1]);
+    world.run(5, &[Pass, Pass, Fail]).assert_published(&[1]);
+}
+
 /// What a service that lives elsewhere, or under another name, is left with.
 fn moved(edit: impl FnOnce(&mut Service)) -> World {
     let mut world = World::new(service(2), &[0, 1]);

@@ -50,8 +50,8 @@ impl ServiceState {
         let Some(region) = self.regions.get(place) else { return };
         let name = region.region.name.clone();
         let no_address = (region.addresses.is_empty() && region.unbound).then(|| {
-            "no EIP is bound to its load balancer and none was seen before: an address of it in the record \
-                 set cannot be told from a foreign one, and stays"
+            "no EIP is bound to its load balancer and none was seen before, or it is another region's now: an \
+                 address of it in the record set cannot be told from a foreign one, and stays"
                 .to_owned()
         });
         let gone = region.gone();

@@ -290,6 +290,15 @@ impl RegionState {
         changed
     }
 
+    /// These addresses are another region's now: they stay its own only as far as it is there too.
+    pub(super) fn disown(&mut self, elsewhere: &BTreeSet<IpAddr>) {
+        if self.unbound {
+            self.addresses.retain(|address| !elsewhere.contains(address));
+        }
+        let Self { owned, addresses, .. } = self;
+        owned.retain(|address| !elsewhere.contains(address) || addresses.contains(address));
+    }
+
     /// Follows the diagram as far as the evidence goes, an arrow at a time, and lists the arrows taken.
     pub(super) fn advance(&mut self, now: Moment) -> Vec<Step> {
         let mut steps = Vec::new();

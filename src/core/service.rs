@@ -141,13 +141,12 @@ impl ServiceState {
         self.due = self.next_wake(now);
     }
 
-    /// An address that is another region's now is not owned any more by the one that it was with before.
+    /// An address belongs to the regions that are there now; while none is, to the one that was there last.
     pub(super) fn disown_what_moved(&mut self) {
         for place in 0..self.regions.len() {
             let Some(here) = self.regions.get(place).map(|region| region.addresses.clone()) else { return };
             for (_, other) in self.regions.iter_mut().enumerate().filter(|(other, _)| *other != place) {
-                let still_there = other.addresses.clone();
-                other.owned.retain(|address| !here.contains(address) || still_there.contains(address));
+                other.disown(&here);
             }
         }
     }

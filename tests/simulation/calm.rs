@@ -115,7 +115,7 @@ impl Simulation<'_> {
         }
         if !dead.is_empty() && !may_go {
             // What was bound to them before may stay as well.
-            most.extend(dead.iter().flat_map(|place| self.judge.had(*place)));
+            most.extend(dead.iter().flat_map(|place| self.judge.own(*place)));
         }
         if most != least {
             alarms.push(Alarm::Held);

@@ -60,10 +60,11 @@ pub(crate) struct View {
     /// When it last came back, and how many times in a row it fell soon after that.
     returned: Option<i64>,
     flaps: i32,
-    /// Where it is, as it was told last.
+    /// Where it is, or was before nothing was bound to it, as it was told last.
     current: BTreeSet<IpAddr>,
-    /// Every address that it is or was told to be at.
-    had: BTreeSet<IpAddr>,
+    is_unbound: bool,
+    /// The addresses that are its own: where it is, and where it was last and nobody else is.
+    owns: BTreeSet<IpAddr>,
     /// Whether it fell and has not returned since, nor did anybody say that it may.
     has_to_ask: bool,
 }
@@ -73,7 +74,8 @@ impl View {
         let fixed = settings.fixed_addresses(place);
         Self {
             current: fixed.clone(),
-            had: fixed,
+            is_unbound: false,
+            owns: fixed,
             checks: vec![Seen::default(); settings.checks.len()],
             passing_since: None,
             rose: false,
@@ -247,7 +249,7 @@ impl Judge {
         for (place, view) in &mut self.views {
             let Some(kept) = then.views.get(place) else { continue };
             let same_source = settings.regions[*place].fixed == then.settings.regions[*place].fixed;
-            view.had.extend(&kept.had);
+            view.owns.extend(&kept.owns);
             if !same_source {
                 continue;
             }
@@ -269,6 +271,22 @@ impl Judge {
             (view.fell, view.left) = (view.fell.map(long_ago), view.left.map(long_ago));
             view.told_at = now - gap - (saved.at - view.told_at);
         }
+        self.disown_what_moved();
+    }
+
+    /// What is one region's now is not another one's that is not there.
+    fn disown_what_moved(&mut self) {
+        for place in self.views.keys().copied().collect::<Vec<_>>() {
+            let here = self.views.get(&place).filter(|view| !view.is_unbound);
+            let here = here.map(|view| view.current.clone()).unwrap_or_default();
+            for (_, other) in self.views.iter_mut().filter(|(other, _)| **other != place) {
+                let is_there = |address: &IpAddr| !other.is_unbound && other.current.contains(address);
+                let stays = |address: &IpAddr| !here.contains(address) || is_there(address);
+                let current = other.current.iter().copied().filter(stays).collect();
+                other.owns = other.owns.iter().copied().filter(stays).collect();
+                other.current = current;
+            }
+        }
     }
 
     /// What was ruled of a region that is gone is over.
@@ -288,9 +306,9 @@ impl Judge {
         for place in settings.places() {
             let mut view = views.remove(&place).unwrap_or_else(|| View::new(settings, place, now));
             if before.regions[place].fixed != settings.regions[place].fixed {
-                let had = view.had;
+                let owns = view.owns;
                 view = View::new(settings, place, now);
-                view.had.extend(had);
+                view.owns.extend(owns);
             }
             for (check, seen) in view.checks.iter_mut().enumerate() {
                 let (is, was) = (&settings.checks[check], &before.checks[check]);
@@ -302,6 +320,7 @@ impl Judge {
         }
         // What is gone leaves its addresses behind as somebody else's.
         self.leave_words_behind();
+        self.disown_what_moved();
         self.note_who_left(now);
         // What is forgotten has no say any more.
         self.reconsider(now);
@@ -311,7 +330,7 @@ impl Judge {
     fn note_who_left(&mut self, now: i64) {
         let Some(seen) = self.seen.clone() else { return };
         for view in self.views.values_mut() {
-            let is_out = view.had.is_disjoint(&seen);
+            let is_out = view.owns.is_disjoint(&seen);
             view.left = is_out.then(|| view.left.unwrap_or(now));
         }
     }
@@ -326,10 +345,14 @@ impl Judge {
 
     pub(crate) fn bound(&mut self, now: i64, place: usize, addresses: &BTreeSet<IpAddr>) {
         self.reconsider(now);
-        if let Some(view) = self.views.get_mut(&place).filter(|_| !addresses.is_empty()) {
+        let Some(view) = self.views.get_mut(&place) else { return };
+        view.is_unbound = addresses.is_empty();
+        if !view.is_unbound {
             view.current.clone_from(addresses);
-            view.had.extend(addresses);
+            view.owns.extend(addresses);
         }
+        self.disown_what_moved();
+        self.note_who_left(now);
     }
 
     /// Something is done to the world.
@@ -343,20 +366,20 @@ impl Judge {
 
     /// Every address of ours, by the judge's own account.
     pub(crate) fn ours(&self) -> BTreeSet<IpAddr> {
-        let had = self.views.values().flat_map(|view| view.had.iter().copied());
-        had.chain(self.settings.fallback()).collect()
+        let own = self.views.values().flat_map(|view| view.owns.iter().copied());
+        own.chain(self.settings.fallback()).collect()
     }
 
-    /// Whether an address that the region has or had is among these.
+    /// Whether an address of the region's own is among these.
     fn is_in(&self, place: usize, set: &BTreeSet<IpAddr>) -> bool {
-        !self.views[&place].had.is_disjoint(set)
+        !self.views[&place].owns.is_disjoint(set)
     }
 
-    /// The same of addresses that are nobody else's: one that was moved may count as either region's.
+    /// The same of addresses that are nobody else's: one that two regions are told to be at may count as either's.
     fn is_surely_in(&self, place: usize, set: &BTreeSet<IpAddr>) -> bool {
         let others = || self.views.iter().filter(|(other, _)| **other != place);
-        let own = |address: &&IpAddr| others().all(|(_, other)| !other.had.contains(*address));
-        set.intersection(&self.views[&place].had).filter(own).count() > 0
+        let own = |address: &&IpAddr| others().all(|(_, other)| !other.owns.contains(*address));
+        set.intersection(&self.views[&place].owns).filter(own).count() > 0
     }
 
     fn is_all_down(&self) -> bool {
@@ -435,8 +458,8 @@ impl Judge {
         self.views.get(&place).map(|view| view.told)
     }
 
-    /// Where a region is or was.
-    pub(crate) fn had(&self, place: usize) -> BTreeSet<IpAddr> {
-        self.views.get(&place).map(|view| view.had.clone()).unwrap_or_default()
+    /// The addresses of a region.
+    pub(crate) fn own(&self, place: usize) -> BTreeSet<IpAddr> {
+        self.views.get(&place).map(|view| view.owns.clone()).unwrap_or_default()
     }
 }

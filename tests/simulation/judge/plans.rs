@@ -46,7 +46,7 @@ impl Judge {
         // Who is up in the set need not ask to return to it.
         let seen = self.seen.clone().unwrap_or_default();
         for view in self.views.values_mut() {
-            view.has_to_ask &= view.told != Liveness::Up || view.had.is_disjoint(&seen);
+            view.has_to_ask &= view.told != Liveness::Up || view.owns.is_disjoint(&seen);
         }
         match self.looked.take() {
             Some(place) => self.after_a_look(now, place),
@@ -252,7 +252,7 @@ impl Judge {
                     self.settings.manual_failback && self.views[&place].has_to_ask && is_out(place)
                 };
                 let of_others = |place: usize| {
-                    plan.wanted.iter().filter(|it| !self.views[&place].had.contains(*it)).count()
+                    plan.wanted.iter().filter(|it| !self.views[&place].owns.contains(*it)).count()
                 };
                 for (place, view) in &self.views {
                     let is_in = self.is_in(*place, &plan.wanted);
@@ -348,7 +348,7 @@ impl Judge {
         let left = plan.wanted.iter().filter(|address| {
             let may_serve = |(place, view): (&usize, &View)| drains || self.may_serve(*place, view);
             fallback.contains(*address)
-                || self.views.iter().any(|it| it.1.had.contains(*address) && may_serve(it))
+                || self.views.iter().any(|it| it.1.owns.contains(*address) && may_serve(it))
         });
         let (left, least) = (left.count(), self.settings.min_published.max(1) as usize);
         holds!(

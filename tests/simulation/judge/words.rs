@@ -197,7 +197,7 @@ impl Judge {
         for (place, view) in &self.views {
             let place = *place;
             if self.words.is_drained(place) && self.is_surely_in(place, &plan.wanted) {
-                let without = plan.wanted.difference(&view.had).count();
+                let without = plan.wanted.difference(&view.owns).count();
                 holds!(without < least, "OPERATOR-RULES", "r{place} is drained, and wanted: {plan}");
             }
             if self.words.is_pinned(place) && !view.current.is_empty() && !self.is_all_down() {
@@ -223,7 +223,7 @@ impl Judge {
             return Ok(());
         }
         for changed in before.symmetric_difference(after) {
-            let mut whose = self.views.iter().filter(|(_, view)| view.had.contains(changed)).peekable();
+            let mut whose = self.views.iter().filter(|(_, view)| view.owns.contains(changed)).peekable();
             let is_fallback = whose.peek().is_none();
             let approved = whose.any(|(place, _)| self.words.approved.contains(&Some(*place)))
                 || (is_fallback && self.words.approved.contains(&None));

@@ -454,7 +454,6 @@ impl Judge {
         }
         let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
         let goes = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
-            // An address that was moved may count as either region's.
             self.is_in(*place, from) && !self.is_surely_in(*place, to)
         };
         let leave = self.views.keys().filter(|place| goes(place, &before, set.values()));
