@@ -14,7 +14,7 @@ use pointsman::model::{
     Pace, PolicyKind, ProviderName, Region, Service, ServiceName, TcpCheck, Threshold, Ttl, WhenUnknown,
     WriteBudget,
 };
-use world::Look::{Fail, Pass};
+use world::Look::{Blind, Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, check, region_name, service};
 
 /// The service with something different about the region at `place`.
@@ -324,6 +324,30 @@ fn an_address_that_moves_from_a_region_with_nothing_bound_is_not_that_ones_any_m
     // That one goes home: somebody serves all the while, so nobody enters before its time.
     world.bind(1, &[address(1)]).assert_published(&[1]);
     world.run(5, &[Pass, Pass, Fail]).assert_published(&[1]);
+}
+
+/// A service whose first region is up when its page or its load balancer says so.
+fn either(port: u16) -> Service {
+    with_region(2, 0, |region| {
+        let elb = CheckKind::Tcp(TcpCheck { port, source: None });
+        region.checks.push(Check { kind: elb, ..check("elb", WhenUnknown::Ignore) });
+        let name = |name| Expression::Check(CheckName::parse(name).unwrap());
+        region.up_when = Expression::Any(vec![name("web"), name("elb")]);
+    })
+}
+
+#[test]
+fn no_jump_on_start_a_check_that_is_new_is_not_left_out_before_it_has_looked() {
+    let mut world = World::new(either(81), &[0, 1]);
+    for _ in 0..10 {
+        world.look_with("elb", 0, Pass).run(1, &[Fail, Pass]);
+    }
+    world.reconfigure(either(82));
+    world.run(5, &[Fail, Pass]).assert_published(&[0, 1]);
+    assert_eq!(world.liveness(0), Liveness::Up, "the other one alone does not decide");
+    world.look_with("elb", 0, Pass).run(5, &[Fail, Pass]).assert_published(&[0, 1]);
+    world.reconfigure(either(83));
+    world.look_with("elb", 0, Blind).assert_published(&[1]);
 }
 
 /// What a service that lives elsewhere, or under another name, is left with.

@@ -387,7 +387,8 @@ impl RegionState {
                 return None;
             }
             match (read(signal), check.when_unknown) {
-                (Kleene::Unknown, WhenUnknown::Ignore) => None,
+                // Not before somebody looked: the others alone do not decide what it may be about to tell.
+                (Kleene::Unknown, WhenUnknown::Ignore) if signal.is_looked_at() => None,
                 (value, WhenUnknown::Ignore | WhenUnknown::Keep) => Some(value),
             }
         });

@@ -28,6 +28,8 @@ pub(super) struct Signal {
     /// start.
     risen: bool,
     unknown_in_a_row: u32,
+    /// Whether anybody looked since it knew nothing, if in vain.
+    is_looked_at: bool,
     /// When the first look of the failures that count now started.
     first_failure: Option<Moment>,
     last: Option<Last>,
@@ -72,6 +74,7 @@ impl Signal {
             row: Row::default(),
             risen: false,
             unknown_in_a_row: 0,
+            is_looked_at: false,
             first_failure: None,
             last: None,
         }
@@ -90,6 +93,7 @@ impl Signal {
             row: memory.row,
             risen: memory.risen,
             unknown_in_a_row: memory.unknown_in_a_row,
+            is_looked_at: memory.unknown_in_a_row > 0 || memory.row.leaning() != Kleene::Unknown,
             first_failure: memory.first_failure.map(|age| age.before(saved)),
             ..Self::new(check.fall, check.rise)
         };
@@ -97,6 +101,7 @@ impl Signal {
             signal.forget();
             // Nobody has looked in vain, so nothing is alarmed.
             signal.unknown_in_a_row = 0;
+            signal.is_looked_at = false;
         }
         signal
     }
@@ -125,15 +130,16 @@ impl Signal {
     }
 
     /// What counts of it: a look that leaves this as it is need not be remembered.
-    fn essence(&self) -> (State, Row, bool, u32, Option<Moment>) {
+    fn essence(&self) -> (State, Row, bool, u32, bool, Option<Moment>) {
         let window = self.fall.window().max(self.rise.window());
         let in_vain = self.unknown_in_a_row.min(self.fall.count());
-        (self.state, self.row.newest(window), self.risen, in_vain, self.first_failure)
+        (self.state, self.row.newest(window), self.risen, in_vain, self.is_looked_at, self.first_failure)
     }
 
     /// Takes in one look; says whether that changed anything that counts.
     pub(super) fn observe(&mut self, observation: &Observation) -> bool {
         let before = self.essence();
+        self.is_looked_at = true;
         let known_before = self.last.as_ref().and_then(|last| last.known_at);
         let run = match &self.last {
             Some(last) if last.outcome.as_str() == observation.outcome.as_str() => last.run.saturating_add(1),
@@ -239,6 +245,11 @@ impl Signal {
     /// Whether it was looked at, and so often in vain that it is unknown now.
     pub(super) fn is_blind(&self) -> bool {
         self.unknown_in_a_row >= self.fall.count()
+    }
+
+    /// Whether anybody looked since it knew nothing, if in vain.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.is_looked_at
     }
 
     /// When the first of the failures that count now started.

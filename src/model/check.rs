@@ -65,7 +65,7 @@ pub enum Pace {
 pub enum WhenUnknown {
     /// It is unknown there too, so the region's liveness is kept unless the others decide it.
     Keep,
-    /// It is left out of the expression.
+    /// It is left out of the expression, once somebody has looked.
     Ignore,
 }
 

@@ -19,10 +19,14 @@ pub(crate) struct Seen {
     /// A first pass is believed at once; this says whether as many as `rise` were seen.
     is_earned: bool,
     blind: u32,
+    /// Whether anybody looked since it knew nothing, if in vain.
+    is_looked_at: bool,
 }
 
 impl Seen {
-    pub(crate) fn look(&mut self, outcome: Outcome, check: &CheckSettings) {
+    /// Takes in a look. A first pass is believed at once, save where passing speaks against the region.
+    pub(crate) fn look(&mut self, outcome: Outcome, check: &CheckSettings, is_negated: bool) {
+        self.is_looked_at = true;
         let passed = match outcome {
             Outcome::Pass => true,
             Outcome::Fail(_) => false,
@@ -42,7 +46,7 @@ impl Seen {
         let (count, window) = if passed { check.rise } else { check.fall };
         let latest = self.row.iter().rev().take(window as usize);
         let is_enough = latest.filter(|look| **look == passed).count() >= count as usize;
-        let at_once = passed && self.settled.is_none() && self.before != Some(false);
+        let at_once = passed && !is_negated && self.settled.is_none() && self.before != Some(false);
         if self.settled != Some(passed) && (is_enough || at_once) {
             self.settled = Some(passed);
             self.row.drain(..self.row.len() - 1);
@@ -67,6 +71,7 @@ impl Seen {
         if forgets {
             self.forget();
             self.blind = 0;
+            self.is_looked_at = false;
         }
         forgets
     }
@@ -74,45 +79,54 @@ impl Seen {
     fn latest(&self) -> Option<bool> {
         self.row.back().copied()
     }
+
+    /// One that is configured so is left out while it cannot tell, once somebody has looked.
+    fn says(&self, check: &CheckSettings, value: Option<bool>) -> Says {
+        match value {
+            Some(true) => Says::Yes,
+            Some(false) => Says::No,
+            None if check.ignores_unknown() && self.is_looked_at => Says::LeftOut,
+            None => Says::Unknown,
+        }
+    }
 }
 
 /// Whether the region is up by the latest look of each check; none when it cannot be told.
 pub(crate) fn by_latest(seen: &[Seen], settings: &Settings, muted: &BTreeSet<usize>) -> Option<bool> {
-    let read = |check: usize, _: bool| {
+    let read = |check: usize| {
         if muted.contains(&check) {
             Says::LeftOut
         } else {
-            says(&settings.checks[check], seen[check].latest())
+            seen[check].says(&settings.checks[check], seen[check].latest())
         }
     };
-    evaluate(&settings.up_when, false, &read).known()
+    evaluate(&settings.up_when, &read).known()
 }
 
 /// The same by all that it takes: a check counts as failing, or as passing behind a `!`, only after as many looks as
 /// `fall` or `rise` ask for.
 pub(crate) fn by_all(seen: &[Seen], settings: &Settings, muted: &BTreeSet<usize>) -> Option<bool> {
-    let read = |check: usize, is_negated: bool| {
+    let read = |check: usize| {
         if muted.contains(&check) {
-            return Says::LeftOut;
+            Says::LeftOut
+        } else {
+            seen[check].says(&settings.checks[check], seen[check].settled)
         }
-        let seen = &seen[check];
-        let unearned = is_negated && seen.settled == Some(true) && !seen.is_earned;
-        says(&settings.checks[check], if unearned { None } else { seen.settled })
     };
-    evaluate(&settings.up_when, false, &read).known()
+    evaluate(&settings.up_when, &read).known()
 }
 
 /// The same after as many passes as `rise` asks for, of every check that counts as passing.
 pub(crate) fn by_earned(seen: &[Seen], settings: &Settings, muted: &BTreeSet<usize>) -> Option<bool> {
-    let read = |check: usize, _: bool| {
+    let read = |check: usize| {
         if muted.contains(&check) {
             return Says::LeftOut;
         }
         let seen = &seen[check];
         let unearned = seen.settled == Some(true) && !seen.is_earned;
-        says(&settings.checks[check], if unearned { None } else { seen.settled })
+        seen.says(&settings.checks[check], if unearned { None } else { seen.settled })
     };
-    evaluate(&settings.up_when, false, &read).known()
+    evaluate(&settings.up_when, &read).known()
 }
 
 /// What a part of `up_when` says.
@@ -136,25 +150,16 @@ impl Says {
     }
 }
 
-fn says(check: &CheckSettings, value: Option<bool>) -> Says {
-    match value {
-        Some(true) => Says::Yes,
-        Some(false) => Says::No,
-        None if check.ignores_unknown() => Says::LeftOut,
-        None => Says::Unknown,
-    }
-}
-
-fn evaluate(when: &When, is_negated: bool, read: &impl Fn(usize, bool) -> Says) -> Says {
+fn evaluate(when: &When, read: &impl Fn(usize) -> Says) -> Says {
     // Of several parts, one that decides is enough, and an unknown one leaves it open otherwise.
     let join = |parts: &[When], decides: Says, otherwise: Says| {
-        let all = parts.iter().map(|part| evaluate(part, is_negated, read));
+        let all = parts.iter().map(|part| evaluate(part, read));
         let said: Vec<Says> = all.filter(|said| *said != Says::LeftOut).collect();
         [decides, Says::Unknown, otherwise].into_iter().find(|it| said.contains(it)).unwrap_or(Says::LeftOut)
     };
     match when {
-        When::Check(place) => read(*place, is_negated),
-        When::Not(inner) => match evaluate(inner, !is_negated, read) {
+        When::Check(place) => read(*place),
+        When::Not(inner) => match evaluate(inner, read) {
             Says::Yes => Says::No,
             Says::No => Says::Yes,
             other @ (Says::Unknown | Says::LeftOut) => other,

@@ -338,7 +338,7 @@ impl Judge {
     pub(crate) fn looked(&mut self, now: i64, place: usize, check: usize, outcome: Outcome) {
         let settings = &self.settings;
         let Some(view) = self.views.get_mut(&place) else { return };
-        view.checks[check].look(outcome, &settings.checks[check]);
+        view.checks[check].look(outcome, &settings.checks[check], settings.up_when.negates(check));
         view.weigh(now, settings, &self.words.muted());
         self.looked = Some(place);
     }

@@ -266,6 +266,23 @@ impl Settings {
 }
 
 impl When {
+    /// Whether passing speaks against the region: of an odd number of `!` before the check.
+    pub(crate) fn negates(&self, check: usize) -> bool {
+        match self {
+            Self::Check(_) => false,
+            Self::Not(inner) => inner.names(check) && !inner.negates(check),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.negates(check)),
+        }
+    }
+
+    fn names(&self, check: usize) -> bool {
+        match self {
+            Self::Check(place) => *place == check,
+            Self::Not(inner) => inner.names(check),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.names(check)),
+        }
+    }
+
     fn as_configured(&self) -> Expression {
         let each = |parts: &[Self]| parts.iter().map(Self::as_configured).collect();
         match self {
