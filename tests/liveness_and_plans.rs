@@ -2,11 +2,13 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman::core::Plan;
 use pointsman::model::{
     Alarm, CheckName, Expression, Failback, Liveness, Moment, Pace, PolicyKind, Region, Service, Share,
-    WhenAllDown, WhenUnknown,
+    Threshold, WhenAllDown, WhenUnknown,
 };
 use world::Look::{Blind, Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, check, foreign, region_name, service};
@@ -206,6 +208,24 @@ fn bounded_blast_windows_go_on_over_a_restart() {
     world.run(10, &[Pass; 3]).run(150, &[Fail, Fail, Pass]).save().restart(Duration::from_secs(2));
     world.run(140, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]);
     world.run(20, &[Fail, Fail, Pass]).assert_published(&[1, 2]);
+}
+
+#[test]
+fn bounded_blast_each_region_that_falls_waits_for_suspects_whatever_was_waited_for_before() {
+    let mut slow = Service { max_removed: 3, ..service(4) };
+    for place in 1..4 {
+        let mut region = world::region(place);
+        region.checks[0].fall = Threshold::in_a_row(6).unwrap();
+        slow.regions[place] = region.into();
+    }
+    let mut world = World::new(slow, &[0, 1, 2, 3]);
+    world.run(5, &[Pass; 4]);
+    // Nobody can write, so the first one stays and its wait for the suspects ends.
+    world.weather = Weather::Away;
+    world.run(10, &[Fail, Pass, Pass, Pass]).run(6, &[Fail, Fail, Fail, Pass]);
+    assert_eq!(world.liveness(2), Liveness::Down);
+    let gone = |plan: &Arc<Plan>| !plan.wanted.contains(&address(1));
+    assert!(!world.plans.iter().any(gone), "{:?}", world.plans);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) struct Verdict {
     pub(super) held: Vec<Held>,
     /// A removal waits for suspects until then.
     pub(super) patience_ends: Option<Moment>,
-    /// When failures cease to count as together, while they hold a removal back.
+    /// When the next of what holds a removal back ends: failures that count as together, or a region's wait for suspects.
     pub(super) hold_ends: Option<Moment>,
 }
 
@@ -49,18 +49,14 @@ pub(super) fn judge(
     leaving.sort_by_key(|&i| regions.get(i).map(|r| (leaves_by_checks(r), r.since, i)));
 
     let together = Together::of(service, regions, now);
-    let mut panic = panic_of(service, regions, &together);
-    let mut wait_until = None;
-    if let Some(Panic::IfSuspectsFall { .. }) = panic {
-        // One more fast look at most: a suspect that still is one after that counts as what it is.
-        if leaving.iter().any(|&i| regions.get(i).is_some_and(leaves_by_checks)) {
-            let ends = patience_ends.unwrap_or_else(|| now + longest_suspense(regions));
-            wait_until = Some(ends);
-            if ends <= now {
-                panic = None;
-            }
-        }
-    }
+    let panic = panic_of(service, regions, &together);
+    // One more fast look at most: a suspect that still is one after that counts as what it is. Each region waits since it
+    // fell, for the patience with another one's suspects may be over.
+    let suspense = longest_suspense(regions);
+    let waits = matches!(panic, Some(Panic::IfSuspectsFall { .. }))
+        && leaving.iter().any(|&i| regions.get(i).is_some_and(leaves_by_checks));
+    let patience_ends = waits.then(|| patience_ends.unwrap_or(now + suspense));
+    let mut next_end: Option<Moment> = None;
 
     let mut may_still_leave = allowance(service, regions, choices, &together);
     let mut blasted = Vec::new();
@@ -69,7 +65,9 @@ pub(super) fn judge(
     for i in leaving {
         let Some(region) = regions.get(i) else { continue };
         if leaves_by_checks(region) {
-            if panic.is_some() {
+            let ends = patience_ends.map(|ends| ends.max(region.since + suspense));
+            if panic.is_some() && ends.is_none_or(|ends| ends > now) {
+                next_end = next_end.into_iter().chain(ends).min();
                 panicked = true;
                 continue;
             }
@@ -121,7 +119,8 @@ pub(super) fn judge(
         });
     }
     let hold_ends = if panicked || !blasted.is_empty() { together.ends_at(regions) } else { None };
-    Verdict { wanted, held, patience_ends: wait_until, hold_ends }
+    let hold_ends = hold_ends.into_iter().chain(next_end).min();
+    Verdict { wanted, held, patience_ends, hold_ends }
 }
 
 /// Too many regions failing together says more about the place that looks (BOUNDED-BLAST).

@@ -52,7 +52,7 @@ pub(super) struct ServiceState {
     pub(super) write_alarm: Option<(Alarm, String)>,
     /// When the removal that waits for suspects has waited long enough.
     pub(super) patience_ends: Option<Moment>,
-    /// When failures that hold a removal back cease to count as together.
+    /// When the next of what holds a removal back ends.
     pub(super) hold_ends: Option<Moment>,
     /// When something is to be decided although nothing happens.
     pub(super) due: Option<Moment>,

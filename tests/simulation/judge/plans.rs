@@ -392,7 +392,7 @@ impl Judge {
         let down = count(Liveness::Down, &together);
         holds!(down <= most, "BOUNDED-BLAST", "{by_checks:?} leave past panic_threshold");
         if down + count(Liveness::Suspect, &|_| true) > most {
-            let fell = by_checks.iter().map(|place| self.views[place].told_at).min().unwrap_or(now);
+            let fell = by_checks.iter().map(|place| self.views[place].told_at).max().unwrap_or(now);
             let waits = i64::try_from((FAST_S + TIMEOUT_S) * 1000).unwrap_or(0);
             holds!(
                 now - fell >= waits,
