@@ -4,6 +4,7 @@ mod world;
 
 use std::time::Duration;
 
+use pointsman::core::{Core, Effect, Input};
 use pointsman::model::{
     Alarm, CheckName, Expression, Failback, Liveness, Override, PolicyKind, Region, Ruling, Scope, Service,
     Share, WhenAllDown, WhenUnknown, Word, WriteBudget,
@@ -205,6 +206,27 @@ fn a_muted_check_has_no_vote_until_it_is_unmuted() {
     rule(&mut world, mute(), None);
     (0..40).for_each(|_| look(&mut world, Fail));
     world.assert_published(&[0, 1]);
+}
+
+#[test]
+fn a_mute_that_ended_while_nobody_ran_is_over_for_the_first_thing_that_is_heard() {
+    let mut two = service(2);
+    let both = ["web", "elb"].map(|name| Expression::Check(CheckName::parse(name).unwrap()));
+    let checks = vec![check("web", WhenUnknown::Keep), check("elb", WhenUnknown::Keep)];
+    two.regions[0] = Region { checks, up_when: Expression::All(both.into()), ..region(0) }.into();
+    let mut world = World::new(two, &[0, 1]);
+    world.look_with("elb", 0, Pass).run(5, &[Pass, Pass]);
+    rule(&mut world, Ruling::Mute(CheckName::parse("elb").unwrap()), Some(Duration::from_secs(10)));
+    for _ in 0..5 {
+        world.look_with("elb", 0, Fail).run(1, &[Pass, Pass]);
+    }
+    let memory = world.core.memory(&world.service.name, world.now).unwrap();
+    let (mut core, mut effects) = (Core::new(std::slice::from_ref(&world.service), world.now), Vec::new());
+    core.restore(world.now, Duration::from_secs(9), &memory, &mut effects);
+    let (service, region) = (world.service.name.clone(), region_name(0));
+    core.step(world.now, &Input::Bound { service, region, addresses: [address(0)].into() }, &mut effects);
+    let is_down = |effect: &Effect| matches!(effect, Effect::Transition(it) if it.to == Liveness::Down);
+    assert!(effects.iter().any(is_down), "{effects:?}");
 }
 
 #[test]

@@ -189,8 +189,8 @@ impl ServiceState {
         if state.bound(addresses) {
             self.changed = true;
             self.disown_what_moved();
-            self.advance(now, effects);
         }
+        self.advance(now, effects);
     }
 
     /// Takes in what the reconciler says of the record set.
