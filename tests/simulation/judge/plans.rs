@@ -293,7 +293,7 @@ impl Judge {
         holds!(self.trap != Some(Trap::NobodyLeaves) || leaving.is_empty(), "TRAP", "{leaving:?} leave");
         let best = places()
             .filter(|(place, view)| {
-                self.is_in(**place, &plan.wanted)
+                (self.is_in(**place, &plan.wanted) || self.words.asks(**place) && !self.is_in(**place, seen))
                     && (self.words.is_pinned(**place)
                         || !matches!(view.told, Liveness::Unknown | Liveness::Down))
             })
@@ -368,6 +368,7 @@ impl Judge {
             .filter(|(place, view)| {
                 takes_part(**place)
                     && is_failed(view.told)
+                    && !self.words.is_pinned(**place)
                     && !self.is_in(**place, &plan.wanted)
                     && !long_out(view)
             })

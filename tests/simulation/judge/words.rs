@@ -31,6 +31,8 @@ pub(super) struct Words {
     /// Whose change somebody has approved; none is the fallback's.
     approved: BTreeSet<Option<usize>>,
     asked: BTreeSet<Option<usize>>,
+    /// Who waits for somebody to say that it may return.
+    returns: BTreeSet<usize>,
     /// What was said in this step and has to be told.
     untold: bool,
 }
@@ -75,6 +77,12 @@ impl Words {
         self.held.get(&Subject::Service).is_some_and(|(rule, _)| *rule == Some(Rule::Freeze))
     }
 
+    /// Whether its change waits for somebody's approval: a yes to another one's is to that one alone, also where this one
+    /// is the reason for it.
+    pub(super) fn asks(&self, place: usize) -> bool {
+        self.asked.contains(&Some(place))
+    }
+
     pub(super) fn are_none(&self) -> bool {
         self.held.is_empty()
     }
@@ -111,13 +119,16 @@ impl Judge {
                 words.count += u64::from(whose.iter().any(|whose| words.asked.contains(whose)));
                 words.approved.extend(whose.iter().filter(|whose| words.asked.contains(*whose)));
             }
+            // Heeded for those who wait for it; said before they do it is to nothing.
             Said::Failback(whose) => {
-                words.count += 1;
-                for (_, view) in
-                    self.views.iter_mut().filter(|(place, _)| whose.is_none_or(|it| it == **place))
-                {
-                    view.has_to_ask = false;
+                let waits = |place: &usize| words.returns.contains(place);
+                let meant = |place: &usize| whose.is_none_or(|it| it == *place);
+                let returns = self.views.iter_mut().filter(|(place, _)| waits(place) && meant(place));
+                let mut any = false;
+                for (_, view) in returns {
+                    any |= std::mem::take(&mut view.has_to_ask);
                 }
+                words.count += u64::from(any);
             }
         }
         if matches!(said, Said::Release(_) | Said::Unmute(_)) && before.len() != words.held.len() {
@@ -160,8 +171,11 @@ impl Judge {
             }
             Effect::Waiting { waiting, .. } => {
                 let whose = |waiting: &Waiting| waiting.region.as_ref().map(place_of);
-                let asks = waiting.iter().filter(|waiting| waiting.waits_for == WaitsFor::Approve);
-                self.words.asked = asks.map(whose).collect();
+                let who = |waits_for: WaitsFor| {
+                    waiting.iter().filter(move |waiting| waiting.waits_for == waits_for).map(whose)
+                };
+                self.words.asked = who(WaitsFor::Approve).collect();
+                self.words.returns = who(WaitsFor::Failback).flatten().collect();
                 // What is asked again was not what was approved.
                 let Self { words, .. } = self;
                 words.approved.retain(|whose| !words.asked.contains(whose));
