@@ -3,9 +3,10 @@
 //! what the zone holds; it never looks into the core.
 //!
 //! `plans` judges what the core asks for, `words` what operators have said, `writes` what is called and what the zone
-//! becomes, `drift` whose doing that is. Not judged here, since it has no place in this world: RELOAD-OR-KEEP,
+//! becomes, `budget` how often that is, `drift` whose doing that is. Not judged here, since it has no place in this world: RELOAD-OR-KEEP,
 //! READ-ONLY-OUTSIDE, SECRETS-STAY and KEEP-WATCHING.
 
+mod budget;
 mod drift;
 mod ledger;
 mod plans;
@@ -130,17 +131,6 @@ pub(crate) struct Remembered {
     words: words::Words,
 }
 
-/// A write that counts against the budget.
-#[derive(Clone, Debug)]
-struct Counted {
-    at: i64,
-    generation: u64,
-    /// Whether its intent was on disk before it was sent.
-    is_kept: bool,
-    /// How many times the driver had told by then what is to be remembered of its writes.
-    remembers: u64,
-}
-
 /// What was planned.
 #[derive(Clone, Debug)]
 struct Planned {
@@ -219,7 +209,7 @@ impl Judge {
             settings: self.settings.clone(),
             views: self.views.clone(),
             generation: self.generation,
-            remembers_heard: self.writes.remembers_heard,
+            remembers_heard: self.writes.budget.remembers_heard,
             words: self.words.clone(),
         }
     }
@@ -300,7 +290,7 @@ impl Judge {
 
     pub(crate) fn reloaded(&mut self, now: i64, settings: &Settings) {
         let before = std::mem::replace(&mut self.settings, settings.clone());
-        self.writes.budgets.push((now, before.writes));
+        self.writes.budget.replaced.push((now, before.writes));
         self.is_news = (before.writes, before.window_s) != (settings.writes, settings.window_s);
         let mut views = std::mem::take(&mut self.views);
         for place in settings.places() {

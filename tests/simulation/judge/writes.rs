@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use pointsman::core::{Call, Report, Rule, WriteResult};
 use pointsman::model::{Alarm, Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
 
-use super::{Counted, Judge, Judged, Planned, Remembered, holds};
+use super::budget::{Budget, Sent};
+use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
 
 /// How old the read may be that a write starts from: the journal is waited for so long, and tasks take their turns.
@@ -21,26 +22,13 @@ struct Intent {
     set: RecordSet,
 }
 
-/// What the driver tells may take so long to be heard, and counts from then when the driver is started anew.
-const LATE_MS: i64 = 3_000;
 /// The driver's tasks take their turns: so late may something be told.
-const TURNS_MS: i64 = 10;
+pub(super) const TURNS_MS: i64 = 10;
 /// A throttle that asks for longer does not keep a region from leaving for longer than this.
 const THROTTLED_TRY_MS: i64 = 15_000;
-/// A region that is to leave, or to come to the rescue, waits for so long after the latest write at most.
-const URGENT_MS: i64 = 30_000;
 /// While a lost write may still land the set is read so often.
 const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
-
-/// A write that the journal may know of although it was not made.
-#[derive(Clone, Debug)]
-struct Maybe {
-    at: i64,
-    /// After how many times that the driver told what to remember the journal has it, and has it no more.
-    from: u64,
-    until: u64,
-}
 
 /// What is known of the calls.
 #[derive(Debug, Default)]
@@ -48,14 +36,10 @@ pub(crate) struct Writes {
     in_flight: bool,
     /// What was told to be written next, until that is called or taken back.
     intent: Option<Intent>,
-    is_kept: bool,
+    pub(super) is_kept: bool,
     /// The landing writes that the driver last told to remember, as text.
     remembered: String,
-    pub(super) remembers: u64,
-    pub(super) remembers_heard: u64,
-    counted: Vec<Counted>,
-    /// Those that count only as far as the journal knows: meant when the process died, or refused and not told of.
-    maybe: Vec<Maybe>,
+    pub(super) budget: Budget,
     /// The greatest generation that an earlier process had on disk before it wrote.
     floor: u64,
     /// What the last read that was answered found, and when; none once something was written.
@@ -67,15 +51,6 @@ pub(crate) struct Writes {
     write_throttled_until: i64,
     called_at: i64,
     written_at: i64,
-    /// The generation of the last write and what was there before it, while it is on its way or its answer is lost, and
-    /// no read was answered since. None for one that leaves the same values: no read can show that it did not land.
-    lost: Option<(u64, BTreeSet<IpAddr>)>,
-    /// Which regions left by a write, or came to the rescue, and when.
-    claimed: Vec<(i64, (usize, bool))>,
-    /// Budgets that a reload replaced, and when.
-    pub(super) budgets: Vec<(i64, u32)>,
-    /// When a write was sent that a word of an operator may have earned.
-    worded: Vec<i64>,
     /// What the last write was answered, until that is told.
     answered: Option<Result<(), ProviderErrorKind>>,
     withdrawn: bool,
@@ -125,49 +100,24 @@ impl Writes {
         self.mends.clear();
     }
 
-    /// A write that was meant and will not be made: the journal may know of it.
+    /// A write that was meant will not be made.
     fn forget_intent(&mut self) {
         if let Some(intent) = &self.intent {
-            self.maybe.push(Maybe { at: intent.at, from: self.remembers, until: u64::MAX });
+            self.budget.meant_in_vain(intent.at);
         }
-    }
-
-    /// How many writes count against the budget at most.
-    fn most_within(&self, now: i64, window: i64) -> usize {
-        let counted = self.counted.iter().map(|write| write.at);
-        let maybe = self.maybe.iter().filter(|write| write.until == u64::MAX).map(|write| write.at);
-        counted.chain(maybe).filter(|at| now - at < window).count()
     }
 
     pub(super) fn killed(&mut self) {
         self.forget_intent();
         self.forget_calls();
-        let kept = self.counted.iter().filter(|write| write.is_kept).map(|write| write.generation);
-        self.floor = kept.max().unwrap_or(0).max(self.floor);
+        self.floor = self.budget.newest_kept().max(self.floor);
     }
 
     /// A process starts: what its journal knows of counts, by the age that its wall clock gives it.
     pub(super) fn started(&mut self, now: i64, saved: Option<(i64, i64, &Remembered)>) {
-        // What the dead process told and nobody heard is lost.
-        self.remembers_heard = self.remembers;
-        match saved {
-            None => {
-                self.counted.clear();
-                (self.lost, self.steady) = (None, None);
-                self.maybe.clear();
-                self.floor = 0;
-            }
-            Some((at, gap, then)) => {
-                let heard = then.remembers_heard;
-                self.counted.retain(|write| write.is_kept || write.remembers <= heard);
-                for write in &mut self.counted {
-                    write.at = now - gap - (at - write.at);
-                }
-                self.maybe.retain(|write| (write.from..write.until).contains(&heard));
-                for write in &mut self.maybe {
-                    *write = Maybe { at: now - gap - (at - write.at), until: u64::MAX, ..*write };
-                }
-            }
+        self.budget.started(now, saved);
+        if saved.is_none() {
+            (self.steady, self.floor) = (None, 0);
         }
     }
 }
@@ -183,7 +133,7 @@ impl Judge {
         }
         match report {
             Report::Remember(memory) => {
-                writes.remembers += 1;
+                writes.budget.remembers += 1;
                 writes.remembered = serde_json::to_string(memory).unwrap_or_default();
             }
             Report::Sent { generation, from, set } => {
@@ -237,17 +187,7 @@ impl Judge {
                     newest.filter(|wanted| found.is_some_and(|found| found.values.is_superset(wanted)));
                 writes.is_changed = false;
             }
-            Report::Held(held) if held.rule == Rule::BoundedWrites => {
-                let (budget, window) = (self.settings.writes as usize, self.settings.window_s * 1000);
-                let window = i64::try_from(window).unwrap_or(i64::MAX) + LATE_MS;
-                let within = writes.most_within(now, window);
-                holds!(
-                    within >= budget || self.is_news,
-                    "BOUNDED-WRITES",
-                    "held though only {within} of {budget} writes count within {window} ms: {:?}",
-                    writes.counted
-                );
-            }
+            Report::Held(held) if held.rule == Rule::BoundedWrites => self.is_used_up(now)?,
             Report::Seen { .. }
             | Report::InForce { .. }
             | Report::DryRun { .. }
@@ -268,7 +208,7 @@ impl Judge {
                 self.note_who_left(now);
             }
             Report::Remember(_) => {
-                self.writes.remembers_heard += 1;
+                self.writes.budget.remembers_heard += 1;
                 self.words.followed_heard = self.words.followed;
             }
             Report::InSync
@@ -314,13 +254,9 @@ impl Judge {
 
     /// The driver is started anew with what the core has heard of its writes.
     pub(crate) fn driver_died(&mut self) {
-        let heard = self.writes.remembers_heard;
         self.writes.forget_intent();
         self.writes.forget_calls();
-        for write in self.writes.maybe.iter_mut().filter(|write| write.until > heard) {
-            write.until = u64::MAX;
-        }
-        self.writes.counted.retain(|write| write.remembers <= heard);
+        self.writes.budget.driver_died();
         // What the dead one told and nobody has heard is in the channel, and will be heard.
     }
 
@@ -452,47 +388,13 @@ impl Judge {
         if undoes && own(&before) != own(set.values()) {
             self.undoes(now, &plan.wanted, settings)?;
         }
-        let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
-        let goes = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
-            self.is_in(*place, from) && !self.is_surely_in(*place, to)
-        };
-        let leave = self.views.keys().filter(|place| goes(place, &before, set.values()));
-        let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, set.values(), &before));
-        let claims = leave.map(|place| (*place, false)).chain(enter.map(|place| (*place, true)));
-        let claims: Vec<(usize, bool)> = claims.collect();
+        self.is_within_budget(
+            &Sent { at: intended, generation, before: &before, after: set.values() },
+            &plan,
+            settings,
+        )?;
         let writes = &mut self.writes;
-        writes.lost = (*set.values() != before).then(|| (generation, before.clone()));
         (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
-        // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for. It is told a
-        // few milliseconds after it was meant.
-        let is_recent = |at: i64| intended - at + TURNS_MS < window;
-        let within = writes.counted.iter().filter(|write| is_recent(write.at)).count();
-        // A budget that a reload has made smaller holds at once, save for those that have a write beyond it.
-        writes.budgets.retain(|(until, _)| is_recent(*until));
-        let larger = writes.budgets.iter().map(|(_, writes)| *writes).max().unwrap_or(0);
-        let budget = if claims.is_empty() { settings.writes } else { settings.writes.max(larger) };
-        // Beyond the budget there is one write for each region that left, and for each that came to the rescue. That one
-        // goes in any case, also when a reload has made the budget smaller than what was written; and one may make the
-        // window longer.
-        let mut claimed: BTreeSet<(usize, bool)> =
-            writes.claimed.iter().filter(|(at, _)| is_recent(*at)).map(|(_, claim)| *claim).collect();
-        let is_first = claims.iter().any(|claim| !claimed.contains(claim));
-        claimed.extend(&claims);
-        writes.claimed.extend(claims.iter().map(|claim| (intended, *claim)));
-        // A person's word is worth a write beyond the budget; and such a region waits half a minute at most.
-        let latest = writes.counted.iter().map(|write| write.at).max();
-        let is_paced = !claims.is_empty() && latest.is_none_or(|at| intended - at + TURNS_MS >= URGENT_MS);
-        let is_worded = within >= settings.writes as usize && (words > self.words.followed || is_paced);
-        writes.worded.extend(is_worded.then_some(intended));
-        let worded = writes.worded.iter().filter(|at| is_recent(**at)).count();
-        holds!(
-            is_worded || is_first || within < budget as usize + claimed.len() + worded,
-            "BOUNDED-WRITES",
-            "a write after {within} within {window} ms, for {claims:?}: {:?}",
-            writes.counted
-        );
-        let (is_kept, remembers) = (std::mem::take(&mut writes.is_kept), writes.remembers);
-        writes.counted.push(Counted { at: intended, generation, is_kept, remembers });
         writes.followed_before = std::mem::replace(&mut self.words.followed, words);
         writes.sent.push((set.clone(), found.and_then(|found| found.description.clone())));
         let ttl = self.settings.ttl;
@@ -516,18 +418,9 @@ impl Judge {
         }
         match answer {
             Ok(found) => {
-                let values = found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
-                // What a read shows not to have landed does not count.
                 // A list that lacks the set is believed when another one a second later does too.
                 let is_believed = found.is_some() || writes.missing_since.is_some_and(|at| now - at >= 1_000);
-                let has_failed = found.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
-                let lost = writes.lost.take_if(|_| is_believed).filter(|(_, before)| *before == values);
-                let lost = lost.filter(|_| !has_failed);
-                if let Some((generation, _)) = lost {
-                    let place = writes.counted.iter().rposition(|it| it.generation == generation);
-                    let lost = place.map(|place| writes.counted.remove(place));
-                    let until = writes.remembers + 1;
-                    writes.maybe.extend(lost.map(|it| Maybe { at: it.at, from: it.remembers, until }));
+                if is_believed && writes.budget.shows(found.as_ref()) {
                     self.words.followed = writes.followed_before;
                 }
                 writes.throttled_until = 0;
@@ -553,19 +446,15 @@ impl Judge {
         match kind {
             Ok(()) => {
                 self.writes.known = self.writes.unsettled.pop().map(|(_, values)| values);
-                (self.writes.lost, self.writes.write_throttled_until) = (None, 0);
+                (self.writes.budget.lost, self.writes.write_throttled_until) = (None, 0);
                 self.writes.synced = Some(self.writes.called.clone());
             }
             Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear) => {
                 self.writes.wary_until = now + WARY_FOR_MS;
             }
             Err(kind) => {
-                self.writes.lost = None;
                 self.writes.unsettled.pop();
-                // Nothing was changed, so it does not count.
-                let refused = self.writes.counted.pop();
-                let until = self.writes.remembers + 1;
-                self.writes.maybe.extend(refused.map(|it| Maybe { at: it.at, from: it.remembers, until }));
+                self.writes.budget.refused();
                 self.words.followed = self.writes.followed_before;
                 self.writes.write_throttled_until = throttled_until(now, kind);
             }
