@@ -234,6 +234,24 @@ fn a_throttle_met_while_a_write_is_waited_for_keeps_no_removal_for_longer_either
 }
 
 #[test]
+fn a_throttle_met_while_a_write_is_waited_for_is_obeyed_once_nobody_is_to_leave_any_more() {
+    let mut world = World::new(Service { max_removed: 2, ..service(4) }, &[0, 1, 2, 3]);
+    world.run(5, &[Pass; 4]);
+    world.weather = Weather::Stall;
+    world.run(3, &[Fail, Pass, Pass, Pass]).assert_published(&[1, 2, 3]);
+    world.weather = Weather::ThrottleFor(600);
+    world
+        .run(2, &[Fail, Pass, Pass, Pass])
+        .run(3, &[Fail, Fail, Pass, Pass])
+        .run(3, &[Fail, Pass, Pass, Pass]);
+    (world.weather, world.zone.in_force) = (Weather::Fair, InForce::Yes);
+    let reads = |world: &World| world.reports.iter().filter(|it| matches!(it, Report::Seen { .. })).count();
+    let before = reads(&world);
+    world.run(60, &[Fail, Pass, Pass, Pass]);
+    assert_eq!(reads(&world), before, "a read although it is throttled");
+}
+
+#[test]
 fn a_reload_hastens_whatever_backs_off() {
     let mut world = dying(Weather::ThrottleFor(600));
     world.run(5, &[Fail, Pass]);

@@ -355,6 +355,10 @@ impl Reconciler {
                 self.phase = Phase::Due { at: paused_until };
                 None
             }
+            Phase::Settling { write, polls, at } if at <= now && paused_until > now => {
+                self.phase = Phase::Settling { write, polls, at: paused_until };
+                None
+            }
             Phase::Due { at } if at <= now => {
                 self.called_at = now;
                 Some(Call::Read)
