@@ -468,13 +468,18 @@ fn a_fallback_stays_beside_the_first_regions_that_return_until_they_are_min_publ
     assert!(!world.zone.values.contains(&sorry[0]));
 }
 
-#[test]
-fn an_eip_that_changes_is_followed_and_the_old_one_leaves() {
+/// Two regions, of which the first is where its load balancer is.
+fn followed() -> Service {
     let mut followed = service(2);
     let mut region = world::region(0);
     region.addresses = Vec::new();
     followed.regions[0] = region.into();
-    let mut world = World::new(followed, &[0, 1]);
+    followed
+}
+
+#[test]
+fn an_eip_that_changes_is_followed_and_the_old_one_leaves() {
+    let mut world = World::new(followed(), &[0, 1]);
     world.bind(0, &[address(0)]).run(5, &[Pass, Pass]).assert_writes(0);
     world.bind(0, &[address(7)]).assert_published(&[1]).assert_writes(1);
     assert!(world.zone.values.contains(&address(7)));
@@ -482,8 +487,8 @@ fn an_eip_that_changes_is_followed_and_the_old_one_leaves() {
 
 #[test]
 fn an_eip_that_is_unbound_stays_until_the_checks_say_that_the_region_is_down() {
-    let mut world = World::new(service(2), &[0, 1]);
-    world.run(5, &[Pass, Pass]).bind(0, &[]).run(1, &[Pass, Pass]).assert_writes(0);
+    let mut world = World::new(followed(), &[0, 1]);
+    world.bind(0, &[address(0)]).run(5, &[Pass, Pass]).bind(0, &[]).run(1, &[Pass, Pass]).assert_writes(0);
     world.run(3, &[Fail, Pass]).assert_published(&[1]);
 }
 

@@ -137,6 +137,15 @@ fn a_region_with_other_addresses_starts_as_new_and_its_old_ones_stay_until_it_is
 }
 
 #[test]
+fn an_address_that_was_seen_before_a_reload_wrote_others_down_is_no_news() {
+    let mut world = World::new(with_region(2, 0, |region| region.addresses = Vec::new()), &[0, 1]);
+    world.bind(0, &[address(0)]).run(40, &[Pass, Pass]);
+    world.reconfigure(with_region(2, 0, |region| region.addresses = vec![address(9)]));
+    world.bind(0, &[address(0)]).run(1, &[Pass, Pass]).assert_published(&[1]);
+    assert!(world.zone.values.contains(&address(9)), "{:?}", world.zone.values);
+}
+
+#[test]
 fn recover_after_keeps_what_has_elapsed() {
     let wait = |seconds| with_region(2, 0, |region| region.recover_after = Duration::from_secs(seconds));
     for (configured, left) in [(25, 5), (60, 40), (5, 1)] {

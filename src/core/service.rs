@@ -185,7 +185,10 @@ impl ServiceState {
     ) {
         let holds = |a: &IpAddr| self.service.record.key.record_type.holds(*a);
         let addresses: BTreeSet<IpAddr> = addresses.into_iter().filter(holds).collect();
-        let Some(state) = self.regions.iter_mut().find(|r| r.region.name == *region) else { return };
+        // One whose addresses are written down follows no load balancer: that was seen before a reload wrote them.
+        let follows =
+            |state: &&mut RegionState| state.region.name == *region && state.region.addresses.is_empty();
+        let Some(state) = self.regions.iter_mut().find(follows) else { return };
         if state.bound(addresses) {
             self.changed = true;
             self.disown_what_moved();

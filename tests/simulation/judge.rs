@@ -335,7 +335,9 @@ impl Judge {
 
     pub(crate) fn bound(&mut self, now: i64, place: usize, addresses: &BTreeSet<IpAddr>) {
         self.reconsider(now);
-        let Some(view) = self.views.get_mut(&place) else { return };
+        // One with fixed addresses follows no load balancer: what was seen before a reload fixed them is no news.
+        let follows = self.settings.regions[place].fixed == 0;
+        let Some(view) = self.views.get_mut(&place).filter(|_| follows) else { return };
         view.is_unbound = addresses.is_empty();
         if !view.is_unbound {
             view.current.clone_from(addresses);
