@@ -486,6 +486,23 @@ fn an_eip_that_changes_is_followed_and_the_old_one_leaves() {
 }
 
 #[test]
+fn never_empty_a_new_address_enters_beside_the_old_one_that_has_to_stay() {
+    let mut tiers = Service { min_published: 2, policy: PolicyKind::Priority, ..followed() };
+    let mut standby = world::region(1);
+    standby.tier = 2;
+    tiers.regions[1] = standby.into();
+    let mut world = World::new(tiers, &[0]);
+    world.bind(0, &[address(0)]).run(60, &[Pass, Pass]).assert_published(&[0]).assert_writes(0);
+    world.bind(0, &[address(7)]).assert_published(&[0]).assert_writes(1);
+    assert!(world.zone.values.contains(&address(7)), "{:?}", world.zone.values);
+    world.run(600, &[Pass, Pass]).assert_published(&[0]).assert_writes(1);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("NEVER-EMPTY"), "{:?}", world.alarms);
+    // With two where it is now the old one is needed no longer.
+    world.bind(0, &[address(7), address(8)]).run(10, &[Pass, Pass]).assert_published(&[]).assert_writes(2);
+    assert!(world.alarms.is_empty(), "{:?}", world.alarms);
+}
+
+#[test]
 fn an_eip_that_is_unbound_stays_until_the_checks_say_that_the_region_is_down() {
     let mut world = World::new(followed(), &[0, 1]);
     world.bind(0, &[address(0)]).run(5, &[Pass, Pass]).bind(0, &[]).run(1, &[Pass, Pass]).assert_writes(0);

@@ -94,6 +94,15 @@ fn bounded_writes_a_set_that_failed_is_repaired_once_and_then_after_growing_paus
 }
 
 #[test]
+fn never_empty_holds_no_repair_of_a_set_with_fewer_than_min_published() {
+    let mut world = World::new(Service { min_published: 2, ..service(1) }, &[0]);
+    world.run(60, &[Pass]).assert_writes(0);
+    world.zone.in_force = InForce::Failed;
+    world.run(60, &[Pass]).assert_published(&[0]);
+    assert!(!world.written.is_empty(), "{:?}", world.alarms);
+}
+
+#[test]
 fn bounded_writes_a_lost_repair_counts_since_no_read_shows_whether_it_landed() {
     let mut poor = service(2);
     poor.write_budget.writes = 1;

@@ -95,6 +95,10 @@ impl ServiceState {
         } else {
             (Shares::of_wanted(&self.service, standings, &verdict.wanted, &fallback), verdict.held)
         };
+        let kept = shares.keep_enough(&self.service, standings);
+        if !kept.is_empty() {
+            held.push(too_few_without(&kept, self.service.min_published));
+        }
         if let Some(freeze) = self.overrides.freeze() {
             self.consent.ask_nothing();
             if shares != found {
@@ -245,6 +249,17 @@ fn frozen(freeze: &Override, shares: &Shares) -> Held {
         rule: Rule::OperatorRules,
         because: format!("{freeze}; without it {} would be wanted", addresses_in_words(&shares.all())),
         lifts_when: "the freeze is released or ends".to_owned(),
+    }
+}
+
+fn too_few_without(kept: &BTreeSet<IpAddr>, min_published: u32) -> Held {
+    Held {
+        rule: Rule::NeverEmpty,
+        because: format!(
+            "a region is elsewhere now, and without {} fewer than min_published = {min_published} addresses would be left",
+            addresses_in_words(kept)
+        ),
+        lifts_when: "another region is up and published".to_owned(),
     }
 }
 

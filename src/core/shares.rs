@@ -78,6 +78,25 @@ impl Shares {
         shares
     }
 
+    /// Keeps addresses that a region had before as long as what it has now leaves fewer than `min_published` (NEVER-EMPTY):
+    /// the new ones need not wait for others. Returns those that stay for that reason.
+    pub(super) fn keep_enough(&mut self, service: &Service, regions: &[Standing]) -> BTreeSet<IpAddr> {
+        let least = service.min_published.max(1) as usize;
+        let (mut all, mut kept) = (self.all(), BTreeSet::new());
+        for (share, region) in self.regions.iter_mut().zip(regions).filter(|(share, _)| !share.is_empty()) {
+            for address in &region.present {
+                if all.len() >= least {
+                    return kept;
+                }
+                if all.insert(*address) {
+                    share.insert(*address);
+                    kept.insert(*address);
+                }
+            }
+        }
+        kept
+    }
+
     /// Every address.
     pub(super) fn all(&self) -> BTreeSet<IpAddr> {
         self.regions.iter().flatten().chain(&self.fallback).copied().collect()

@@ -106,10 +106,10 @@ impl Reconciler {
     /// judges the write by what it holds now.
     fn never_empty(&self, plan: &Plan, before: &BTreeSet<IpAddr>, values: &BTreeSet<IpAddr>) -> Option<Held> {
         let left = values.intersection(&plan.owned).count();
-        let had = before.intersection(&plan.owned).count();
         let least = self.rules.min_published.max(1) as usize;
-        let only_adds = left > had && values.is_superset(before);
-        (left < least && !only_adds).then(|| Held {
+        // Also a repair takes nothing away, or other weights for what is there.
+        let takes_nothing = left > 0 && values.is_superset(before);
+        (left < least && !takes_nothing).then(|| Held {
             rule: Rule::NeverEmpty,
             because: format!(
                 "the write would leave {left} of our addresses, fewer than min_published = {least}"

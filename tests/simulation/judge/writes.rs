@@ -372,9 +372,10 @@ impl Judge {
         let is_failed = found.is_some_and(|found| found.in_force == InForce::Failed);
         holds!(*set.values() != before || is_failed, "ONLY-WHEN-DIFFERENT", "{call:?}");
         let own = |values: &BTreeSet<IpAddr>| values.intersection(&plan.ours).count();
-        let only_adds = set.values().is_superset(&before) && own(set.values()) > own(&before);
+        // A repair of a set that failed takes nothing away either.
+        let takes_nothing = set.values().is_superset(&before) && own(set.values()) > 0;
         holds!(
-            own(set.values()) >= settings.min_published.max(1) as usize || only_adds,
+            own(set.values()) >= settings.min_published.max(1) as usize || takes_nothing,
             "NEVER-EMPTY",
             "{call:?} leaves {} of ours",
             own(set.values())
