@@ -55,17 +55,27 @@ impl Simulation<'_> {
     /// What is not as it should be in the end.
     fn trouble(&self, dead: &[usize]) -> Option<String> {
         let Some(process) = &self.process else { return Some("no process runs".to_owned()) };
-        let Some(held) = &self.cloud.held else { return Some("the set does not exist".to_owned()) };
         let wanted = self.wanted(dead);
         let ours = self.judge.ours();
-        let holds: BTreeSet<IpAddr> = held.values.intersection(&ours).copied().collect();
+        let holds: BTreeSet<IpAddr> = match &self.cloud.held {
+            Some(held) => held.values.intersection(&ours).copied().collect(),
+            // With nobody to publish none is made.
+            None if wanted.least.is_empty() => BTreeSet::new(),
+            None => return Some("the set does not exist".to_owned()),
+        };
         if !wanted.least.is_subset(&holds) || !holds.is_subset(&wanted.most) {
             let (least, most) = (wanted.least, wanted.most);
             return Some(format!(
                 "the set holds {holds:?} of ours, wanted is {least:?} at least, {most:?} at most"
             ));
         }
-        let alarm = self.judge.alarms.iter().find(|((alarm, _), _)| !wanted.alarms.contains(alarm));
+        // That somebody deleted the set is told for as long as there is none.
+        let is_deleted = |alarm: Alarm| alarm == Alarm::Drift && self.cloud.held.is_none();
+        let alarm = self
+            .judge
+            .alarms
+            .iter()
+            .find(|((alarm, _), _)| !wanted.alarms.contains(alarm) && !is_deleted(*alarm));
         if let Some(((alarm, region), message)) = alarm {
             return Some(format!("the alarm {alarm} of {region:?} is not over: {message}"));
         }
@@ -102,7 +112,13 @@ impl Simulation<'_> {
                 AllDown::PublishAll => (addresses(&all), ours),
                 AllDown::Fallback => (settings.fallback(), settings.fallback()),
             };
-            return Wanted { least, most, alarms: vec![Alarm::AllDown, Alarm::Gone] };
+            let mut alarms = vec![Alarm::AllDown, Alarm::Gone];
+            if settings.when_all_down == AllDown::PublishAll && least.len() < settings.min_published as usize
+            {
+                // What was there before may have to stay.
+                alarms.push(Alarm::Held);
+            }
+            return Wanted { least, most, alarms };
         }
         let least = addresses(&best);
         let is_enough = least.len() >= settings.min_published as usize;
