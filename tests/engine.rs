@@ -167,9 +167,9 @@ fn a_wall_clock_that_went_back_makes_old_probes_no_evidence_and_old_writes_new()
     let memory: ServiceMemory = engine.core().memory(&service.name, at(3)).unwrap();
     let second = Duration::from_secs;
     let later = Recollection::new(memory.clone(), second(100), second(103));
-    assert_eq!((later.gap, later.writes_gap), (second(3), second(3)));
+    assert_eq!((later.gap.looks, later.gap.writes), (second(3), second(3)));
     let earlier = Recollection::new(memory, second(100), second(99));
-    assert_eq!((earlier.gap, earlier.writes_gap), (second(86_400), second(0)));
+    assert_eq!((earlier.gap.looks, earlier.gap.writes), (second(86_400), second(0)));
     assert_eq!(earlier.writes(&service.record, at(9)).map(|writes| writes.at), Some(at(9)));
     assert_eq!(later.writes(&service.record, at(9)).map(|writes| writes.at), Some(at(6)));
 }

@@ -222,7 +222,7 @@ fn a_mute_that_ended_while_nobody_ran_is_over_for_the_first_thing_that_is_heard(
     }
     let memory = world.core.memory(&world.service.name, world.now).unwrap();
     let (mut core, mut effects) = (Core::new(std::slice::from_ref(&world.service), world.now), Vec::new());
-    core.restore(world.now, Duration::from_secs(9), &memory, &mut effects);
+    core.restore(world.now, Duration::from_secs(9).into(), &memory, &mut effects);
     let (service, region) = (world.service.name.clone(), region_name(0));
     core.step(world.now, &Input::Bound { service, region, addresses: [address(0)].into() }, &mut effects);
     let is_down = |effect: &Effect| matches!(effect, Effect::Transition(it) if it.to == Liveness::Down);

@@ -7,7 +7,7 @@ mod world;
 
 use std::time::Duration;
 
-use pointsman::core::{Effect, Generation, Input, Report, ServiceMemory};
+use pointsman::core::{Core, Effect, Gap, Generation, Input, Report, ServiceMemory};
 use pointsman::model::{
     Alarm, CheckKind, CheckName, CloudName, ElbRef, Expression, InForce, Liveness, Moment, OnDrift, Pace,
     ProviderName, Region, Service, TcpCheck, Threshold, Weighed, WhenUnknown, WriteBudget,
@@ -216,6 +216,20 @@ fn a_used_up_write_budget_stays_used_up() {
     let left = (first + Duration::from_secs(600)).since(world.now);
     world.save().restart(left.saturating_sub(SECOND)).assert_published(&[1]);
     world.run(40, &[Pass, Pass]).assert_published(&[0, 1]);
+}
+
+#[test]
+fn bounded_writes_a_wall_clock_that_went_back_makes_no_write_old() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]).assert_writes(1);
+    let (name, record, now) = (world.service.name.clone(), world.service.record.clone(), world.now);
+    let kept = world.core.memory(&name, now).unwrap();
+    let mut core = Core::new(std::slice::from_ref(&world.service), now);
+    let gap = Gap { looks: 24 * HOUR, writes: Duration::ZERO };
+    core.restore(now, gap, &kept, &mut Vec::new());
+    // A process that ends before it has written knows no more than it was told.
+    let again = core.memory(&name, now).unwrap();
+    assert_eq!(again.writes(&record), kept.writes(&record));
 }
 
 #[test]

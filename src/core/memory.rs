@@ -121,6 +121,21 @@ pub(super) struct DriftMemory {
     pub(super) seen: Vec<Age>,
 }
 
+/// How long ago a memory was kept, by the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// For what checks saw, and all else.
+    pub looks: Duration,
+    /// For the writes of the record set: nothing when nobody knows, so that none ceases to count too soon (BOUNDED-WRITES).
+    pub writes: Duration,
+}
+
+impl From<Duration> for Gap {
+    fn from(gap: Duration) -> Self {
+        Self { looks: gap, writes: gap }
+    }
+}
+
 impl WritesMemory {
     /// The same, so much later.
     pub(super) fn later(&self, by: Duration) -> Self {
@@ -271,7 +286,7 @@ impl Core {
     /// The gap is no evidence. Liveness is kept. What a check saw is kept over a gap no longer than `fall` looks in
     /// vain take, and forgotten over a longer one, as after such looks (BLIND-IS-NOT-DOWN). Nobody is healthy for
     /// the gap's time. What is unknown now, or another thing than it was, starts afresh.
-    pub fn restore(&mut self, now: Moment, gap: Duration, memory: &ServiceMemory, effects: &mut Vec<Effect>) {
+    pub fn restore(&mut self, now: Moment, gap: Gap, memory: &ServiceMemory, effects: &mut Vec<Effect>) {
         if let Some(service) = self.services.get_mut(&memory.service) {
             let due = service.due;
             self.tally.take_away(service);

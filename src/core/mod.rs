@@ -48,7 +48,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use ledger::{Cause, Course, Direction, FAILOVERS_MAX, Failover, Move, Moved, Reached};
-pub use memory::{ServiceMemory, WritesMemory};
+pub use memory::{Gap, ServiceMemory, WritesMemory};
 pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
 pub use reconcile::{Call, Reconciler, Timing};
 pub use report::{Report, WriteResult};

@@ -5,12 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::consent::Consent;
 use super::failover_memory::FailoverMemory;
 use super::ledger::Ledger;
-use super::memory::{ServiceMemory, WritesMemory};
+use super::memory::{Gap, ServiceMemory, WritesMemory};
 use super::overrides::Overrides;
 use super::plan::{Generation, Held, Plan};
 use super::region::{RegionState, Step};
@@ -115,10 +114,11 @@ impl ServiceState {
     pub(super) fn restore(
         &mut self,
         now: Moment,
-        gap: Duration,
+        gap: Gap,
         memory: &ServiceMemory,
         effects: &mut Vec<Effect>,
     ) {
+        let Gap { looks: gap, writes: writes_gap } = gap;
         self.generation = self.generation.max(Generation(memory.generation));
         self.words = self.words.max(memory.words);
         self.overrides = Overrides::recall(&memory.overrides, now - gap);
@@ -129,7 +129,7 @@ impl ServiceState {
         let Some(writes) = memory.writes(&self.service.record) else { return };
         let newest = memory.failover.as_ref().map(|line| line.recall(now - gap));
         self.ledger = Ledger::recall(memory.failovers, newest);
-        self.writes = (writes.later(gap), now);
+        self.writes = (writes.later(writes_gap), now);
         for region in &mut self.regions {
             if let Some(kept) = memory.regions.iter().find(|kept| kept.name == region.region.name) {
                 *region = RegionState::recall(region.region.clone(), kept, now, gap);

@@ -126,8 +126,8 @@ impl CoreLoop {
         let now = self.clock.now();
         let configured = Configured::new(VERSION, &change.config.services);
         self.hands.chronicle.own(now, OwnEvent::Started(configured));
-        for Recollection { gap, memory, .. } in recollections {
-            let (service, gap_s) = (memory.service(), gap.as_secs());
+        for Recollection { gap, memory } in recollections {
+            let (service, gap_s) = (memory.service(), gap.looks.as_secs());
             tracing::info!(%service, gap_s, "went on from what the journal remembered");
         }
         self.watch(&change);

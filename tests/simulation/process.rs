@@ -129,7 +129,7 @@ impl Simulation<'_> {
             Recollection::new(memory, wall(saved.wall), wall(now + self.wall_ahead_ms))
         });
         let ms = |gap: Duration| i64::try_from(gap.as_millis()).unwrap_or(i64::MAX / 2);
-        let gaps = recollection.as_ref().map(|it| (ms(it.gap), ms(it.writes_gap)));
+        let gaps = recollection.as_ref().map(|it| (ms(it.gap.looks), ms(it.gap.writes)));
         let known_writes = recollection.as_ref().and_then(|it| it.writes(&service.record, start));
         self.tell(|_| match gaps {
             Some((gap, _)) => {

@@ -269,7 +269,7 @@ impl World {
         let (gap, memory) = (self.now.since(*at), serde_json::from_str::<ServiceMemory>(&text).unwrap());
         self.restarted.push((self.now, gap));
         let mut effects = Vec::new();
-        self.core.restore(self.now, gap, &memory, &mut effects);
+        self.core.restore(self.now, gap.into(), &memory, &mut effects);
         let acts = |effect: &&Effect| matches!(effect, Effect::Apply(_) | Effect::Transition(_));
         assert_eq!(effects.iter().find(acts), None, "a restart decides nothing by itself");
         if let Some(writes) = memory.writes(&self.service.record) {

@@ -76,7 +76,7 @@ impl Engine {
         take_over: impl FnOnce(&mut H),
     ) {
         take_over(hands);
-        for Recollection { gap, memory, .. } in recollections {
+        for Recollection { gap, memory } in recollections {
             self.core.restore(now, *gap, memory, &mut self.effects);
         }
         self.carry_out(now, hands);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::{ServiceMemory, WritesMemory};
+use crate::core::{Gap, ServiceMemory, WritesMemory};
 use crate::model::{Moment, Record};
 
 /// In place of a time that nobody knows: after this every row of probes is forgotten.
@@ -11,10 +11,8 @@ const LONG_AGO: Duration = Duration::from_secs(24 * 60 * 60);
 /// Persisted state of one service, as a start finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recollection {
-    /// How long ago it was saved, for what probes saw.
-    pub gap: Duration,
-    /// The same for how often was written.
-    pub writes_gap: Duration,
+    /// How long ago it was saved.
+    pub gap: Gap,
     /// The state.
     pub memory: ServiceMemory,
 }
@@ -26,18 +24,15 @@ impl Recollection {
     /// every write has just been made, so that neither makes anything sooner than it may be (NO-JUMP-ON-START).
     #[must_use]
     pub fn new(memory: ServiceMemory, saved: Duration, now: Duration) -> Self {
-        let (gap, writes_gap) = match now.checked_sub(saved) {
-            Some(gap) => (gap, gap),
-            None => (LONG_AGO, Duration::ZERO),
-        };
-        Self { gap, writes_gap, memory }
+        let unknown = Gap { looks: LONG_AGO, writes: Duration::ZERO };
+        Self { gap: now.checked_sub(saved).map_or(unknown, Gap::from), memory }
     }
 
     /// What is known of the writes of this record set, for its first driver; none when the state is about another one.
     #[must_use]
     pub fn writes(&self, record: &Record, now: Moment) -> Option<KnownWrites> {
         let memory = self.memory.writes(record)?.clone();
-        Some(KnownWrites { at: now - self.writes_gap, memory })
+        Some(KnownWrites { at: now - self.gap.writes, memory })
     }
 }
 

@@ -77,7 +77,7 @@ fn goes_on(memory: &ServiceMemory, gap: Duration) {
     let start = Moment::after_start(START);
     let mut core = Core::new(std::slice::from_ref(service), start);
     let mut effects = Vec::new();
-    core.restore(start, gap, memory, &mut effects);
+    core.restore(start, gap.into(), memory, &mut effects);
     let decides = |effect: &&Effect| matches!(effect, Effect::Apply(_) | Effect::Transition(_));
     assert!(effects.iter().find(decides).is_none(), "a restart decides nothing by itself: {effects:?}");
 
