@@ -290,7 +290,6 @@ impl Judge {
 
     pub(crate) fn reloaded(&mut self, now: i64, settings: &Settings) {
         let before = std::mem::replace(&mut self.settings, settings.clone());
-        self.writes.budget.replaced.push((now, before.writes));
         self.is_news = (before.writes, before.window_s) != (settings.writes, settings.window_s);
         let mut views = std::mem::take(&mut self.views);
         for place in settings.places() {

@@ -1,6 +1,6 @@
 //! How often the record set is written, held against its budget (BOUNDED-WRITES).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use pointsman::model::{Found, InForce};
@@ -14,21 +14,43 @@ const LATE_MS: i64 = 3_000;
 /// A region that is to leave, or to come to the rescue, waits for so long after the latest write at most.
 const URGENT_MS: i64 = 30_000;
 
+/// The region at this place leaves, or it comes to the rescue.
+type Claim = (usize, bool);
+
 /// A write that counts against the budget.
 #[derive(Clone, Debug)]
 struct Counted {
+    number: u64,
     at: i64,
+    /// How much later than that it may count from.
+    late_ms: i64,
     generation: u64,
     /// Whether its intent was on disk before it was sent.
     is_kept: bool,
     /// How many times the driver had told by then what is to be remembered of its writes.
     remembers: u64,
+    /// For each of these there is one write beyond the budget in a window. An address that was moved may be either region's,
+    /// so there may be more than it has.
+    claims: Vec<Claim>,
+    standing: Standing,
+}
+
+/// Why a write was right when it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// The budget had room for it.
+    Within,
+    /// It was the write beyond the budget that one of its claims has.
+    Beyond,
+    /// A person's word earned it, or it had waited for half a minute.
+    Earned,
 }
 
 /// A write that the journal may know of although it was not made.
 #[derive(Clone, Debug)]
 struct Maybe {
     at: i64,
+    late_ms: i64,
     /// After how many times that the driver told what to remember the journal has it, and has it no more.
     from: u64,
     until: u64,
@@ -44,6 +66,14 @@ pub(super) struct Sent<'s> {
     pub(super) after: &'s BTreeSet<IpAddr>,
 }
 
+/// A write of which a read may show that it did not land: none that leaves what was there.
+#[derive(Clone, Debug)]
+struct Lost {
+    number: u64,
+    before: BTreeSet<IpAddr>,
+    remembers: u64,
+}
+
 /// The writes that count.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
@@ -53,28 +83,26 @@ pub(crate) struct Budget {
     counted: Vec<Counted>,
     /// Those that count only as far as the journal knows: meant when the process died, or refused and not told of.
     maybe: Vec<Maybe>,
-    /// The generation of the last write and what was there before it, while it is on its way or its answer is lost, and
-    /// no read was answered since. None for one that leaves the same values: no read can show that it did not land.
-    pub(super) lost: Option<(u64, BTreeSet<IpAddr>)>,
-    /// Which regions left by a write, or came to the rescue, and when.
-    claimed: Vec<(i64, (usize, bool))>,
-    /// Budgets that a reload replaced, and when.
-    pub(super) replaced: Vec<(i64, u32)>,
-    /// When a write was sent that a word of an operator may have earned.
-    worded: Vec<i64>,
+    /// How many were sent.
+    sent: u64,
+    /// The latest write that was not refused.
+    latest: Option<Lost>,
+    /// The same while it is on its way or its answer is lost, and no read was answered since.
+    lost: Option<Lost>,
 }
 
 impl Budget {
     /// A write that was meant at that time will not be made: the journal may know of it.
     pub(super) fn meant_in_vain(&mut self, at: i64) {
-        self.maybe.push(Maybe { at, from: self.remembers, until: u64::MAX });
+        self.maybe.push(Maybe { at, late_ms: 0, from: self.remembers, until: u64::MAX });
     }
 
     /// How many writes count at most.
     fn most_within(&self, now: i64, window: i64) -> usize {
-        let counted = self.counted.iter().map(|write| write.at);
-        let maybe = self.maybe.iter().filter(|write| write.until == u64::MAX).map(|write| write.at);
-        counted.chain(maybe).filter(|at| now - at < window).count()
+        let counted = self.counted.iter().map(|write| (write.at, write.late_ms));
+        let maybe = self.maybe.iter().filter(|write| write.until == u64::MAX);
+        let maybe = maybe.map(|write| (write.at, write.late_ms));
+        counted.chain(maybe).filter(|(at, late_ms)| now - at < window + late_ms).count()
     }
 
     /// The greatest generation of a write that was on disk before it was sent.
@@ -86,36 +114,51 @@ impl Budget {
     /// A process starts: what its journal knows of counts, by the age that its wall clock gives it.
     pub(super) fn started(&mut self, now: i64, saved: Option<(i64, i64, &Remembered)>) {
         // What the dead process told and nobody heard is lost.
-        self.remembers_heard = self.remembers;
+        let remembers = self.remembers;
+        self.remembers_heard = remembers;
         let Some((at, gap, then)) = saved else {
-            self.counted.clear();
-            self.maybe.clear();
-            self.lost = None;
+            *self = Self { remembers, remembers_heard: remembers, sent: self.sent, ..Self::default() };
             return;
         };
         let heard = then.remembers_heard;
         self.counted.retain(|write| write.is_kept || write.remembers <= heard);
+        self.maybe.retain(|write| (write.from..write.until).contains(&heard));
         for write in &mut self.counted {
             write.at = now - gap - (at - write.at);
         }
-        self.maybe.retain(|write| (write.from..write.until).contains(&heard));
         for write in &mut self.maybe {
-            *write = Maybe { at: now - gap - (at - write.at), until: u64::MAX, ..*write };
+            write.at = now - gap - (at - write.at);
         }
+        self.goes_on(heard);
     }
 
     /// The driver is started anew with what the core has heard of its writes.
     pub(super) fn driver_died(&mut self) {
         let heard = self.remembers_heard;
+        self.counted.retain(|write| write.remembers <= heard);
+        self.goes_on(heard);
+    }
+
+    /// A driver goes on from what was heard.
+    fn goes_on(&mut self, heard: u64) {
         for write in self.maybe.iter_mut().filter(|write| write.until > heard) {
             write.until = u64::MAX;
         }
-        self.counted.retain(|write| write.remembers <= heard);
+        self.counted.iter_mut().for_each(|write| write.late_ms += LATE_MS);
+        self.maybe.iter_mut().for_each(|write| write.late_ms += LATE_MS);
+        // What the latest write was answered is not known any more.
+        let forgot = |latest: &&Lost| heard <= latest.remembers;
+        self.lost = self.latest.as_ref().filter(forgot).cloned().or(self.lost.take());
+    }
+
+    /// The latest write was taken.
+    pub(super) fn taken(&mut self) {
+        self.lost = None;
     }
 
     /// The latest write was refused: nothing was changed, so it does not count.
     pub(super) fn refused(&mut self) {
-        self.lost = None;
+        (self.lost, self.latest) = (None, None);
         let refused = self.counted.pop();
         self.does_not_count(refused);
     }
@@ -125,9 +168,9 @@ impl Budget {
     pub(super) fn shows(&mut self, found: Option<&Found>) -> bool {
         let values = found.map(|found| found.values.clone()).unwrap_or_default();
         let has_failed = found.is_some_and(|found| found.in_force == InForce::Failed);
-        let lost = self.lost.take().filter(|(_, before)| *before == values && !has_failed);
-        let Some((generation, _)) = lost else { return false };
-        let place = self.counted.iter().rposition(|it| it.generation == generation);
+        let lost = self.lost.take().filter(|lost| lost.before == values && !has_failed);
+        let Some(lost) = lost else { return false };
+        let place = self.counted.iter().rposition(|it| it.number == lost.number);
         let lost = place.map(|place| self.counted.remove(place));
         self.does_not_count(lost);
         true
@@ -135,7 +178,8 @@ impl Budget {
 
     fn does_not_count(&mut self, write: Option<Counted>) {
         let until = self.remembers + 1;
-        self.maybe.extend(write.map(|it| Maybe { at: it.at, from: it.remembers, until }));
+        let maybe = |it: Counted| Maybe { at: it.at, late_ms: it.late_ms, from: it.remembers, until };
+        self.maybe.extend(write.map(maybe));
     }
 }
 
@@ -143,7 +187,7 @@ impl Judge {
     /// A write is told to wait for the budget.
     pub(super) fn is_used_up(&self, now: i64) -> Judged {
         let (budget, window) = (self.settings.writes as usize, self.settings.window_s * 1000);
-        let window = i64::try_from(window).unwrap_or(i64::MAX) + LATE_MS;
+        let window = i64::try_from(window).unwrap_or(i64::MAX) + TURNS_MS;
         let within = self.writes.budget.most_within(now, window);
         holds!(
             within >= budget || self.is_news,
@@ -164,40 +208,80 @@ impl Judge {
         let leave = self.views.keys().filter(|place| goes(place, before, after));
         let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, after, before));
         let claims = leave.map(|place| (*place, false)).chain(enter.map(|place| (*place, true)));
-        let claims: Vec<(usize, bool)> = claims.collect();
+        let claims: Vec<Claim> = claims.collect();
         let is_kept = std::mem::take(&mut self.writes.is_kept);
-        let writes = &mut self.writes.budget;
-        writes.lost = (after != before).then(|| (generation, before.clone()));
+        let budget = &mut self.writes.budget;
         // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for. It is told a
         // few milliseconds after it was meant.
-        let is_recent = |at: i64| intended - at + TURNS_MS < window;
-        let within = writes.counted.iter().filter(|write| is_recent(write.at)).count();
-        // A budget that a reload has made smaller holds at once, save for those that have a write beyond it.
-        writes.replaced.retain(|(until, _)| is_recent(*until));
-        let larger = writes.replaced.iter().map(|(_, writes)| *writes).max().unwrap_or(0);
-        let budget = if claims.is_empty() { settings.writes } else { settings.writes.max(larger) };
-        // Beyond the budget there is one write for each region that left, and for each that came to the rescue. That one
-        // goes in any case, also when a reload has made the budget smaller than what was written; and one may make the
-        // window longer.
-        let mut claimed: BTreeSet<(usize, bool)> =
-            writes.claimed.iter().filter(|(at, _)| is_recent(*at)).map(|(_, claim)| *claim).collect();
-        let is_first = claims.iter().any(|claim| !claimed.contains(claim));
-        claimed.extend(&claims);
-        writes.claimed.extend(claims.iter().map(|claim| (intended, *claim)));
-        // A person's word is worth a write beyond the budget; and such a region waits half a minute at most.
-        let latest = writes.counted.iter().map(|write| write.at).max();
+        let recent = || budget.counted.iter().filter(|write| intended - write.at + TURNS_MS < window);
+        let those = |standing: Standing| recent().filter(move |write| write.standing == standing);
+        let most = settings.writes as usize;
+        // What was right under another budget was right; a smaller one, or a longer window, holds at once for what comes.
+        let has_room = those(Standing::Within).count() < most;
+        // Each claim has one write beyond the budget, whether it had another one within it or not.
+        let of_claims = |write: &'_ Counted| write.claims.clone();
+        let beyond = those(Standing::Beyond).map(of_claims).chain([claims.clone()]).collect::<Vec<_>>();
+        let has_a_claim = matched(&beyond) == beyond.len();
+        // A person's word is worth a write too; and such a region waits half a minute at most.
+        let latest = budget.counted.iter().map(|write| write.at).max();
         let is_paced = !claims.is_empty() && latest.is_none_or(|at| intended - at + TURNS_MS >= URGENT_MS);
-        let is_worded = within >= settings.writes as usize && (plan.words > self.words.followed || is_paced);
-        writes.worded.extend(is_worded.then_some(intended));
-        let worded = writes.worded.iter().filter(|at| is_recent(**at)).count();
+        let is_earned = plan.words > self.words.followed || is_paced;
+        // The driver may have taken a write beyond the budget for what had room in it.
+        let counting = recent().filter(|write| write.standing != Standing::Earned);
+        let counting = counting.map(of_claims).chain([claims.clone()]).collect::<Vec<_>>();
+        let fits = counting.len() - matched(&counting) <= most;
         holds!(
-            is_worded || is_first || within < budget as usize + claimed.len() + worded,
+            has_room || has_a_claim || is_earned || fits,
             "BOUNDED-WRITES",
-            "a write after {within} within {window} ms, for {claims:?}: {:?}",
-            writes.counted
+            "a write after {} within {window} ms, for {claims:?}: {:?}",
+            recent().count(),
+            budget.counted
         );
-        let remembers = writes.remembers;
-        writes.counted.push(Counted { at: intended, generation, is_kept, remembers });
+        let standing = match (has_room, has_a_claim, is_earned) {
+            (true, _, _) | (false, false, false) => Standing::Within,
+            (false, true, _) => Standing::Beyond,
+            (false, false, true) => Standing::Earned,
+        };
+        budget.sent += 1;
+        let (number, remembers) = (budget.sent, budget.remembers);
+        let lost = Lost { number, before: before.clone(), remembers };
+        budget.latest = (after != before).then_some(lost);
+        budget.lost.clone_from(&budget.latest);
+        budget.counted.push(Counted {
+            number,
+            at: intended,
+            late_ms: 0,
+            generation,
+            is_kept,
+            remembers,
+            claims,
+            standing,
+        });
         Ok(())
     }
+}
+
+/// How many writes can have a claim of their own, if each claim goes to one of them.
+fn matched(writes: &[Vec<Claim>]) -> usize {
+    let mut holders: BTreeMap<Claim, usize> = BTreeMap::new();
+    let found =
+        (0..writes.len()).filter(|write| finds_one(*write, writes, &mut holders, &mut BTreeSet::new()));
+    found.count()
+}
+
+/// Finds a claim for this write, and another one for who held it.
+fn finds_one(
+    write: usize,
+    writes: &[Vec<Claim>],
+    holders: &mut BTreeMap<Claim, usize>,
+    tried: &mut BTreeSet<Claim>,
+) -> bool {
+    writes[write].iter().any(|claim| {
+        let is_free = tried.insert(*claim)
+            && holders.get(claim).copied().is_none_or(|holder| finds_one(holder, writes, holders, tried));
+        if is_free {
+            holders.insert(*claim, write);
+        }
+        is_free
+    })
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use pointsman::model::Answer;
+use pointsman::model::{Answer, Found};
 
 use super::{Judge, Judged, holds};
 use crate::simulation::settings::Settings;
 
 /// A write may land so long after it was told.
 const LANDS_WITHIN_MS: i64 = 90_000;
+/// A list that lacks the set is believed when another one so much later does too.
+pub(super) const CONFIRM_MS: i64 = 1_000;
 /// So many changes against us within a window are not fought over any more.
 const A_FIGHT: usize = 3;
 
@@ -50,13 +52,21 @@ impl Judge {
             if let Some(place) = lands.filter(|_| is_changed) {
                 writes.unsettled.remove(place);
                 writes.is_changed = false;
+                // What the set holds now is our own doing, so nobody changes it from what was wanted.
+                writes.synced.take_if(|synced| found.values.intersection(&ours).ne(&*synced));
             }
             writes.unsettled.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
         }
-        if let (Ok(found), Some(synced)) = (answer, &writes.synced) {
+        // A list that lacks the set shows a drift as well, when it is believed: nobody can tell that it lies.
+        let is_believed = |found: &Option<Found>| {
+            found.is_some() || writes.missing_since.is_some_and(|since| now - since >= CONFIRM_MS)
+        };
+        if let (Some(found), Some(synced)) =
+            (answer.as_ref().ok().filter(|it| is_believed(it)), &writes.synced)
+        {
             let values = found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
-            let is_drift = writes.is_changed && values.intersection(&ours).ne(synced);
-            writes.drift_at = if is_drift { writes.drift_at.or(Some(now)) } else { None };
+            let differs = values.intersection(&ours).ne(synced);
+            writes.drift_at = if differs { writes.drift_at.or(Some(now)) } else { None };
         }
     }
 }

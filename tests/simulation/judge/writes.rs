@@ -7,6 +7,7 @@ use pointsman::core::{Call, Report, Rule, WriteResult};
 use pointsman::model::{Alarm, Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
 
 use super::budget::{Budget, Sent};
+use super::drift::CONFIRM_MS;
 use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
 
@@ -26,6 +27,8 @@ struct Intent {
 pub(super) const TURNS_MS: i64 = 10;
 /// A throttle that asks for longer does not keep a region from leaving for longer than this.
 const THROTTLED_TRY_MS: i64 = 15_000;
+/// So long after a write a read that shows what was there before it is not believed.
+const READ_LAG_MS: i64 = 5_000;
 /// While a lost write may still land the set is read so often.
 const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
@@ -45,7 +48,7 @@ pub(crate) struct Writes {
     /// What the last read that was answered found, and when; none once something was written.
     read: Option<(i64, Option<Found>)>,
     /// Since when every read that was answered found nothing.
-    missing_since: Option<i64>,
+    pub(super) missing_since: Option<i64>,
     /// A throttle of a read holds everything back until then, one of a write the next write.
     throttled_until: i64,
     write_throttled_until: i64,
@@ -66,8 +69,9 @@ pub(crate) struct Writes {
     pub(super) drift_at: Option<i64>,
     /// Whether the driver told, of the newest plan, that it may not be written now.
     pub(super) is_held: bool,
-    /// What the last write was for.
+    /// What the last write was for, and what the set held before it.
     called: BTreeSet<IpAddr>,
+    called_from: BTreeSet<IpAddr>,
     /// When what somebody else did was undone, and what was wanted.
     pub(super) mends: Vec<(i64, BTreeSet<IpAddr>)>,
     /// What was told to be sent, and when, while nobody knows what became of it.
@@ -76,6 +80,8 @@ pub(crate) struct Writes {
     pub(super) known: Option<BTreeSet<IpAddr>>,
     /// The same when it was last read and not pending.
     steady: Option<BTreeSet<IpAddr>>,
+    /// What the last write that was taken left, while a read may still be answered from before it.
+    left: Option<BTreeSet<IpAddr>>,
     /// All that was ever sent, each with the description that was read before it.
     sent: Vec<(RecordSet, Option<String>)>,
 }
@@ -93,7 +99,7 @@ impl Writes {
 
     fn forget_calls(&mut self) {
         (self.in_flight, self.intent, self.is_kept, self.withdrawn) = (false, None, false, false);
-        (self.read, self.missing_since, self.answered) = (None, None, None);
+        (self.read, self.missing_since, self.answered, self.left) = (None, None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
         (self.wary_until, self.quiet_since) = (0, None);
         (self.synced, self.is_changed) = (None, false);
@@ -180,11 +186,13 @@ impl Judge {
                 holds!(before != after, "EXPLAINED", "a drift that changes nothing at {now}");
             }
             Report::InSync => {
-                // The driver may not know the newest plan yet.
-                let newest = self.plans.last_key_value().map(|(_, plan)| plan.wanted.clone());
+                // The driver may not know the newest plan yet, and tell of an older one.
+                let newest = self.plans.last_key_value().map(|(_, plan)| plan);
                 let found = writes.read.as_ref().and_then(|(_, found)| found.as_ref());
-                writes.synced =
-                    newest.filter(|wanted| found.is_some_and(|found| found.values.is_superset(wanted)));
+                let holds_just_that = |plan: &&Planned| {
+                    found.is_some_and(|found| found.values.intersection(&plan.owned).eq(&plan.wanted))
+                };
+                writes.synced = newest.filter(holds_just_that).map(|plan| plan.wanted.clone());
                 writes.is_changed = false;
             }
             Report::Held(held) if held.rule == Rule::BoundedWrites => self.is_used_up(now)?,
@@ -248,6 +256,7 @@ impl Judge {
         };
         let read = self.writes.read.as_ref().and_then(|(_, found)| found.as_ref());
         let waits = read.is_none_or(|found| surplus(&found.values))
+            || self.writes.left.as_ref().is_some_and(surplus)
             || self.writes.steady.as_ref().is_none_or(surplus);
         plan.may_write && (plan.is_rescue || waits)
     }
@@ -396,6 +405,7 @@ impl Judge {
         )?;
         let writes = &mut self.writes;
         (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
+        writes.called_from = before;
         writes.followed_before = std::mem::replace(&mut self.words.followed, words);
         writes.sent.push((set.clone(), found.and_then(|found| found.description.clone())));
         let ttl = self.settings.ttl;
@@ -419,11 +429,14 @@ impl Judge {
         }
         match answer {
             Ok(found) => {
-                // A list that lacks the set is believed when another one a second later does too.
-                let is_believed = found.is_some() || writes.missing_since.is_some_and(|at| now - at >= 1_000);
+                let is_believed =
+                    found.is_some() || writes.missing_since.is_some_and(|at| now - at >= CONFIRM_MS);
                 if is_believed && writes.budget.shows(found.as_ref()) {
                     self.words.followed = writes.followed_before;
                 }
+                let is_as_before = found.as_ref().is_some_and(|found| found.values == writes.called_from);
+                let may_lag = is_as_before && now - writes.written_at < READ_LAG_MS;
+                writes.left.take_if(|_| !may_lag);
                 writes.throttled_until = 0;
                 writes.missing_since = match found {
                     Some(_) => None,
@@ -447,8 +460,10 @@ impl Judge {
         match kind {
             Ok(()) => {
                 self.writes.known = self.writes.unsettled.pop().map(|(_, values)| values);
-                (self.writes.budget.lost, self.writes.write_throttled_until) = (None, 0);
+                self.writes.budget.taken();
+                self.writes.write_throttled_until = 0;
                 self.writes.synced = Some(self.writes.called.clone());
+                self.writes.left.clone_from(&self.writes.known);
             }
             Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear) => {
                 self.writes.wary_until = now + WARY_FOR_MS;
