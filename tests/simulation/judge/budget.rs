@@ -17,13 +17,34 @@ const URGENT_MS: i64 = 30_000;
 /// The region at this place leaves, or it comes to the rescue.
 type Claim = (usize, bool);
 
+/// When something was, by the wall clocks of the processes that went on from it.
+#[derive(Clone, Debug)]
+struct Aged {
+    at: i64,
+    /// What that was before a process started, and when it did.
+    before: Vec<(i64, i64)>,
+    /// How much later than that it may count from.
+    late_ms: i64,
+}
+
+impl Aged {
+    fn new(at: i64) -> Self {
+        Self { at, before: Vec::new(), late_ms: 0 }
+    }
+
+    /// A process starts, from what was kept at `saved`, which seems to be `gap` ago.
+    fn restarted(&mut self, now: i64, gap: i64, saved: i64) {
+        let then = self.before.iter().find(|(started, _)| *started > saved).map_or(self.at, |(_, at)| *at);
+        self.before.push((now, self.at));
+        self.at = now - gap - (saved - then);
+    }
+}
+
 /// A write that counts against the budget.
 #[derive(Clone, Debug)]
 struct Counted {
     number: u64,
-    at: i64,
-    /// How much later than that it may count from.
-    late_ms: i64,
+    at: Aged,
     generation: u64,
     /// Whether its intent was on disk before it was sent.
     is_kept: bool,
@@ -49,8 +70,7 @@ enum Standing {
 /// A write that the journal may know of although it was not made.
 #[derive(Clone, Debug)]
 struct Maybe {
-    at: i64,
-    late_ms: i64,
+    at: Aged,
     /// After how many times that the driver told what to remember the journal has it, and has it no more.
     from: u64,
     until: u64,
@@ -94,15 +114,14 @@ pub(crate) struct Budget {
 impl Budget {
     /// A write that was meant at that time will not be made: the journal may know of it.
     pub(super) fn meant_in_vain(&mut self, at: i64) {
-        self.maybe.push(Maybe { at, late_ms: 0, from: self.remembers, until: u64::MAX });
+        self.maybe.push(Maybe { at: Aged::new(at), from: self.remembers, until: u64::MAX });
     }
 
     /// How many writes count at most.
     fn most_within(&self, now: i64, window: i64) -> usize {
-        let counted = self.counted.iter().map(|write| (write.at, write.late_ms));
-        let maybe = self.maybe.iter().filter(|write| write.until == u64::MAX);
-        let maybe = maybe.map(|write| (write.at, write.late_ms));
-        counted.chain(maybe).filter(|(at, late_ms)| now - at < window + late_ms).count()
+        let counted = self.counted.iter().map(|write| &write.at);
+        let maybe = self.maybe.iter().filter(|write| write.until == u64::MAX).map(|write| &write.at);
+        counted.chain(maybe).filter(|aged| now - aged.at < window + aged.late_ms).count()
     }
 
     /// The greatest generation of a write that was on disk before it was sent.
@@ -123,12 +142,7 @@ impl Budget {
         let heard = then.remembers_heard;
         self.counted.retain(|write| write.is_kept || write.remembers <= heard);
         self.maybe.retain(|write| (write.from..write.until).contains(&heard));
-        for write in &mut self.counted {
-            write.at = now - gap - (at - write.at);
-        }
-        for write in &mut self.maybe {
-            write.at = now - gap - (at - write.at);
-        }
+        self.ages().for_each(|aged| aged.restarted(now, gap, at));
         self.goes_on(heard);
     }
 
@@ -144,11 +158,15 @@ impl Budget {
         for write in self.maybe.iter_mut().filter(|write| write.until > heard) {
             write.until = u64::MAX;
         }
-        self.counted.iter_mut().for_each(|write| write.late_ms += LATE_MS);
-        self.maybe.iter_mut().for_each(|write| write.late_ms += LATE_MS);
+        self.ages().for_each(|aged| aged.late_ms += LATE_MS);
         // What the latest write was answered is not known any more.
         let forgot = |latest: &&Lost| heard <= latest.remembers;
         self.lost = self.latest.as_ref().filter(forgot).cloned().or(self.lost.take());
+    }
+
+    fn ages(&mut self) -> impl Iterator<Item = &mut Aged> {
+        let counted = self.counted.iter_mut().map(|write| &mut write.at);
+        counted.chain(self.maybe.iter_mut().map(|write| &mut write.at))
     }
 
     /// The latest write was taken.
@@ -178,7 +196,7 @@ impl Budget {
 
     fn does_not_count(&mut self, write: Option<Counted>) {
         let until = self.remembers + 1;
-        let maybe = |it: Counted| Maybe { at: it.at, late_ms: it.late_ms, from: it.remembers, until };
+        let maybe = |it: Counted| Maybe { at: it.at, from: it.remembers, until };
         self.maybe.extend(write.map(maybe));
     }
 }
@@ -213,7 +231,7 @@ impl Judge {
         let budget = &mut self.writes.budget;
         // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for. It is told a
         // few milliseconds after it was meant.
-        let recent = || budget.counted.iter().filter(|write| intended - write.at + TURNS_MS < window);
+        let recent = || budget.counted.iter().filter(|write| intended - write.at.at + TURNS_MS < window);
         let those = |standing: Standing| recent().filter(move |write| write.standing == standing);
         let most = settings.writes as usize;
         // What was right under another budget was right; a smaller one, or a longer window, holds at once for what comes.
@@ -223,7 +241,7 @@ impl Judge {
         let beyond = those(Standing::Beyond).map(of_claims).chain([claims.clone()]).collect::<Vec<_>>();
         let has_a_claim = matched(&beyond) == beyond.len();
         // A person's word is worth a write too; and such a region waits half a minute at most.
-        let latest = budget.counted.iter().map(|write| write.at).max();
+        let latest = budget.counted.iter().map(|write| write.at.at).max();
         let is_paced = !claims.is_empty() && latest.is_none_or(|at| intended - at + TURNS_MS >= URGENT_MS);
         let is_earned = plan.words > self.words.followed || is_paced;
         // The driver may have taken a write beyond the budget for what had room in it.
@@ -249,8 +267,7 @@ impl Judge {
         budget.lost.clone_from(&budget.latest);
         budget.counted.push(Counted {
             number,
-            at: intended,
-            late_ms: 0,
+            at: Aged::new(intended),
             generation,
             is_kept,
             remembers,

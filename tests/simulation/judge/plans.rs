@@ -219,16 +219,21 @@ impl Judge {
             ours,
             may_write: plan.may_write && !self.words.is_all_frozen(),
             words: self.words.count,
-            is_rescue: self.nobody_serves(&seen)
-                && self.views.iter().any(|(place, view)| {
-                    !self.is_in(*place, &seen)
-                        && self.is_in(*place, &plan.wanted)
-                        && self.may_serve(*place, view)
-                }),
+            is_rescue: self.is_rescue(plan, &seen),
         };
         self.writes.planned(&planned.wanted);
         self.plans.insert(generation, planned);
         Ok(())
+    }
+
+    /// Whether it brings in somebody who serves while nobody does who is published. An address that was moved may count as
+    /// either region's.
+    fn is_rescue(&self, plan: &Plan, seen: &BTreeSet<IpAddr>) -> bool {
+        let serves = |place: usize, view: &View| self.may_serve(place, view);
+        let nobody_serves =
+            self.views.iter().all(|(place, view)| !self.is_surely_in(*place, seen) || !serves(*place, view));
+        let enters = |place: usize| !self.is_surely_in(place, seen) && self.is_in(place, &plan.wanted);
+        nobody_serves && self.views.iter().any(|(place, view)| enters(*place) && serves(*place, view))
     }
 
     fn plan_when_all_down(&self, plan: &Plan, seen: &BTreeSet<IpAddr>) -> Judged {

@@ -80,7 +80,7 @@ pub(crate) struct Writes {
     pub(super) known: Option<BTreeSet<IpAddr>>,
     /// The same when it was last read and not pending.
     steady: Option<BTreeSet<IpAddr>>,
-    /// What the last write that was taken left, while a read may still be answered from before it.
+    /// What the last write that was taken left, while a read may still be answered from before it or that is pending.
     left: Option<BTreeSet<IpAddr>>,
     /// All that was ever sent, each with the description that was read before it.
     sent: Vec<(RecordSet, Option<String>)>,
@@ -436,7 +436,8 @@ impl Judge {
                 }
                 let is_as_before = found.as_ref().is_some_and(|found| found.values == writes.called_from);
                 let may_lag = is_as_before && now - writes.written_at < READ_LAG_MS;
-                writes.left.take_if(|_| !may_lag);
+                let is_pending = found.as_ref().is_some_and(|found| found.in_force == InForce::Pending);
+                writes.left.take_if(|_| !may_lag && !is_pending);
                 writes.throttled_until = 0;
                 writes.missing_since = match found {
                     Some(_) => None,
