@@ -213,9 +213,10 @@ fn a_mute_that_ended_while_nobody_ran_is_over_for_the_first_thing_that_is_heard(
     let mut two = service(2);
     let both = ["web", "elb"].map(|name| Expression::Check(CheckName::parse(name).unwrap()));
     let checks = vec![check("web", WhenUnknown::Keep), check("elb", WhenUnknown::Keep)];
-    two.regions[0] = Region { checks, up_when: Expression::All(both.into()), ..region(0) }.into();
+    let (up_when, addresses) = (Expression::All(both.into()), Vec::new());
+    two.regions[0] = Region { addresses, checks, up_when, ..region(0) }.into();
     let mut world = World::new(two, &[0, 1]);
-    world.look_with("elb", 0, Pass).run(5, &[Pass, Pass]);
+    world.bind(0, &[address(0)]).look_with("elb", 0, Pass).run(5, &[Pass, Pass]);
     rule(&mut world, Ruling::Mute(CheckName::parse("elb").unwrap()), Some(Duration::from_secs(10)));
     for _ in 0..5 {
         world.look_with("elb", 0, Fail).run(1, &[Pass, Pass]);

@@ -325,8 +325,12 @@ fn an_address_that_moves_to_another_region_is_only_that_ones() {
 
 #[test]
 fn an_address_that_moves_from_a_region_with_nothing_bound_is_not_that_ones_any_more() {
-    let mut world = World::new(service(3), &[1, 2]);
-    world.run(5, &[Fail, Pass, Pass]);
+    let mut followed = service(3);
+    for place in [1, 2] {
+        followed.regions[place] = Region { addresses: Vec::new(), ..world::region(place) }.into();
+    }
+    let mut world = World::new(followed, &[1, 2]);
+    world.bind(1, &[address(1)]).bind(2, &[address(2)]).run(5, &[Fail, Pass, Pass]);
     // Another one takes its address over, which counts for that one from then on.
     world.bind(1, &[address(2)]).bind(2, &[]).run(5, &[Fail, Pass, Fail]).assert_published(&[2]);
     world.run(5, &[Pass, Pass, Fail]).assert_published(&[2]);
