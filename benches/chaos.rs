@@ -16,7 +16,7 @@ mod stage;
 use std::time::Duration;
 
 use clap::Parser;
-use pointsman::clock::instant_now;
+use pointsman::clock::{instant_now, wall_time};
 use tokio::time::Instant;
 
 use dice::Dice;
@@ -83,7 +83,8 @@ const ALL: [Scene; 8] = [
 async fn main() {
     stage::be_one_if_told().await;
     let Arguments { minutes, bench: _ } = Arguments::parse();
-    let (mut dice, end) = (Dice::new(), instant_now() + Duration::from_secs(60 * minutes));
+    let end = instant_now() + Duration::from_secs(60 * minutes);
+    let mut dice = Dice::new(u64::from(wall_time().subsec_nanos()));
     let mut lives_long = true;
     while instant_now() < end {
         act(&mut dice, end.min(instant_now() + ACT), lives_long).await;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use pointsman::config::{self, LoadError, Problems};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// What stands in files in place of secrets.
 const MARKED: &str = "HUNTER2";
@@ -174,7 +175,12 @@ fn what_check_prints_ends_in_a_count() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(13),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_text_is_taken_or_refused_with_problems_inside_of_it(source in ".{0,200}") {

@@ -11,6 +11,8 @@ use simulation::{Coverage, Schedule, Trap, hunt, play, run};
 /// These seeds are played each time, always the same ones, so that a failure is a change's doing: those without scenes of
 /// their own, and those with.
 const SEEDS: [Range<u64>; 2] = [0..3_000, 200_000..201_000];
+/// Seeds that broke a promise at some time.
+const FAILED: &str = include_str!("simulation/failed_seeds.txt");
 const THREADS: usize = 2;
 
 #[test]
@@ -33,6 +35,18 @@ fn no_schedule_of_faults_breaks_an_invariant_and_every_fault_occurs() {
     }
     println!("{:#?}", coverage.0);
     assert_eq!(coverage.holes(), Vec::<&str>::new(), "what never happened proves nothing");
+}
+
+#[test]
+fn no_seed_that_ever_failed_does_so_again() {
+    let numbers = FAILED.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
+    let seeds: Vec<u64> = numbers.map(|number| number.parse().expect("a number")).collect();
+    assert!(seeds.len() > 100, "{seeds:?}");
+    let failing: Vec<_> = seeds.into_iter().filter_map(|seed| play(seed, None).err()).collect();
+    if let Some(first) = failing.first() {
+        let seeds: Vec<u64> = failing.iter().map(|failing| failing.seed).collect();
+        panic!("{seeds:?} fail, the first of them so: {}", first.shrink());
+    }
 }
 
 #[test]

@@ -143,6 +143,7 @@ fn at_most(left: u64, available: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -198,6 +199,12 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(13),
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn chunks_decode_the_same_however_they_are_cut(
             chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),
