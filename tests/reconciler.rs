@@ -103,6 +103,17 @@ fn never_empty_holds_no_repair_of_a_set_with_fewer_than_min_published() {
 }
 
 #[test]
+fn a_failed_set_with_nothing_of_ours_is_left_alone_while_there_is_nobody_to_publish() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(60, &[Pass, Pass]).run(10, &[Fail, Fail]);
+    world.zone.values.retain(|value| *value == foreign());
+    world.zone.in_force = InForce::Failed;
+    world.run(600, &[Fail, Fail]).assert_published(&[]).assert_writes(0);
+    let alarms: Vec<Alarm> = world.alarms.keys().map(|(alarm, _)| *alarm).collect();
+    assert_eq!(alarms, [Alarm::AllDown], "{:?}", world.alarms);
+}
+
+#[test]
 fn bounded_writes_a_lost_repair_counts_since_no_read_shows_whether_it_landed() {
     let mut poor = service(2);
     poor.write_budget.writes = 1;

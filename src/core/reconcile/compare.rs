@@ -77,14 +77,9 @@ impl Reconciler {
                     self.alarm(Alarm::Withheld, message);
                     return idle;
                 }
-                InForce::Yes => {
-                    self.writing.succeeded();
-                    self.repairs.succeeded();
-                    self.repair_again_at = Moment::START;
-                    self.history.words = plan.words;
-                    self.reports.push_back(Report::InSync);
-                    return idle;
-                }
+                InForce::Yes => return self.in_sync(&plan, idle),
+                // Nothing of ours is there, nor to be there: somebody's change of the rest is not ours to repair.
+                InForce::Failed if plan.wanted.is_empty() => return self.in_sync(&plan, idle),
                 InForce::Pending => return idle,
                 InForce::Withheld => {
                     let message = format!("{} is not served: it is disabled or frozen", self.record.key);
@@ -105,6 +100,15 @@ impl Reconciler {
         }
         let compared = plan.generation;
         self.leave_drift(now, &plan, &ours).unwrap_or(Phase::Ready { found: answer, compared })
+    }
+
+    fn in_sync(&mut self, plan: &Plan, idle: Phase) -> Phase {
+        self.writing.succeeded();
+        self.repairs.succeeded();
+        self.repair_again_at = Moment::START;
+        self.history.words = plan.words;
+        self.reports.push_back(Report::InSync);
+        idle
     }
 
     /// Finds out what became of a write whose answer was lost, or that was refused as a conflict: a set that is as it was
