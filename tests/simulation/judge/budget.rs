@@ -117,6 +117,11 @@ impl Budget {
         self.maybe.push(Maybe { at: Aged::new(at), from: self.remembers, until: u64::MAX });
     }
 
+    /// The same of one that was taken back: until that is told.
+    pub(super) fn taken_back(&mut self, at: i64) {
+        self.maybe.push(Maybe { at: Aged::new(at), from: self.remembers, until: self.remembers + 1 });
+    }
+
     /// How many writes count at most.
     fn most_within(&self, now: i64, window: i64) -> usize {
         let counted = self.counted.iter().map(|write| &write.at);

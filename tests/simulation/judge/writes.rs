@@ -238,7 +238,9 @@ impl Judge {
 
     /// The write that was told will not be made.
     pub(crate) fn withdrawn(&mut self) {
-        self.writes.intent = None;
+        if let Some(intent) = self.writes.intent.take() {
+            self.writes.budget.taken_back(intent.at);
+        }
         self.writes.unsettled.pop();
         self.writes.withdrawn = true;
     }
