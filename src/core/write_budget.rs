@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::memory::{Age, ExtraMemory};
 use crate::model::{Moment, RegionName, WriteBudget};
 
-/// So many writes are kept at least, also when the budget allows fewer: a reload may bring a larger one with a longer
-/// window, to which they count.
+/// So many writes are kept at least, also when the budget allows fewer, and so many beyond it: a reload may bring a larger
+/// one with a longer window, to which they count.
 const REMEMBERED: usize = 64;
 
 /// However often a region has left or come to the rescue within the window: nobody stays dead in the set, or alive out of a
@@ -114,8 +114,10 @@ impl Writes {
         while self.sent.len() > REMEMBERED.max(self.budget.writes as usize) {
             self.sent.pop_front();
         }
-        let window = self.budget.window;
-        self.extra.retain(|_, at| *at + window > now);
+        if self.extra.len() > REMEMBERED {
+            let window = self.budget.window;
+            self.extra.retain(|_, at| *at + window > now);
+        }
         self.open = Some((admission, before));
     }
 
@@ -279,6 +281,30 @@ mod tests {
         assert!(send(&mut writes, 602, &claim(&[], &["a", "b"])));
         assert!(!send(&mut writes, 603, &claim(&[], &["a", "b"])), "it would take the last one");
         assert!(send(&mut writes, 604, &claim(&["a"], &["b"])));
+    }
+
+    #[test]
+    fn a_longer_window_counts_what_was_sent_beyond_the_budget_before_it_came() {
+        let short = Duration::from_secs(20);
+        let mut writes = Writes::new(WriteBudget { writes: 1, window: short });
+        assert!(send(&mut writes, 0, &claim(&[], &["a", "b"])));
+        assert!(send(&mut writes, 1, &claim(&["a"], &["b"])));
+        assert!(send(&mut writes, 21, &claim(&[], &["a", "b"])));
+        writes.reconfigure(WriteBudget { writes: 1, window: WINDOW });
+        assert!(
+            !send(&mut writes, 22, &claim(&["a"], &["b"])),
+            "it had its write beyond the budget 21 s ago"
+        );
+        assert!(send(&mut writes, 23, &claim(&["b"], &["a"])));
+    }
+
+    #[test]
+    fn what_is_kept_of_writes_beyond_the_budget_is_bounded_by_the_window() {
+        let mut writes = Writes::new(WriteBudget { writes: 1, window: WINDOW });
+        for number in 0..2_000 {
+            assert!(send(&mut writes, number, &claim(&[&format!("r{number}")], &["b"])));
+        }
+        assert!(writes.extra.len() <= 601, "{}", writes.extra.len());
     }
 
     #[test]

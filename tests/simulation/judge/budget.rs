@@ -54,6 +54,8 @@ struct Counted {
     /// so there may be more than it has.
     claims: Vec<Claim>,
     standing: Standing,
+    /// Whether a person's word earned it, or it had waited for half a minute, whatever else allowed it.
+    is_earned: bool,
 }
 
 /// Why a write was right when it was sent.
@@ -223,13 +225,13 @@ impl Judge {
 
     /// A write is sent, and counts.
     pub(super) fn is_within_budget(&mut self, sent: &Sent, plan: &Planned, settings: &Settings) -> Judged {
-        let Sent { at: intended, generation, before, after } = *sent;
+        let Sent { at: intended, generation, before: held, after } = *sent;
         let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
         let goes = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
             self.is_in(*place, from) && !self.is_surely_in(*place, to)
         };
-        let leave = self.views.keys().filter(|place| goes(place, before, after));
-        let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, after, before));
+        let leave = self.views.keys().filter(|place| goes(place, held, after));
+        let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, after, held));
         let claims = leave.map(|place| (*place, false)).chain(enter.map(|place| (*place, true)));
         let claims: Vec<Claim> = claims.collect();
         let is_kept = std::mem::take(&mut self.writes.is_kept);
@@ -243,14 +245,17 @@ impl Judge {
         let has_room = those(Standing::Within).count() < most;
         // Each claim has one write beyond the budget, whether it had another one within it or not.
         let of_claims = |write: &'_ Counted| write.claims.clone();
-        let beyond = those(Standing::Beyond).map(of_claims).chain([claims.clone()]).collect::<Vec<_>>();
-        let has_a_claim = matched(&beyond) == beyond.len();
+        // Two that were right under a shorter window may have the same claim in a longer one: what counts is whether one is
+        // left for this write.
+        let before = those(Standing::Beyond).map(of_claims).collect::<Vec<_>>();
+        let beyond = before.iter().cloned().chain([claims.clone()]).collect::<Vec<_>>();
+        let has_a_claim = matched(&beyond) > matched(&before);
         // A person's word is worth a write too; and such a region waits half a minute at most.
         let latest = budget.counted.iter().map(|write| write.at.at).max();
         let is_paced = !claims.is_empty() && latest.is_none_or(|at| intended - at + TURNS_MS >= URGENT_MS);
         let is_earned = plan.words > self.words.followed || is_paced;
-        // The driver may have taken a write beyond the budget for what had room in it.
-        let counting = recent().filter(|write| write.standing != Standing::Earned);
+        // The driver may have taken a write beyond the budget for what had room in it, or had earned it.
+        let counting = recent().filter(|write| !write.is_earned);
         let counting = counting.map(of_claims).chain([claims.clone()]).collect::<Vec<_>>();
         let fits = counting.len() - matched(&counting) <= most;
         holds!(
@@ -267,8 +272,8 @@ impl Judge {
         };
         budget.sent += 1;
         let (number, remembers) = (budget.sent, budget.remembers);
-        let lost = Lost { number, before: before.clone(), remembers };
-        budget.latest = (after != before).then_some(lost);
+        let lost = Lost { number, before: held.clone(), remembers };
+        budget.latest = (after != held).then_some(lost);
         budget.lost.clone_from(&budget.latest);
         budget.counted.push(Counted {
             number,
@@ -278,6 +283,7 @@ impl Judge {
             remembers,
             claims,
             standing,
+            is_earned,
         });
         Ok(())
     }
