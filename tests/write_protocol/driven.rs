@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::core::{
-    Call, DriverSteps, Generation, KnownWrites, News, Orders, Plan, Report, Step, Timing, WriteRules,
-    WritesMemory,
+    Call, DriverSteps, Generation, KnownWrites, News, Orders, Plan, RegionPlan, Report, Rule, Step, Timing,
+    WriteRules, WritesMemory,
 };
 use pointsman::model::{
-    Answer, Fqdn, Moment, OnDrift, ProviderError, ProviderErrorKind, ProviderName, Record, RecordKey,
-    RecordType, ServiceName, WriteBudget,
+    Answer, Fqdn, Liveness, Moment, OnDrift, ProviderError, ProviderErrorKind, ProviderName, Record,
+    RecordKey, RecordType, RegionName, ServiceName, WriteBudget,
 };
 
 use crate::values::Values;
 
-pub(crate) const BUDGET: WriteBudget = WriteBudget { writes: 3, window: Duration::from_secs(60) };
 /// A process that was killed is there again after this.
 const DOWN_FOR: Duration = Duration::from_secs(1);
 /// Longer than between reads that are made for a reason.
@@ -46,6 +45,15 @@ impl Habits {
 pub(crate) struct Wanted {
     pub(crate) generation: u64,
     pub(crate) values: Values,
+    /// Whether it brings somebody in who serves while nobody does who is published.
+    pub(crate) is_rescue: bool,
+}
+
+/// What a reconciler is configured to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Rules {
+    pub(crate) resync: Duration,
+    pub(crate) budget: WriteBudget,
 }
 
 /// What the driver waits for.
@@ -73,6 +81,8 @@ pub(crate) struct Driven {
     pub(crate) seen: Option<Values>,
     /// What was told last of how the set stands to the plan.
     pub(crate) is_at_rest: bool,
+    /// Whether the newest plan was told to wait for the write budget.
+    pub(crate) is_held: bool,
     kept: (WritesMemory, Moment),
     told: Option<(WritesMemory, Moment)>,
 }
@@ -91,16 +101,17 @@ impl News for Newest {
 }
 
 impl Driven {
-    pub(crate) fn new(habits: Habits, resync: Duration) -> Self {
+    pub(crate) fn new(habits: Habits, rules: Rules) -> Self {
         let now = Moment::START;
         let mut driven = Self {
             now,
-            steps: DriverSteps::resume(orders(resync), None, now),
+            steps: DriverSteps::resume(orders(rules), None, now),
             awaits: Awaits::Time(now),
             intent: None,
             newest: None,
             seen: None,
             is_at_rest: false,
+            is_held: false,
             kept: (WritesMemory::default(), now),
             told: None,
         };
@@ -111,22 +122,25 @@ impl Driven {
     /// A newer plan; the driver takes it when it looks for one.
     pub(crate) fn plan(&mut self, habits: Habits, values: Values) {
         let generation = self.newest.map_or(0, |newest| newest.generation) + 1;
-        self.newest = Some(Wanted { generation, values });
+        let seen = self.seen.unwrap_or(Values::NONE).ours();
+        let is_rescue = !seen.is_empty() && seen.without(values) == seen && !values.is_empty();
+        self.newest = Some(Wanted { generation, values, is_rescue });
+        self.is_held = false;
         if let Awaits::Time(_) = self.awaits {
             self.turn(habits);
         }
     }
 
     /// Killed and started again with what the disk kept; it plans the same anew.
-    pub(crate) fn restart(&mut self, habits: Habits, resync: Duration) {
+    pub(crate) fn restart(&mut self, habits: Habits, rules: Rules) {
         self.now = self.now + DOWN_FOR;
-        (self.intent, self.seen, self.told) = (None, None, None);
+        (self.intent, self.seen, self.told, self.is_held) = (None, None, None, false);
         if let Some(newest) = &mut self.newest {
             newest.generation += 1;
         }
         let (memory, at) = self.kept.clone();
         let known = habits.restores.then_some(KnownWrites { at, memory });
-        self.steps = DriverSteps::resume(orders(resync), known.as_ref(), self.now);
+        self.steps = DriverSteps::resume(orders(rules), known.as_ref(), self.now);
         self.turn(habits);
     }
 
@@ -220,8 +234,12 @@ impl Driven {
                 self.seen = Some(values.unwrap_or(Values::NONE));
                 self.is_at_rest = false;
             }
-            Report::Sent { generation, .. } => self.intent = Some(generation),
-            Report::InSync | Report::Held(_) => self.is_at_rest = true,
+            Report::Sent { generation, .. } => (self.intent, self.is_held) = (Some(generation), false),
+            Report::InSync => (self.is_at_rest, self.is_held) = (true, false),
+            Report::Held(held) => {
+                self.is_at_rest = true;
+                self.is_held = held.rule == Rule::BoundedWrites;
+            }
             Report::Remember(memory) => self.told = Some((memory, self.now)),
             Report::Written { .. }
             | Report::InForce { .. }
@@ -245,9 +263,9 @@ impl Wanted {
             ttl: None,
             may_write: true,
             only_from: None,
-            is_rescue: false,
+            is_rescue: self.is_rescue,
             words: 0,
-            regions: Vec::new(),
+            regions: vec![region("a", Values::A), region("b", Values::B)],
             held: Vec::new(),
         }
     }
@@ -257,10 +275,23 @@ pub(crate) fn error(kind: ProviderErrorKind) -> ProviderError {
     ProviderError { kind, message: String::new() }
 }
 
-fn orders(resync: Duration) -> Orders {
+fn region(name: &str, values: Values) -> RegionPlan {
+    RegionPlan {
+        region: RegionName::parse(name).unwrap(),
+        liveness: Liveness::Up,
+        addresses: values.addresses(),
+        owned: values.addresses(),
+        published: false,
+        wanted: false,
+        because: String::new(),
+    }
+}
+
+fn orders(rules: Rules) -> Orders {
+    let Rules { resync, budget } = rules;
     let provider = ProviderName::parse("private").unwrap();
     let record = Record { key: key(), provider, ttl: None, create: true, on_drift: OnDrift::Mend };
-    let rules = WriteRules { min_published: 1, budget: BUDGET };
+    let rules = WriteRules { min_published: 1, budget };
     Orders { record, rules, timing: Timing { resync }, dry_run: false }
 }
 

@@ -9,15 +9,18 @@ use pointsman::core::{Call, Generation};
 use pointsman::model::{Found, InForce, Moment, ProviderErrorKind, Ttl};
 use stateright::{Model, Property};
 
-use crate::driven::{Awaits, BUDGET, Driven, Habits, error};
+use crate::driven::{Awaits, Driven, Habits, Rules, error};
 use crate::values::Values;
 
 /// A write that was not answered may land for so long, and no longer.
 const LANDS_WITHIN: Duration = Duration::from_secs(60);
 /// A read may be answered from so long ago.
 const READS_LAG: Duration = Duration::from_secs(5);
-/// Once nothing goes wrong any more the zone is as wanted after this: throttles, backoff and the write budget over.
-const SETTLES_WITHIN: Duration = Duration::from_secs(130);
+/// A region that has had its write beyond the budget waits for so long after the latest write at most.
+const URGENT_EVERY: Duration = Duration::from_secs(30);
+/// Once nothing goes wrong any more the zone is as wanted after this beside two windows of the budget, of which the second
+/// holds what is kept for removals: throttles and backoff are over.
+const SETTLES_WITHIN: Duration = Duration::from_secs(70);
 
 /// How much can happen in one schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +37,18 @@ pub(crate) struct Faults {
 pub(crate) struct Machine {
     pub(crate) habits: Habits,
     pub(crate) faults: Faults,
-    pub(crate) resync: Duration,
+    pub(crate) rules: Rules,
+}
+
+/// A write that was made and not refused, with the regions that left by it, and those that came to the rescue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Made {
+    at: Moment,
+    before: Values,
+    leave: Values,
+    rescue: Values,
+    /// Whether its answer is lost, and no read has shown yet what became of it.
+    is_lost: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,8 +62,8 @@ pub(crate) struct State {
     reply: Option<Result<(), ProviderErrorKind>>,
     /// Writes that may still land, and until when.
     late: Vec<(Values, Moment)>,
-    /// When writes were made that were not refused.
-    written: Vec<Moment>,
+    /// Every write within the window.
+    written: Vec<Made>,
     left: Faults,
     broken: Option<&'static str>,
 }
@@ -114,6 +128,9 @@ impl Machine {
             ReadAnswer::Forgotten => Ok(None),
             ReadAnswer::Error(kind) => Err(error(kind)),
         };
+        if let Ok(Some(found)) = &answer {
+            state.finds(found);
+        }
         state.driven.was_read(self.habits, answer);
         Some(())
     }
@@ -124,7 +141,7 @@ impl Machine {
         if fate != Fate::Taken {
             state.left.answers -= 1;
         }
-        state.judge(&call);
+        let made = state.judge(&call, self.rules);
         let (Call::Replace { set, .. } | Call::Create { set }) = &call else { return };
         let values = Values::of(set.values());
         let exists_already = matches!(call, Call::Create { .. }) && state.zone.is_some();
@@ -145,7 +162,7 @@ impl Machine {
             state.change(Some(values));
         }
         if lands || reply == Err(lost) {
-            state.written.push(state.driven.now);
+            state.written.extend(made.map(|made| Made { is_lost: reply == Err(lost), ..made }));
         }
         state.reply = Some(reply);
     }
@@ -159,7 +176,7 @@ impl Machine {
         }
         let Some(newest) = state.driven.newest else { return true };
         let mut calm = state.clone();
-        let ends = calm.driven.now + SETTLES_WITHIN;
+        let ends = calm.driven.now + self.rules.budget.window.saturating_mul(2) + SETTLES_WITHIN;
         let as_wanted = |calm: &State| {
             let ours = calm.zone.unwrap_or(Values::NONE).ours();
             newest.values.is_empty() || calm.driven.is_at_rest && ours == newest.values
@@ -194,10 +211,20 @@ impl State {
         }
     }
 
+    /// A read shows what became of a write whose answer was lost. One that did not land does not count; of a set that failed
+    /// nobody can tell.
+    fn finds(&mut self, found: &Found) {
+        let Some(latest) = self.written.last_mut().filter(|latest| latest.is_lost) else { return };
+        latest.is_lost = false;
+        if Values::of(&found.values) == latest.before && found.in_force != InForce::Failed {
+            self.written.pop();
+        }
+    }
+
     /// What must hold of every write that is sent.
-    fn judge(&mut self, call: &Call) {
+    fn judge(&mut self, call: &Call, rules: Rules) -> Option<Made> {
         let (set, found) = match call {
-            Call::Read => return,
+            Call::Read => return None,
             Call::Replace { found, set } => (set, Some(found)),
             Call::Create { set } => (set, None),
         };
@@ -205,16 +232,49 @@ impl State {
         let seen = self.driven.seen.unwrap_or(Values::NONE);
         let newest = self.driven.newest;
         let failed = found.is_some_and(|found| found.in_force == InForce::Failed);
-        let recently = |sent: &&Moment| **sent + BUDGET.window > self.driven.now;
+        let rescue =
+            if newest.is_some_and(|plan| plan.is_rescue) { values.without(seen) } else { Values::NONE };
+        let (leave, rescue) = (seen.without(values).ours(), rescue.ours());
+        let made = Made { at: self.driven.now, before: seen, leave, rescue, is_lost: false };
         let broken = [
             ("NEVER-EMPTY", values.ours().is_empty()),
             ("ONLY-OURS", values.foreign() != seen.foreign()),
             ("ONLY-WHEN-DIFFERENT", values == seen && !failed),
             ("NEWEST-PLAN-WINS", self.driven.intent != newest.map(|plan| Generation(plan.generation))),
             ("NEWEST-PLAN-WINS", newest.is_none_or(|plan| plan.values != values.ours())),
-            ("BOUNDED-WRITES", self.written.iter().filter(recently).count() >= BUDGET.writes as usize),
+            ("BOUNDED-WRITES", !self.is_within(made, rules)),
         ];
         self.broken = self.broken.or(broken.iter().find(|(_, is)| *is).map(|(name, _)| *name));
+        Some(made)
+    }
+
+    /// Whether a write is within the budget, or one beyond it that a region has: one to leave and one to come to the rescue in
+    /// a window, and else one in half a minute.
+    fn is_within(&self, made: Made, rules: Rules) -> bool {
+        let is_recent = |write: &&Made| write.at + rules.budget.window > made.at;
+        let recent: Vec<&Made> = self.written.iter().filter(is_recent).chain([&made]).collect();
+        let all = |of: fn(&Made) -> Values| recent.iter().fold(Values::NONE, |all, write| all.and(of(write)));
+        let regions = all(|write| write.leave).count() + all(|write| write.rescue).count();
+        let pairs = recent.iter().zip(recent.iter().skip(1));
+        let paced = pairs.filter(|(one, next)| next.at.since(one.at) >= URGENT_EVERY).count();
+        recent.len() <= rules.budget.writes as usize + regions + paced
+    }
+
+    /// Whether the newest plan waits for the budget although a region is to leave, or to come to the rescue, that has not done
+    /// so within the window.
+    fn waits_in_vain(&self, rules: Rules) -> bool {
+        let (Some(plan), Some(seen)) = (self.driven.newest.filter(|_| self.driven.is_held), self.driven.seen)
+        else {
+            return false;
+        };
+        let now = self.driven.now;
+        let is_recent = |write: &&Made| write.at + rules.budget.window > now;
+        let had = |of: fn(&Made) -> Values| {
+            self.written.iter().filter(is_recent).fold(Values::NONE, |all, write| all.and(of(write)))
+        };
+        let leaves = seen.ours().without(plan.values).without(had(|write| write.leave));
+        let rescues = if plan.is_rescue { plan.values.without(seen) } else { Values::NONE };
+        !leaves.is_empty() || !rescues.without(had(|write| write.rescue)).is_empty()
     }
 }
 
@@ -235,7 +295,7 @@ impl Model for Machine {
 
     fn init_states(&self) -> Vec<State> {
         let state = |zone| State {
-            driven: Driven::new(self.habits, self.resync),
+            driven: Driven::new(self.habits, self.rules),
             zone,
             before: None,
             reply: None,
@@ -334,7 +394,7 @@ impl Model for Machine {
             Action::Crash => {
                 state.left.crashes -= 1;
                 state.reply = None;
-                state.driven.restart(self.habits, self.resync);
+                state.driven.restart(self.habits, self.rules);
             }
             Action::Edit(values) => {
                 state.left.edits -= 1;
@@ -345,7 +405,10 @@ impl Model for Machine {
         let now = state.driven.now;
         state.late.retain(|(_, until)| now < *until);
         state.before = state.before.filter(|(_, until)| now < *until);
-        state.written.retain(|sent| *sent + BUDGET.window > now);
+        state.written.retain(|write| write.at + self.rules.budget.window > now);
+        if state.waits_in_vain(self.rules) {
+            state.broken = state.broken.or(Some("BOUNDED-WRITES"));
+        }
         Some(state)
     }
 

@@ -22,8 +22,9 @@ mod values;
 
 use std::time::Duration;
 
-use driven::Habits;
+use driven::{Habits, Rules};
 use machine::{Faults, Machine};
+use pointsman::model::WriteBudget;
 use protections::Protections;
 use protocol::Protocol;
 use state::Bounds;
@@ -125,13 +126,22 @@ fn without_any_one_of_its_protections_the_protocol_breaks() {
 /// The real reconciler. What it does itself must come out right long before a resync.
 fn machine() -> Machine {
     let faults = Faults { plans: 2, crashes: 1, answers: 2, edits: 0 };
-    Machine { habits: Habits::ALL, faults, resync: Duration::from_secs(3_600) }
+    let budget = WriteBudget { writes: 3, window: Duration::from_secs(60) };
+    Machine { habits: Habits::ALL, faults, rules: Rules { resync: Duration::from_secs(3_600), budget } }
 }
 
 /// The real reconciler, and somebody else who changes the set.
 fn edited_machine() -> Machine {
     let faults = Faults { plans: 1, crashes: 0, answers: 1, edits: 2 };
-    Machine { faults, resync: Duration::from_secs(60), ..machine() }
+    let rules = Rules { resync: Duration::from_secs(60), ..machine().rules };
+    Machine { faults, rules, ..machine() }
+}
+
+/// The real reconciler, with more plans than its budget has writes.
+fn hasty_machine() -> Machine {
+    let faults = Faults { plans: 5, crashes: 0, answers: 1, edits: 0 };
+    let budget = WriteBudget { writes: 1, window: Duration::from_secs(100) };
+    Machine { faults, rules: Rules { budget, ..machine().rules }, ..machine() }
 }
 
 #[test]
@@ -144,6 +154,12 @@ fn the_real_reconciler_brings_the_newest_plan_about_whatever_it_is_answered() {
 fn the_real_reconciler_mends_what_somebody_else_changes() {
     let steps = if search::is_deep() { 12 } else { 9 };
     search::holds("the reconciler, edited", &edited_machine(), steps);
+}
+
+#[test]
+fn the_real_reconciler_lets_no_removal_and_no_rescue_wait_for_what_another_region_used_up() {
+    let steps = if search::is_deep() { 16 } else { 11 };
+    search::holds("the reconciler, hasty", &hasty_machine(), steps);
 }
 
 #[test]

@@ -52,6 +52,10 @@ impl Values {
         Self(addresses.iter().map(value).sum())
     }
 
+    pub(crate) fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self == Self::NONE
     }
