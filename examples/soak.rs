@@ -121,10 +121,19 @@ fn print_kinds(failing: &[Failing]) {
 
 /// What is the same in all failures that look alike: the invariant and what was wrong, without the values.
 fn kind(failing: &Failing) -> String {
-    let what = failing.broken.why.split([':', '{', '[']).next().unwrap_or_default();
+    let what = failing.broken.why.split(": ").next().unwrap_or_default();
     let mut kind = format!("{}: ", failing.broken.name);
+    let mut depth = 0_u32;
     for letter in what.trim().chars() {
         match letter {
+            '[' | '{' => {
+                if depth == 0 {
+                    kind.push('…');
+                }
+                depth += 1;
+            }
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
             '0'..='9' if kind.ends_with('#') => {}
             '0'..='9' => kind.push('#'),
             _ => kind.push(letter),
