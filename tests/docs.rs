@@ -264,6 +264,9 @@ fn every_invariant_has_its_row_of_proofs_and_each_names_what_there_is() {
     let name = Regex::new("`([a-z_0-9]+)`").unwrap();
     for file in fs::read_dir("mutants").unwrap() {
         let file = file.unwrap().path();
+        if file.extension().is_none_or(|it| it != "toml") || file.ends_with("Cargo.toml") {
+            continue;
+        }
         let invariant = file.file_stem().unwrap().to_str().unwrap().to_uppercase();
         let row = page.text.lines().find(|line| line.starts_with(&format!("| {invariant} | ")));
         let row = row.unwrap_or_else(|| panic!("docs/safety.md has no row of {invariant}"));

@@ -62,6 +62,7 @@ pub(crate) fn read(root: &Path) -> anyhow::Result<Vec<Mutant>> {
         paths.push(file?.path());
         Ok(paths)
     })?;
+    paths.retain(|path| path.extension().is_some_and(|it| it == "toml") && !path.ends_with("Cargo.toml"));
     paths.sort();
     let mut all = Vec::new();
     for path in paths {
