@@ -558,8 +558,7 @@ fn in_words(after: Duration, what: &str) -> String {
 
 #[test]
 fn three_regions_leave_when_the_tuning_guide_says() {
-    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tuning.md");
-    let guide = std::fs::read_to_string(guide).unwrap();
+    let guide = include_str!("../docs/tuning.md");
     let rows = guide.lines().skip_while(|line| !line.starts_with("| three regions, defaults |")).skip(2);
     let rows: Vec<[&str; 3]> = rows
         .map_while(|row| row.strip_prefix("| ")?.strip_suffix(" |"))
