@@ -1,0 +1,20 @@
+//! The scripted tests of the core in one binary: nine of them take a third longer to build.
+
+#[path = "../tests/drift.rs"]
+mod drift;
+#[path = "../tests/ledger.rs"]
+mod ledger;
+#[path = "../tests/liveness_and_plans.rs"]
+mod liveness_and_plans;
+#[path = "../tests/operator_rules.rs"]
+mod operator_rules;
+#[path = "../tests/person_first.rs"]
+mod person_first;
+#[path = "../tests/reconciler.rs"]
+mod reconciler;
+#[path = "../tests/reconfigure.rs"]
+mod reconfigure;
+#[path = "../tests/restart.rs"]
+mod restart;
+#[path = "../tests/weighted_plans.rs"]
+mod weighted_plans;
