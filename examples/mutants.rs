@@ -1,12 +1,13 @@
-//! Breaks the code on purpose, one mutant of `mutants/` at a time, and runs the test that must notice.
+//! Breaks the code on purpose, one mutant of `tests/mutants/list.toml` at a time, and runs the test that must notice. For
+//! what `cargo mutants` cannot express: docs/mutants.md.
 //!
-//! Works on a copy under `target/mutants`, with a build of its own there: some minutes for the first, then seconds a mutant.
+//! Works on a copy under `target/own_mutants`, with a build of its own there: some minutes for the first, then seconds a mutant.
 //! Prints who was caught and how long building and the test took; ends in 1 when one survives, when one does not build, or
 //! when a test fails on the code as it is.
 //!
 //! ```sh
-//! cargo run --release --example mutants
-//! cargo run --release --example mutants -- --only min-published alias
+//! cargo run --example mutants
+//! cargo run --example mutants -- --only min-published alias
 //! ```
 #![expect(clippy::print_stdout, reason = "an example talks to people")]
 
@@ -59,7 +60,7 @@ enum Verdict {
 fn main() -> anyhow::Result<ExitCode> {
     let only = only()?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mutants = list::read(root)?;
+    let mutants = list::read()?;
     let mutants: Vec<Mutant> = mutants
         .into_iter()
         .filter(|mutant| only.is_empty() || only.iter().any(|only| mutant.name.contains(only)))
@@ -121,7 +122,7 @@ struct Yard {
 impl Yard {
     /// Copies what git knows of, as it is now. What is the same there already is not touched, so that it is not built anew.
     fn set_up(root: &Path) -> anyhow::Result<Self> {
-        let yard = Self { folder: root.join("target/mutants") };
+        let yard = Self { folder: root.join("target/own_mutants") };
         let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root).output();
         let listed = listed.context("cannot run git, which knows what belongs to the tree")?.stdout;
         let listed = String::from_utf8(listed).context("a file's name is no UTF-8")?;
@@ -151,12 +152,12 @@ impl Yard {
     /// Tries one mutant, tells what became of it, and puts the code back; false when it was not caught.
     fn tries(&self, mutant: &Mutant) -> anyhow::Result<bool> {
         let began = instant_now();
-        let whole = mutant.edits.iter().map(|edit| {
+        let whole = mutant.edit.iter().map(|edit| {
             let path = self.tree().join(&edit.file);
             Ok((fs::read_to_string(&path)?, path))
         });
         let whole = whole.collect::<anyhow::Result<Vec<(String, PathBuf)>>>()?;
-        for edit in &mutant.edits {
+        for edit in &mutant.edit {
             let path = self.tree().join(&edit.file);
             let text = fs::read_to_string(&path)?;
             if text.matches(&edit.text).count() != 1 {
