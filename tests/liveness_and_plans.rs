@@ -5,7 +5,7 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::Plan;
+use pointsman::core::{Plan, Rule};
 use pointsman::model::{
     Alarm, CheckName, Expression, Failback, Liveness, Moment, Pace, PolicyKind, Region, Service, Share,
     Threshold, WhenAllDown, WhenUnknown,
@@ -333,6 +333,21 @@ fn past_the_panic_threshold_nothing_is_taken_out() {
     bold.panic_threshold = Share::from_percent(90).unwrap();
     let mut world = World::new(bold, &[0, 1, 2]);
     world.run(5, &[Pass; 3]).run(60, &[Fail, Fail, Pass]).assert_published(&[2]);
+}
+
+#[test]
+fn a_plan_that_stays_tells_why_as_things_stand_now() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    let name = world.service.name.clone();
+    let before = world.run(5, &[Pass; 3]).core.plan(&name).unwrap().clone();
+    let now = world.run(60, &[Fail, Fail, Pass]).core.plan(&name).unwrap();
+    assert_eq!((now.generation, &now.wanted), (before.generation, &before.wanted));
+    assert_eq!(
+        now.regions.iter().map(|region| region.liveness).collect::<Vec<_>>(),
+        [Liveness::Down, Liveness::Down, Liveness::Up]
+    );
+    assert_eq!(now.held.iter().map(|held| held.rule).collect::<Vec<_>>(), [Rule::BoundedBlast]);
+    assert!(before.held.is_empty(), "{:?}", before.held);
 }
 
 #[test]
