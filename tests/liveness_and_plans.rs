@@ -304,6 +304,17 @@ fn a_suspect_that_does_not_settle_holds_a_removal_for_one_fast_look_at_most() {
 }
 
 #[test]
+fn a_removal_waits_as_long_as_the_suspect_takes_to_settle_and_not_as_long_as_others_would() {
+    let mut uneven = service(3);
+    Arc::make_mut(&mut uneven.regions[2]).checks[0].timeout = Duration::from_secs(9);
+    let mut world = World::new(uneven, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(2, &[Fail, Pass, Pass]);
+    world.look(1, Fail).look(0, Fail).assert_writes(0);
+    world.pass(Duration::from_millis(2_999)).assert_writes(0);
+    world.pass(Duration::from_millis(1)).assert_published(&[1, 2]);
+}
+
+#[test]
 fn no_more_than_max_removed_regions_are_out_at_once() {
     let mut world = World::new(service(5), &[0, 1, 2, 3, 4]);
     world.run(5, &[Pass; 5]).run(60, &[Fail, Fail, Pass, Pass, Pass]).assert_published(&[1, 2, 3, 4]);
