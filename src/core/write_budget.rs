@@ -321,4 +321,47 @@ mod tests {
         writes.undo();
         assert_eq!(writes.admit(at(31), &claim(&[], &["a"])), Admission::NotBefore(at(630), 0));
     }
+
+    #[test]
+    fn a_write_counts_until_it_is_as_old_as_the_window() {
+        let mut writes = Writes::new(WriteBudget { writes: 1, window: WINDOW });
+        assert!(send(&mut writes, 0, &claim(&["a"], &["b"])));
+        assert!(send(&mut writes, 1, &claim(&["a"], &["b"])), "beyond the budget");
+        assert_eq!([599, 600, 601].map(|second| writes.within_window(at(second))), [2, 1, 0]);
+        assert_eq!(writes.admit(at(600), &claim(&[], &["b"])), Admission::Counted);
+        assert_eq!(writes.admit(at(600), &claim(&[], &["a"])), Admission::NotBefore(at(601), 1));
+        assert_eq!(writes.admit(at(601), &claim(&[], &["a"])), Admission::Counted);
+    }
+
+    #[test]
+    fn of_a_large_budget_every_write_counts() {
+        let most = u32::try_from(REMEMBERED).unwrap();
+        let mut writes = Writes::new(WriteBudget { writes: most, window: WINDOW });
+        assert!((0..u64::from(most)).all(|second| send(&mut writes, second, &claim(&[], &["a"]))));
+        assert!(!send(&mut writes, u64::from(most), &claim(&[], &["a"])));
+    }
+
+    #[test]
+    fn the_next_process_gives_back_the_write_that_was_open_and_no_other() {
+        let restart = |writes: &Writes, seconds: u64| {
+            let (sent, extra, is_open) = writes.memory(at(seconds));
+            Writes::recall(writes.budget(), &sent, &extra, is_open, at(seconds))
+        };
+        let leaves = claim(&["a"], &["b"]);
+        let mut writes = Writes::new(WriteBudget { writes: 1, window: WINDOW });
+        assert!(send(&mut writes, 0, &claim(&[], &["a", "b"])));
+        writes.sent(at(1), writes.admit(at(1), &leaves));
+        let mut next = restart(&writes, 2);
+        assert!(next.is_open());
+        next.undo();
+        assert_eq!(next.admit(at(2), &claim(&[], &["b"])), Admission::NotBefore(at(600), 0));
+        assert!(send(&mut next, 2, &leaves), "the one beyond the budget was given back");
+
+        assert_eq!(next.admit(at(602), &claim(&[], &["b"])), Admission::Counted);
+        next.sent(at(602), Admission::Counted);
+        let mut next = restart(&next, 603);
+        next.undo();
+        assert_eq!(next.admit(at(603), &claim(&[], &["b"])), Admission::Counted);
+        assert!(!restart(&next, 604).is_open());
+    }
 }
