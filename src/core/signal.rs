@@ -274,14 +274,23 @@ mod tests {
         signals(Signal::new(fall, rise))
     }
 
-    fn signals(mut signal: Signal) -> impl FnMut(&str) -> String {
+    fn signals(signal: Signal) -> impl FnMut(&str) -> String {
+        let mut run = looks(signal, |signal| match signal.settled() {
+            Kleene::True => '+',
+            Kleene::False => '-',
+            Kleene::Unknown => '?',
+        });
+        move |looks| run(looks).into_iter().collect()
+    }
+
+    /// Takes in looks as letters, one a second; tells `of` the signal after each.
+    fn looks<T>(mut signal: Signal, of: impl Fn(&Signal) -> T) -> impl FnMut(&str) -> Vec<T> {
         let key = Arc::new(CheckKey {
             service: ServiceName::parse("s").unwrap(),
             region: RegionName::parse("r").unwrap(),
             check: CheckName::parse("c").unwrap(),
         });
         let mut at = Moment::START;
-        // Looks as letters, the settled state after each as a sign.
         move |looks| {
             looks
                 .chars()
@@ -301,11 +310,7 @@ mod tests {
                         saw: "".into(),
                         certificate: None,
                     });
-                    match signal.settled() {
-                        Kleene::True => '+',
-                        Kleene::False => '-',
-                        Kleene::Unknown => '?',
-                    }
+                    of(&signal)
                 })
                 .collect()
         }
@@ -365,6 +370,27 @@ mod tests {
         assert_eq!(run("fpfpf"), "++++-");
         assert_eq!(run("pp"), "-+");
         assert_eq!(run("fpf"), "+++", "failures from before the rise do not count");
+    }
+
+    #[test]
+    fn a_window_is_counted_over_whatever_comes_between() {
+        let mut run = signal(row(2), Threshold::of(3, 5).unwrap());
+        assert_eq!(run("pff"), "++-");
+        assert_eq!(run("ppffp"), "----+", "two failures end no rise");
+        let mut run = signal(Threshold::of(3, 5).unwrap(), row(2));
+        assert_eq!(run("pfppff"), "+++++-", "two passes end no fall");
+    }
+
+    #[test]
+    fn the_first_failure_is_the_oldest_of_those_that_count() {
+        let mut run = looks(Signal::new(row(3), row(3)), |signal| signal.first_failure());
+        let second = |seconds| Some(Moment::START + Duration::from_secs(seconds));
+        assert_eq!(run("pff"), [None, second(2), second(2)]);
+        assert_eq!(run("pf"), [None, second(5)], "a pass ended those before");
+        let of_window = Signal::new(Threshold::of(3, 5).unwrap(), row(9));
+        let mut run = looks(of_window, |signal| signal.first_failure());
+        assert_eq!(run("pfpf").last(), Some(&second(2)));
+        assert_eq!(run("pppppf").last(), Some(&second(10)), "the window has left those before behind");
     }
 
     #[test]
