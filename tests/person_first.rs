@@ -4,6 +4,7 @@ mod world;
 
 use std::time::Duration;
 
+use pointsman::core::Rule;
 use pointsman::model::{
     Alarm, Failback, Mode, Override, PolicyKind, Region, RegionName, Ruling, Scope, Service, WaitsFor,
     WhenAllDown, Word,
@@ -35,6 +36,12 @@ fn of(place: usize) -> Scope {
 
 fn waits(world: &World) -> Vec<(WaitsFor, Option<&str>)> {
     world.waiting.iter().map(|w| (w.waits_for, w.region.as_ref().map(RegionName::as_str))).collect()
+}
+
+/// Whether the guard holds what is planned back, not only the last look before the write.
+fn is_held(world: &World) -> bool {
+    let plan = world.core.plan(&world.service.name).unwrap();
+    !plan.wanted.is_empty() && plan.held.iter().any(|held| held.rule == Rule::NeverEmpty)
 }
 
 #[test]
@@ -101,7 +108,47 @@ fn of_two_changes_the_one_that_alone_would_empty_the_set_is_held() {
     world.run(40, &[Pass, Pass]);
     assert_eq!(waits(&world).len(), 2, "the first enters, the second leaves");
     world.say(approve(of(1))).run(10, &[Pass, Pass]).assert_published(&[1]);
+    assert!(is_held(&world), "it is not planned");
     world.say(approve(of(0))).run(10, &[Pass, Pass]).assert_published(&[0]);
+}
+
+#[test]
+fn of_three_changes_the_one_that_alone_would_leave_only_the_dead_is_held() {
+    let mut tiers = advised(service(3));
+    tiers.policy = PolicyKind::Priority;
+    for place in [1, 2] {
+        tiers.regions[place] = Region { tier: 2, ..region(place) }.into();
+    }
+    let mut world = World::new(tiers, &[1, 2]);
+    world.run(40, &[Pass, Pass, Fail]);
+    assert_eq!(waits(&world).len(), 3, "the first enters, the others leave");
+    world.say(approve(of(1))).run(10, &[Pass, Pass, Fail]).assert_published(&[1, 2]);
+    assert!(is_held(&world), "it is not planned");
+    world.say(approve(of(0))).run(10, &[Pass, Pass, Fail]).assert_published(&[0, 2]);
+}
+
+#[test]
+fn a_drain_that_is_approved_goes_although_another_region_is_dead() {
+    let mut three = advised(service(3));
+    three.min_published = 2;
+    let mut world = World::new(three, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(10, &[Pass, Fail, Pass]);
+    let (author, reason) = ("ada".to_owned(), "maintenance".to_owned());
+    world.say(Word::Override(Override { ruling: Ruling::Drain(of(0)), author, reason, until: None }));
+    world.say(approve(of(0))).run(10, &[Pass, Fail, Pass]).assert_published(&[1, 2]);
+}
+
+#[test]
+fn the_last_region_does_not_leave_before_the_fallback_is_approved() {
+    let elsewhere = "203.0.113.9".parse().unwrap();
+    let mut falls_back = advised(service(1));
+    falls_back.when_all_down = WhenAllDown::Fallback(vec![elsewhere]);
+    let mut world = World::new(falls_back, &[0]);
+    world.run(5, &[Pass]).run(10, &[Fail]);
+    world.say(approve(of(0))).run(10, &[Fail]).assert_published(&[0]);
+    assert!(is_held(&world), "it is not planned");
+    world.say(approve(Scope::Service)).assert_published(&[]);
+    assert!(world.zone.values.contains(&elsewhere));
 }
 
 #[test]
