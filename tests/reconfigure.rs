@@ -193,6 +193,18 @@ fn a_smaller_write_budget_holds_at_once_and_a_larger_one_lets_go_at_once() {
 }
 
 #[test]
+fn bounded_writes_a_smaller_budget_with_a_longer_window_keeps_no_dead_region_in_the_set() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(3, &[Fail, Pass]).assert_published(&[1]);
+    world.run(RECOVER_AFTER.as_secs() + 5, &[Pass, Pass]).assert_published(&[0, 1]).assert_writes(2);
+    let window = Duration::from_secs(3_600);
+    world.reconfigure(Service { write_budget: WriteBudget { writes: 1, window }, ..service(2) });
+    // It has left within the window already, and has its write beyond the budget all the same.
+    world.run(3, &[Fail, Pass]).assert_published(&[1]).assert_writes(3);
+    world.run(300, &[Pass, Pass]).assert_published(&[1]).assert_writes(3);
+}
+
+#[test]
 fn writes_count_against_a_larger_budget_with_a_longer_window_too() {
     let budget = |writes, window| {
         let mut edited = service(2);
