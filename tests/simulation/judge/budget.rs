@@ -54,7 +54,7 @@ struct Counted {
     /// so there may be more than it has.
     claims: Vec<Claim>,
     standing: Standing,
-    /// Whether a person's word earned it, or it had waited for half a minute, whatever else allowed it.
+    /// Whether a person's word or half a minute had earned it, whatever its standing.
     is_earned: bool,
 }
 
@@ -254,8 +254,8 @@ impl Judge {
         let latest = budget.counted.iter().map(|write| write.at.at).max();
         let is_paced = !claims.is_empty() && latest.is_none_or(|at| intended - at + TURNS_MS >= URGENT_MS);
         let is_earned = plan.words > self.words.followed || is_paced;
-        // The driver may have taken a write beyond the budget for what had room in it, or had earned it.
-        let counting = recent().filter(|write| !write.is_earned);
+        // The driver may have taken a write beyond the budget for what had room in it.
+        let counting = recent().filter(|write| write.standing == Standing::Within || !write.is_earned);
         let counting = counting.map(of_claims).chain([claims.clone()]).collect::<Vec<_>>();
         let fits = counting.len() - matched(&counting) <= most;
         holds!(
