@@ -159,7 +159,8 @@ pub(crate) struct Judge {
     plans: BTreeMap<u64, Planned>,
     writes: writes::Writes,
     words: words::Words,
-    /// Whether what is asked for next is the start's own doing.
+    /// Whether what is asked for next is the start's own doing. What follows for regions is taken in with the first thing
+    /// that is heard.
     starts: bool,
     /// Whether the driver may not have heard of the newest configuration yet.
     is_news: bool,

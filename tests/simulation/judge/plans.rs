@@ -13,7 +13,7 @@ use crate::simulation::settings::{AllDown, FAST_S, TIMEOUT_S, place_of};
 impl Judge {
     /// Judges what one step of the core asked for.
     pub(crate) fn effects(&mut self, now: i64, effects: &[Effect]) -> Judged {
-        if std::mem::take(&mut self.starts) {
+        if self.starts {
             let acts = |effect: &&Effect| !matches!(effect, Effect::Pace { .. } | Effect::Ended { .. });
             let acts = effects.iter().find(acts);
             holds!(acts.is_none(), "NO-JUMP-ON-START", "the start itself did {acts:?}");
@@ -42,6 +42,7 @@ impl Judge {
                 Effect::Pace { .. } | Effect::Witness(_) => {}
             }
         }
+        self.starts = false;
         self.after_words(now)?;
         // Who is up in the set need not ask to return to it.
         let seen = self.seen.clone().unwrap_or_default();

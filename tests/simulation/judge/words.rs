@@ -121,14 +121,13 @@ impl Judge {
             }
             // Heeded for those who wait for it; said before they do it is to nothing.
             Said::Failback(whose) => {
-                let waits = |place: &usize| words.returns.contains(place);
-                let meant = |place: &usize| whose.is_none_or(|it| it == *place);
-                let returns = self.views.iter_mut().filter(|(place, _)| waits(place) && meant(place));
-                let mut any = false;
-                for (_, view) in returns {
-                    any |= std::mem::take(&mut view.has_to_ask);
+                let meant = |place: &&usize| whose.is_none_or(|it| it == **place);
+                words.count += u64::from(words.returns.iter().any(|place| meant(&place)));
+                for place in words.returns.iter().filter(meant) {
+                    if let Some(view) = self.views.get_mut(place) {
+                        view.has_to_ask = false;
+                    }
                 }
-                words.count += u64::from(any);
             }
         }
         if matches!(said, Said::Release(_) | Said::Unmute(_)) && before.len() != words.held.len() {
@@ -167,7 +166,9 @@ impl Judge {
                     let is_over = until.is_some_and(|until| until <= now);
                     holds!(is_over, "OPERATOR-RULES", "{ended} ended before its time: {until:?}");
                 }
-                self.reconsider(now);
+                if !self.starts {
+                    self.reconsider(now);
+                }
             }
             Effect::Waiting { waiting, .. } => {
                 let whose = |waiting: &Waiting| waiting.region.as_ref().map(place_of);

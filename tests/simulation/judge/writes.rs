@@ -208,8 +208,11 @@ impl Judge {
 
     /// The core hears what the driver told.
     pub(crate) fn core_hears(&mut self, now: i64, report: &Report) {
-        // The first that a process hears may show it what was forgotten while none ran.
-        self.reconsider(now);
+        // The first that a process hears may show it what was forgotten while none ran. Nothing is decided by what is only
+        // to be remembered.
+        if !matches!(report, Report::Remember(_)) {
+            self.reconsider(now);
+        }
         match report {
             Report::Seen { found } => {
                 self.seen = Some(found.as_ref().map(|found| found.values.clone()).unwrap_or_default());
