@@ -5,7 +5,7 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::{Call, Generation, Plan, Report, WriteResult};
+use pointsman::core::{Call, Generation, Plan, Reconciler, Report, WriteResult};
 use pointsman::model::{
     Alarm, InForce, Mode, Moment, OnDrift, ProviderError, ProviderErrorKind, Service, Ttl,
 };
@@ -239,6 +239,30 @@ fn a_throttle_holds_when_the_try_that_it_allows_a_removal_is_lost() {
         reconciler.handle_written(now, Err(ProviderError { kind, message: String::new() }));
     }
     assert_eq!(whole_seconds_between(&tried), [15, 15, 15]);
+}
+
+#[test]
+fn a_write_that_was_taken_back_uses_up_no_try_that_a_throttle_allows_a_removal() {
+    let mut world = dying(Weather::Away);
+    let (zone, mut now) = (world.zone.clone(), world.now);
+    let newest = newer(world.plans.last().unwrap(), 1_000);
+    let mut writes_at = |reconciler: &mut Reconciler| loop {
+        now = now.max(reconciler.next_wake().unwrap());
+        while reconciler.poll_report().is_some() {}
+        match reconciler.poll_call(now) {
+            None => {}
+            Some(Call::Read) => reconciler.handle_read(now, Ok(Some(zone.clone()))),
+            Some(Call::Replace { .. } | Call::Create { .. }) => return now,
+        }
+    };
+    let first = writes_at(&mut world.reconciler);
+    let kind = ProviderErrorKind::Throttled(Some(Duration::from_secs(600)));
+    world.reconciler.handle_written(first, Err(ProviderError { kind, message: String::new() }));
+    let second = writes_at(&mut world.reconciler);
+    assert_eq!(whole_seconds_between(&[first, second]), [15]);
+    world.reconciler.handle_plan(second, newest);
+    assert!(world.reconciler.withdraw_superseded(second));
+    assert_eq!(writes_at(&mut world.reconciler), second, "it was never sent, so it was no try");
 }
 
 #[test]

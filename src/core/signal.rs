@@ -383,12 +383,12 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_the_oldest_of_those_that_count() {
-        let mut run = looks(Signal::new(row(3), row(3)), |signal| signal.first_failure());
+        let mut run = looks(Signal::new(row(3), row(3)), Signal::first_failure);
         let second = |seconds| Some(Moment::START + Duration::from_secs(seconds));
         assert_eq!(run("pff"), [None, second(2), second(2)]);
         assert_eq!(run("pf"), [None, second(5)], "a pass ended those before");
         let of_window = Signal::new(Threshold::of(3, 5).unwrap(), row(9));
-        let mut run = looks(of_window, |signal| signal.first_failure());
+        let mut run = looks(of_window, Signal::first_failure);
         assert_eq!(run("pfpf").last(), Some(&second(2)));
         assert_eq!(run("pppppf").last(), Some(&second(10)), "the window has left those before behind");
     }

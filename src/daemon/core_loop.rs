@@ -219,7 +219,9 @@ impl CoreLoop {
             }
             Order::TellState => whole_state::tell(&self.status()),
         }
-        ended.into_iter().for_each(|observation| self.observed(observation));
+        for observation in ended {
+            self.observed(observation);
+        }
     }
 
     fn look_at_readiness(&mut self) {

@@ -96,6 +96,7 @@ impl Roster {
         for ServiceChange { service, provider, regions } in change.services {
             let assignment = assignment(&change.config, &service, provider);
             let panel = panel(&change.config, &service);
+            let recollection = recollections.get(&service.name).copied();
             let going_on = before.remove(&service.name);
             let mut tasks = match going_on.filter(|tasks| tasks.writes(&service)) {
                 Some(tasks) => {
@@ -110,10 +111,7 @@ impl Roster {
                     tasks.assignment.send_replace(assignment);
                     tasks
                 }
-                None => {
-                    let recollection = recollections.get(&service.name).copied();
-                    self.start_service(&service, assignment, panel, recollection)
-                }
+                None => self.start_service(&service, assignment, panel, recollection),
             };
             let mut regions_before = std::mem::take(&mut tasks.regions);
             for region in regions {

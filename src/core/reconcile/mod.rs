@@ -149,6 +149,15 @@ enum Phase {
     },
 }
 
+/// What the pauses between tries are counted from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Pauses {
+    called_at: Moment,
+    written_at: Option<Moment>,
+    repairs: Backoff,
+    repair_again_at: Moment,
+}
+
 /// A write that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Write {
@@ -164,6 +173,8 @@ struct Write {
     outdated: bool,
     /// How many words of operators the set had followed before it.
     words_before: u64,
+    /// What the pauses between tries were before it: it is no try until it is sent.
+    pauses_before: Pauses,
     /// The provider's words, when it refused the write as a conflict with what somebody else did.
     refused_with: Option<String>,
 }
@@ -384,7 +395,8 @@ impl Reconciler {
     /// was sent. Says whether it did; the call must not be made then.
     pub fn withdraw_superseded(&mut self, now: Moment) -> bool {
         let Phase::Writing { write } = &self.phase else { return false };
-        let (generation, words_before) = (write.generation, write.words_before);
+        let (generation, words_before, pauses) =
+            (write.generation, write.words_before, write.pauses_before.clone());
         let message = if self.plan.as_ref().is_some_and(|plan| plan.generation > generation) {
             "a newer plan came before it was sent".to_owned()
         } else if write.outdated {
@@ -397,6 +409,9 @@ impl Reconciler {
         self.history.writes.undo();
         self.history.words = words_before;
         self.history.authorship.refused();
+        (self.called_at, self.written_at) = (pauses.called_at, pauses.written_at);
+        (self.repairs, self.repair_again_at) = (pauses.repairs, pauses.repair_again_at);
+        self.write_again_at = self.writes_pause_ends();
         self.remember(now);
         self.phase = Phase::Due { at: now };
         true

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::{Call, Phase, Reconciler, Write};
+use super::{Call, Pauses, Phase, Reconciler, Write};
 use crate::core::plan::{Generation, Held, Plan, Rule};
 use crate::core::report::Report;
 use crate::core::write_budget::{Admission, Claim};
@@ -70,6 +70,12 @@ impl Reconciler {
             self.hold_for_budget(now, *lifts, *reserved);
             return None;
         }
+        let pauses_before = Pauses {
+            called_at: self.called_at,
+            written_at: self.written_at,
+            repairs: self.repairs.clone(),
+            repair_again_at: self.repair_again_at,
+        };
         if is_repair {
             self.repairs.failed();
             self.repair_again_at = now + self.repairs.until_repair();
@@ -93,6 +99,7 @@ impl Reconciler {
                 outdated: false,
                 is_repair,
                 words_before,
+                pauses_before,
                 refused_with: None,
             },
         };

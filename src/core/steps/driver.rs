@@ -116,10 +116,13 @@ impl DriverSteps {
                 At::Telling(then) => match (self.reconciler.poll_report(), then) {
                     (Some(report), then) => {
                         self.at = At::Telling(then);
-                        return Some(match report {
-                            Report::Sent { .. } => Step::TellAndKeep(report, KEPT_WITHIN),
-                            _ => Step::Tell(report),
-                        });
+                        let is_intent = matches!(report, Report::Sent { .. });
+                        let step = if is_intent {
+                            Step::TellAndKeep(report, KEPT_WITHIN)
+                        } else {
+                            Step::Tell(report)
+                        };
+                        return Some(step);
                     }
                     (None, Then::Turn) => {}
                     (None, Then::Rest) => return self.reconciler.next_wake().map(Step::Rest),
