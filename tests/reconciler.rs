@@ -403,6 +403,17 @@ fn a_read_that_lags_behind_a_write_does_not_cause_a_second_one() {
 }
 
 #[test]
+fn one_that_writes_once_sends_one_write_whatever_becomes_of_it() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.reconciler = world.reconciler.writing_once();
+    world.weather = Weather::LoseWrite;
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]);
+    world.weather = Weather::Fair;
+    world.run(120, &[Fail, Pass]).assert_published(&[0, 1]);
+    assert_eq!(world.tried.len(), 1);
+}
+
+#[test]
 fn an_older_plan_never_takes_the_place_of_a_newer_one() {
     let mut world = dying(Weather::Fair);
     let stale = world.plans[0].clone();

@@ -66,6 +66,29 @@ fn a_gap_as_long_as_fall_looks_in_vain_keeps_the_row_and_a_longer_one_does_not()
 }
 
 #[test]
+fn bounded_blast_a_pass_before_a_restart_makes_no_failure_younger() {
+    let dead = [Fail, Fail, Fail, Fail, Pass];
+    let mut world = World::new(service(5), &[0, 1, 2, 3, 4]);
+    world.run(10, &[Pass; 5]).run(140, &dead);
+    for place in 0..3 {
+        let mut looks = dead;
+        looks[place] = Pass;
+        world.run(1, &looks).run(1, &dead);
+    }
+    world.save().restart(Duration::from_secs(2));
+    world.run(140, &dead).assert_published(&[0, 1, 2, 3, 4]);
+    world.run(20, &dead);
+    assert_eq!(world.published().len(), 4, "max_removed = 1 lets one go");
+}
+
+#[test]
+fn bounded_blast_who_has_been_out_for_a_window_does_not_count_after_a_restart_either() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    world.run(10, &[Pass; 3]).run(400, &[Fail, Pass, Pass]).assert_published(&[1, 2]);
+    world.save().restart(Duration::from_secs(2)).run(3, &[Fail, Fail, Pass]).assert_published(&[2]);
+}
+
+#[test]
 fn a_region_that_was_down_stays_out_and_returns_like_any_other() {
     for gap in [SECOND, HOUR] {
         let mut world = World::new(service(2), &[0, 1]);
