@@ -205,6 +205,16 @@ fn a_region_that_fell_returns_on_a_persons_word_only() {
 }
 
 #[test]
+fn a_word_for_a_return_outlives_the_process() {
+    let mut world = World::new(manual(service(3)), &[0, 1, 2]);
+    world.run(5, &[Pass, Pass, Pass]).run(5, &[Fail, Pass, Pass]).run(60, &[Pass, Pass, Pass]);
+    world.weather = world::Weather::Away;
+    world.say(failback(of(0))).restart(Duration::from_secs(1));
+    world.weather = world::Weather::Fair;
+    world.run(90, &[Pass, Pass, Pass]).assert_published(&[0, 1, 2]);
+}
+
+#[test]
 fn a_word_given_too_early_is_void_when_the_region_falls_again() {
     let mut world = World::new(manual(service(3)), &[0, 1, 2]);
     world.run(5, &[Pass, Pass, Pass]).run(5, &[Fail, Pass, Pass]).run(60, &[Pass, Pass, Pass]);
