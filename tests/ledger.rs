@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use pointsman::core::{Cause, Course, Direction, FAILOVERS_MAX, Failover, Input, Moved, Reached};
 use pointsman::model::{
-    Alarm, Failback, Fetched, Mode, Moment, Override, Ruling, Scope, Statement, Testimony, Ttl, WhenAllDown,
-    Word,
+    Alarm, Failback, Fetched, Fqdn, Mode, Moment, Override, RecordKey, RecordType, Ruling, Scope, Service,
+    Statement, Testimony, Ttl, WhenAllDown, Word,
 };
 use world::{Death, Look, RECOVER_AFTER, Weather, World, address, foreign, region_name, service};
 
@@ -210,6 +210,19 @@ fn a_witness_that_cannot_be_asked_is_alarmed_in_other_words() {
         message.ends_with("is the resolver there, may it be asked from here, does it know the zone?"),
         "{message}"
     );
+}
+
+#[test]
+fn what_was_said_of_another_record_set_answers_no_inquiry_of_the_new_one() {
+    let mut world = both_up();
+    world.run(5, &[Fail, Pass]).run(90, &[Pass, Pass]).run(5, &[Fail, Pass]);
+    let old = world.inquiry.take().unwrap();
+    let mut elsewhere = Service::clone(&world.service);
+    elsewhere.record.key = RecordKey::new(Fqdn::parse("other.localdev.me.").unwrap(), RecordType::A);
+    world.reconfigure(elsewhere);
+    world.zone.values = [address(0), address(1), foreign()].into();
+    world.run(5, &[Pass, Pass]).run(5, &[Pass, Fail]);
+    assert!(world.inquiry.as_ref().unwrap().number > old.number, "{:?}", world.inquiry);
 }
 
 #[test]
