@@ -87,9 +87,9 @@ impl Writes {
             return Admission::Extra(urgent);
         }
         let Some(urgent) = claim.urgent().next() else {
-            // Only what was sent, or given beyond the budget, can run out of the window and make room.
-            let ends = self.all().map(|at| *at + self.budget.window);
-            let fit = ends.filter(|end| *end > now && fits(*end)).min();
+            // Only what was sent, or given beyond the budget, can run out of the window and make room. It does not fit now,
+            // so it did not fit before.
+            let fit = self.all().map(|at| *at + self.budget.window).filter(|end| fits(*end)).min();
             return Admission::NotBefore(fit.unwrap_or(now + self.budget.window), self.reserved(now, claim));
         };
         let paced = self.all().max().map_or(now, |latest| *latest + URGENT_EVERY);
@@ -305,6 +305,20 @@ mod tests {
             assert!(send(&mut writes, number, &claim(&[&format!("r{number}")], &["b"])));
         }
         assert!(writes.extra.len() <= 601, "{}", writes.extra.len());
+    }
+
+    #[test]
+    fn what_is_kept_in_reserve_is_there_for_every_removal() {
+        let mut writes = Writes::new(WriteBudget { writes: 2, window: WINDOW });
+        for second in [0, 1] {
+            assert!(send(&mut writes, second, &claim(&[], &["a", "b"])));
+        }
+        assert!(send(&mut writes, 100, &claim(&["a"], &["b"])));
+        assert!(send(&mut writes, 101, &claim(&["b"], &["a"])));
+        for second in [602, 603] {
+            assert!(send(&mut writes, second, &claim(&["a"], &["b"])), "although one is kept for b");
+        }
+        assert!(!send(&mut writes, 604, &claim(&["a"], &["b"])));
     }
 
     #[test]
