@@ -347,6 +347,18 @@ fn past_the_panic_threshold_nothing_is_taken_out() {
 }
 
 #[test]
+fn bounded_blast_one_pass_of_a_region_that_fell_frees_no_other_one_of_the_same_event() {
+    let mut calm = service(3);
+    calm.max_removed = 3;
+    let mut world = World::new(calm, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(60, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]);
+    world.run(1, &[Pass, Fail, Pass]).run(4, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]);
+    world.run(2, &[Pass, Fail, Pass]).assert_published(&[0, 1, 2]);
+    // With `rise` passes it has shown that it works again.
+    world.run(1, &[Pass, Fail, Pass]).assert_published(&[0, 2]);
+}
+
+#[test]
 fn a_plan_that_stays_tells_why_as_things_stand_now() {
     let mut world = World::new(service(3), &[0, 1, 2]);
     let name = world.service.name.clone();

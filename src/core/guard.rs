@@ -206,9 +206,10 @@ fn panic_of(service: &Service, regions: &[Standing], together: &Together) -> Opt
         u32::try_from(taking_part.iter().filter(|region| counts(region)).count()).unwrap_or(u32::MAX)
     };
     let total = u32::try_from(taking_part.len()).unwrap_or(u32::MAX);
-    let is_down = |region: &Standing| region.is_down() && together.counts(region);
-    let down = count(&is_down);
-    let failing = count(&|r| is_down(r) || (r.liveness == Liveness::Suspect && !r.is_pinned()));
+    // One that passes again and has not risen has not shown yet that it is another event than the others.
+    let fails = |region: &Standing| !region.may_serve() && together.counts(region);
+    let down = count(&fails);
+    let failing = count(&|r| fails(r) || (r.liveness == Liveness::Suspect && !r.is_pinned()));
     if service.panic_threshold.is_exceeded_by(down, total) {
         Some(Panic::Now { failing: down, total })
     } else if service.panic_threshold.is_exceeded_by(failing, total) {

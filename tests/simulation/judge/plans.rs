@@ -390,15 +390,15 @@ impl Judge {
                 && view.passing_since.is_some_and(is_over)
         });
         let together = |view: &View| !(long_out(view) || is_vouched_for && view.fell.is_some_and(is_over));
-        let count = |of: Liveness, counts: &dyn Fn(&View) -> bool| {
-            let pinned = |place: usize| self.words.is_pinned(place);
-            counted().filter(|(place, view)| of == view.told && !pinned(**place) && counts(view)).count()
-                * 100
+        let count = |counts: &dyn Fn(usize, &View) -> bool| {
+            counted().filter(|(place, view)| counts(**place, view)).count() * 100
         };
         let most = usize::from(self.settings.panic_percent) * counted().count();
-        let down = count(Liveness::Down, &together);
+        let down = count(&|place, view| !self.may_serve(place, view) && together(view));
         holds!(down <= most, "BOUNDED-BLAST", "{by_checks:?} leave past panic_threshold");
-        if down + count(Liveness::Suspect, &|_| true) > most {
+        let suspect =
+            |place: usize, view: &View| view.told == Liveness::Suspect && !self.words.is_pinned(place);
+        if down + count(&suspect) > most {
             let fell = by_checks.iter().map(|place| self.views[place].told_at).max().unwrap_or(now);
             let waits = i64::try_from((FAST_S + TIMEOUT_S) * 1000).unwrap_or(0);
             holds!(
