@@ -1,7 +1,11 @@
-//! The scripted tests of the core in one binary: nine of them take a third longer to build.
+//! The scripted tests of the core in one binary: eleven of them take a third longer to build.
 
 #[path = "../tests/drift.rs"]
 mod drift;
+#[path = "../tests/driver_steps.rs"]
+mod driver_steps;
+#[path = "../tests/engine.rs"]
+mod engine;
 #[path = "../tests/ledger.rs"]
 mod ledger;
 #[path = "../tests/liveness_and_plans.rs"]
