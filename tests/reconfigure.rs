@@ -299,7 +299,7 @@ fn a_plan_for_a_region_that_is_gone_is_not_carried_out_any_more() {
 #[test]
 fn alarms_of_what_is_gone_end() {
     let mut world = World::new(service(3), &[0, 1, 2]);
-    world.run(5, &[Pass; 3]).run(5, &[Pass, Pass, world::Look::Blind]);
+    world.run(5, &[Pass; 3]).run(5, &[Pass, Pass, Blind]);
     let blind = (Alarm::Blind, Some(region_name(2)));
     assert!(world.alarms.contains_key(&blind), "{:?}", world.alarms);
     let effects = world.reconfigure(without(service(3), 2));
