@@ -8,6 +8,7 @@ use pointsman::model::Alarm;
 
 use super::judge::{Broken, Judged};
 use super::play::Simulation;
+use super::service::OneService;
 use super::settings::{AllDown, Settings};
 
 /// How often is looked whether all is well.
@@ -25,16 +26,19 @@ impl Simulation<'_> {
     /// Lets the faults stop, and waits for all to be well.
     pub(crate) fn calm(&mut self, dead: &[usize]) -> Judged {
         self.calm_down(dead);
-        let deadline = self.now + bound_ms(&self.settings);
-        let quiet_ms = i64::try_from(2 * self.settings.resync_s * 1000).unwrap_or(0) + 10_000;
+        let deadline = self.now + self.settings().map(bound_ms).max().unwrap_or(0);
+        let resync_s = self.settings().map(|settings| settings.resync_s).max().unwrap_or(0);
+        let quiet_ms = i64::try_from(2 * resync_s * 1000).unwrap_or(0) + 10_000;
         let (mut well_since, mut writes) = (None, 0);
         loop {
             self.run_until(self.now + LOOKED_EVERY_MS)?;
-            if self.judge.is_ruled() {
-                self.release_all();
+            for service in 0..self.services.len() {
+                if self.services[service].judge.is_ruled() {
+                    self.release_all(service);
+                }
             }
-            let trouble = self.trouble(dead);
-            let sent = self.judge.writes_sent();
+            let trouble = (0..self.services.len()).find_map(|service| self.trouble(service, dead));
+            let sent = self.services.iter().map(|service| service.judge.writes_sent()).sum();
             if trouble.is_some() || sent != writes {
                 (well_since, writes) = (None, sent);
             }
@@ -52,12 +56,18 @@ impl Simulation<'_> {
         }
     }
 
-    /// What is not as it should be in the end.
-    fn trouble(&self, dead: &[usize]) -> Option<String> {
+    /// What each service is configured to be.
+    fn settings(&self) -> impl Iterator<Item = &Settings> {
+        self.services.iter().map(|service| &service.settings)
+    }
+
+    /// What is not as it should be with a service in the end.
+    fn trouble(&self, service: usize, dead: &[usize]) -> Option<String> {
         let Some(process) = &self.process else { return Some("no process runs".to_owned()) };
-        let wanted = self.wanted(dead);
-        let ours = self.judge.ours();
-        let holds: BTreeSet<IpAddr> = match &self.cloud.held {
+        let wanted = self.wanted(service, dead);
+        let OneService { judge, cloud, .. } = &self.services[service];
+        let ours = judge.ours();
+        let holds: BTreeSet<IpAddr> = match &cloud.held {
             Some(held) => held.values.intersection(&ours).copied().collect(),
             // With nobody to publish none is made.
             None if wanted.least.is_empty() => BTreeSet::new(),
@@ -70,17 +80,17 @@ impl Simulation<'_> {
             ));
         }
         // That somebody deleted the set is told for as long as there is none.
-        let is_deleted = |alarm: Alarm| alarm == Alarm::Drift && self.cloud.held.is_none();
+        let is_deleted = |alarm: Alarm| alarm == Alarm::Drift && cloud.held.is_none();
         // Witnesses say what they like to the end.
         let may_stay =
             |alarm: Alarm| wanted.alarms.contains(&alarm) || alarm == Alarm::Witness || is_deleted(alarm);
-        let alarm = self.judge.alarms.iter().find(|((alarm, _), _)| !may_stay(*alarm));
+        let alarm = judge.alarms.iter().find(|((alarm, _), _)| !may_stay(*alarm));
         if let Some(((alarm, region), message)) = alarm {
             return Some(format!("the alarm {alarm} of {region:?} is not over: {message}"));
         }
-        let status =
-            process.core()?.service_status(&super::settings::service_name(), process.moment(self.now))?;
-        let told = |place: usize| self.judge.told(place).map(pointsman::model::Liveness::as_str);
+        let name = super::settings::service_name(service);
+        let status = process.core()?.service_status(&name, process.moment(self.now))?;
+        let told = |place: usize| judge.told(place).map(pointsman::model::Liveness::as_str);
         let other = status
             .regions
             .iter()
@@ -88,8 +98,8 @@ impl Simulation<'_> {
         other.map(|region| format!("{} is {}, and that was never told", region.name, region.liveness))
     }
 
-    fn wanted(&self, dead: &[usize]) -> Wanted {
-        let settings = &self.settings;
+    fn wanted(&self, service: usize, dead: &[usize]) -> Wanted {
+        let OneService { settings, judge, .. } = &self.services[service];
         let all: Vec<usize> = settings.places().collect();
         let (dead, live): (Vec<usize>, Vec<usize>) = all.iter().partition(|place| dead.contains(place));
         let best = live.iter().map(|place| settings.tier(*place)).min();
@@ -104,7 +114,7 @@ impl Simulation<'_> {
                 })
                 .collect()
         };
-        let ours = self.judge.ours();
+        let ours = judge.ours();
         if live.is_empty() {
             let (least, most) = match settings.when_all_down {
                 AllDown::KeepLast => (BTreeSet::new(), ours),
@@ -130,7 +140,7 @@ impl Simulation<'_> {
         }
         if !dead.is_empty() && !may_go {
             // What was bound to them before may stay as well.
-            most.extend(dead.iter().flat_map(|place| self.judge.own(*place)));
+            most.extend(dead.iter().flat_map(|place| judge.own(*place)));
         }
         if most != least {
             alarms.push(Alarm::Held);

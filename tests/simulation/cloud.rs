@@ -1,4 +1,4 @@
-//! The zone, and an API to it that is slow, loses answers, refuses, throttles, forgets and lags.
+//! A record set in the zone, as the API reads and writes it: it forgets, lags, and carries late writes out.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -7,61 +7,7 @@ use std::time::Duration;
 use pointsman::core::Call;
 use pointsman::model::{Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordSet, Ttl};
 
-/// How the next reads are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReadFault {
-    Away,
-    /// Nobody answers until the deadline.
-    Silent,
-    Throttled(Option<u64>),
-    Refused,
-    Unclear,
-    /// The list lacks the set.
-    Forgets,
-    /// The answer takes so many milliseconds.
-    Slow(u64),
-    /// As it was so many milliseconds ago.
-    Stale(u64),
-    /// With another status than it has.
-    Status(InForce),
-}
-
-/// How the next writes are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WriteFault {
-    Away,
-    Throttled(Option<u64>),
-    Refused,
-    Conflict,
-    /// No answer comes; carried out after so many milliseconds, or never.
-    Lost(Option<u64>),
-    /// What is answered cannot be understood; carried out or not.
-    Unclear(bool),
-    /// The answer takes so many milliseconds.
-    Slow(u64),
-    /// Taken, and pending for so many milliseconds.
-    Pending(u64),
-    /// Taken, and then it fails.
-    Fails,
-    /// Nobody answers until the deadline, and nothing is carried out.
-    Silent,
-}
-
-/// What is wrong with every call for a time. Then all is well at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outage {
-    /// A brownout: each write is answered 503, or lost, and reads are well.
-    WritesAway,
-    WritesLost,
-    /// Each call is answered 503.
-    Away,
-    Silent,
-    /// Each call is refused, and is to be repeated after 30 s.
-    Throttled,
-}
-
-/// How long a driver waits for a write, as `dns::driver` does. For a read the reconciler says it.
-pub(crate) const WRITE_DEADLINE_MS: i64 = 10_000;
+use super::account::{ReadFault, WriteFault};
 
 /// What the zone holds under the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,25 +26,12 @@ pub(crate) struct Cloud {
     pub(crate) held: Option<Held>,
     /// What it held before, each until then; the newest last.
     past: VecDeque<(i64, Option<Held>)>,
-    pub(crate) reads: Option<(ReadFault, u32)>,
-    pub(crate) writes: Option<(WriteFault, u32)>,
-    /// It lasts until then.
-    pub(crate) outage: Option<(Outage, i64)>,
     ids: u32,
-}
-
-/// When the API gets to a write, and when and what it answers.
-pub(crate) struct Course {
-    pub(crate) lands_after_ms: Option<i64>,
-    pub(crate) answers_after_ms: i64,
-    pub(crate) answer: Result<(), ProviderErrorKind>,
-    pub(crate) fault: Option<WriteFault>,
 }
 
 impl Cloud {
     pub(crate) fn new(values: BTreeSet<IpAddr>) -> Self {
-        let mut new =
-            Self { held: None, past: VecDeque::new(), reads: None, writes: None, outage: None, ids: 0 };
+        let mut new = Self { held: None, past: VecDeque::new(), ids: 0 };
         new.make(values);
         new
     }
@@ -129,29 +62,6 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn outage(&self, now: i64) -> Option<Outage> {
-        self.outage.filter(|(_, until)| now < *until).map(|(outage, _)| outage)
-    }
-
-    pub(crate) fn take_read_fault(&mut self, now: i64) -> Option<ReadFault> {
-        match self.outage(now) {
-            Some(Outage::Away) => Some(ReadFault::Away),
-            Some(Outage::Silent) => Some(ReadFault::Silent),
-            Some(Outage::Throttled) => Some(ReadFault::Throttled(Some(30))),
-            Some(Outage::WritesAway | Outage::WritesLost) | None => take(&mut self.reads),
-        }
-    }
-
-    fn take_write_fault(&mut self, now: i64) -> Option<WriteFault> {
-        match self.outage(now) {
-            Some(Outage::WritesAway | Outage::Away) => Some(WriteFault::Away),
-            Some(Outage::WritesLost) => Some(WriteFault::Lost(None)),
-            Some(Outage::Silent) => Some(WriteFault::Silent),
-            Some(Outage::Throttled) => Some(WriteFault::Throttled(Some(30))),
-            None => take(&mut self.writes),
-        }
-    }
-
     /// What a read finds that the API gets to now.
     pub(crate) fn read(&self, now: i64, fault: Option<ReadFault>) -> Answer {
         let error = |kind| Err(ProviderError { kind, message: format!("{kind:?}") });
@@ -175,36 +85,6 @@ impl Cloud {
         let then = now - ago;
         let past = self.past.iter().find(|(until, _)| *until > then);
         found(past.map_or(self.held.as_ref(), |(_, held)| held.as_ref()), then)
-    }
-
-    /// Decides what becomes of a write that is sent now; `quick_ms` is what it takes when all is well.
-    pub(crate) fn course(&mut self, now: i64, quick_ms: i64) -> Course {
-        let fault = self.take_write_fault(now);
-        let (lands_after_ms, answers_after_ms, answer) = match fault {
-            None | Some(WriteFault::Pending(_) | WriteFault::Fails) => (Some(quick_ms), 2 * quick_ms, Ok(())),
-            Some(WriteFault::Away) => (None, quick_ms, Err(ProviderErrorKind::Away)),
-            Some(WriteFault::Throttled(after_s)) => {
-                (None, quick_ms, Err(ProviderErrorKind::Throttled(after_s.map(Duration::from_secs))))
-            }
-            Some(WriteFault::Refused) => (None, quick_ms, Err(ProviderErrorKind::Refused)),
-            Some(WriteFault::Conflict) => (None, quick_ms, Err(ProviderErrorKind::Conflict)),
-            Some(WriteFault::Lost(after_ms)) => {
-                let lands = after_ms.map(|ms| i64::try_from(ms).unwrap_or(0));
-                // A connection that breaks is noticed at once, silence at the deadline.
-                let answers = if quick_ms % 2 == 0 { 2 * quick_ms } else { WRITE_DEADLINE_MS };
-                (lands, answers, Err(ProviderErrorKind::Lost))
-            }
-            Some(WriteFault::Silent) => (None, WRITE_DEADLINE_MS, Err(ProviderErrorKind::Lost)),
-            Some(WriteFault::Unclear(lands)) => {
-                (lands.then_some(quick_ms), 2 * quick_ms, Err(ProviderErrorKind::Unclear))
-            }
-            Some(WriteFault::Slow(ms)) => {
-                let ms = i64::try_from(ms).unwrap_or(0);
-                let answer = if ms > WRITE_DEADLINE_MS { Err(ProviderErrorKind::Lost) } else { Ok(()) };
-                (Some(ms - quick_ms), ms.min(WRITE_DEADLINE_MS), answer)
-            }
-        };
-        Course { lands_after_ms, answers_after_ms, answer, fault }
     }
 
     /// The API carries a write out now, unless what it is about is not there (any more).
@@ -236,12 +116,6 @@ impl Cloud {
         });
         landed
     }
-}
-
-fn take<F: Copy>(fault: &mut Option<(F, u32)>) -> Option<F> {
-    let (kind, left) = (*fault)?;
-    *fault = (left > 1).then_some((kind, left - 1));
-    Some(kind)
 }
 
 /// A write leaves what it does not name, and the description as it was sent.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pointsman::core::{Effect, Reached, Report, WriteResult};
 use pointsman::model::{InForce, Liveness, Outcome, WaitsFor};
 
-use super::cloud::{Outage, ReadFault, WRITE_DEADLINE_MS, WriteFault};
+use super::account::{Outage, ReadFault, WRITE_DEADLINE_MS, WriteFault};
 use super::event::{Act, Binding, Change, Edit, JournalFault, Rule, Said};
 use super::regions::{Health, Lie, Network};
 

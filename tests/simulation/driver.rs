@@ -13,7 +13,8 @@ use super::event::Stage;
 use super::journal::Kept;
 use super::judge::{Broken, Judged};
 use super::play::{Simulation, Step};
-use super::process::Message;
+use super::process::{Message, Process};
+use super::service::Tasks;
 use super::settings::Settings;
 
 pub(crate) struct Driver {
@@ -62,14 +63,14 @@ impl News for Newest {
 impl Driver {
     pub(crate) fn new(
         number: u64,
-        settings: &Settings,
+        orders: Orders,
         writes: Option<&KnownWrites>,
         now: i64,
         moment: Moment,
     ) -> Self {
         Self {
             number,
-            steps: DriverSteps::resume(orders(settings), writes, moment),
+            steps: DriverSteps::resume(orders, writes, moment),
             at: At::Stepping,
             token: 0,
             plan: 0,
@@ -80,10 +81,11 @@ impl Driver {
     }
 }
 
-fn orders(settings: &Settings) -> Orders {
+/// The orders for the driver of the service at this place.
+pub(crate) fn orders(service: usize, settings: &Settings) -> Orders {
     let budget = WriteBudget { writes: settings.writes, window: Duration::from_secs(settings.window_s) };
     Orders {
-        record: settings.service().record.clone(),
+        record: settings.service(service).record.clone(),
         rules: WriteRules { min_published: settings.min_published, budget },
         timing: Timing { resync: Duration::from_secs(settings.resync_s) },
         dry_run: settings.mode == Mode::Observe,
@@ -91,65 +93,65 @@ fn orders(settings: &Settings) -> Orders {
 }
 
 impl Simulation<'_> {
-    pub(crate) fn drive_in(&mut self, ms: i64) {
+    pub(crate) fn drive_in(&mut self, service: usize, ms: i64) {
         let Some(process) = &mut self.process else { return };
         let token = process.token();
-        process.driver.token = token;
+        process.tasks[service].driver.token = token;
         let process = process.number;
-        self.push(self.now + ms, Step::Drive { process, token });
+        self.push(self.now + ms, Step::Drive { process, service, token });
     }
 
-    fn drive_soon(&mut self) {
+    fn drive_soon(&mut self, service: usize) {
         let ms = i64::try_from(self.drawn(6) % 3).unwrap_or(0);
-        self.drive_in(ms);
+        self.drive_in(service, ms);
     }
 
-    fn step_soon(&mut self) {
-        self.set_driver(At::Stepping);
-        self.drive_soon();
+    fn step_soon(&mut self, service: usize) {
+        self.set_driver(service, At::Stepping);
+        self.drive_soon(service);
     }
 
     /// There is a new plan, or there are new orders.
-    pub(crate) fn wake_driver(&mut self) {
-        if self.process.as_ref().is_some_and(|process| matches!(process.driver.at, At::Resting)) {
-            let lag = i64::try_from(self.drawn(7) % (self.lag_ms + 1)).unwrap_or(0);
-            let due = self.process.as_ref().map_or(0, |process| process.driver.rests_until - self.now);
-            self.drive_in(lag.min(due).max(0));
-        }
+    pub(crate) fn wake_driver(&mut self, service: usize) {
+        let Some(Driver { at: At::Resting, rests_until, .. }) = self.driver(service) else { return };
+        let due = *rests_until - self.now;
+        let lag = i64::try_from(self.drawn(7) % (self.lag_ms + 1)).unwrap_or(0);
+        self.drive_in(service, lag.min(due).max(0));
     }
 
-    pub(crate) fn drive(&mut self, token: u64) -> Judged {
+    pub(crate) fn drive(&mut self, service: usize, token: u64) -> Judged {
         let now = self.now;
-        let mut newest = self.newest();
+        let mut newest = self.newest(service);
         let Some(process) = &mut self.process else { return Ok(()) };
-        let is_its_turn = matches!(process.driver.at, At::Stepping | At::Resting);
-        if process.driver.token != token || !is_its_turn {
+        let moment = process.moment(now);
+        let driver = &mut process.tasks[service].driver;
+        let is_its_turn = matches!(driver.at, At::Stepping | At::Resting);
+        if driver.token != token || !is_its_turn {
             return Ok(());
         }
-        let moment = process.moment(now);
-        let step = process.driver.steps.next(moment, &mut newest);
-        self.has_taken(&newest);
+        let step = driver.steps.next(moment, &mut newest);
+        self.has_taken(service, &newest);
         match step {
             Some(DriverStep::Tell(report)) => {
-                self.told(&report)?;
-                self.send(2, Message::Reported { report, ticket: None });
-                self.step_soon();
+                self.told(service, &report)?;
+                self.send(2, service, Message::Reported { report, ticket: None });
+                self.step_soon(service);
             }
             Some(DriverStep::TellAndKeep(report, within)) => {
-                self.told(&report)?;
+                self.told(service, &report)?;
                 let Some(process) = &mut self.process else { return Ok(()) };
                 let (ticket, process) = (process.token(), process.number);
-                self.set_driver(At::AwaitingKept(ticket));
-                self.send(2, Message::Reported { report, ticket: Some(ticket) });
+                self.set_driver(service, At::AwaitingKept(ticket));
+                self.send(2, service, Message::Reported { report, ticket: Some(ticket) });
                 self.push(self.now + ms(within), Step::KeptOrNot { process, ticket });
             }
             Some(DriverStep::Withdraw) => {
                 self.coverage.count("a write taken back");
-                self.judge.withdrawn();
-                self.step_soon();
+                self.services[service].judge.withdrawn();
+                self.step_soon(service);
             }
-            Some(DriverStep::Make { call, deadline }) => self.make(&call, ms(deadline))?,
-            Some(DriverStep::Rest(due)) => self.rest(due),
+            Some(DriverStep::Make { call, deadline }) => self.make(service, &call, ms(deadline))?,
+            Some(DriverStep::Rest(due)) => self.rest(service, due),
             None => {
                 let why = "the driver has nothing to wait for".to_owned();
                 return Err(Broken { name: "liveness", why });
@@ -158,140 +160,148 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn newest(&self) -> Newest {
-        let process = self.process.as_ref();
-        let of_process = process.and_then(|process| {
-            let is_news = process.driver.orders != process.orders.0;
-            Some((process.plan.1.clone(), is_news.then(|| orders(&process.orders.1))))
+    fn driver(&self, service: usize) -> Option<&Driver> {
+        self.process.as_ref().map(|process| &process.tasks[service].driver)
+    }
+
+    fn newest(&self, service: usize) -> Newest {
+        let of_process = self.process.as_ref().map(|process| {
+            let tasks = &process.tasks[service];
+            let is_news = tasks.driver.orders != tasks.orders.0;
+            (tasks.plan.1.clone(), is_news.then(|| orders(service, &tasks.orders.1)))
         });
         let (plan, orders) = of_process.unwrap_or_default();
         Newest { plan, orders, took_plan: false, took_orders: false }
     }
 
-    fn has_taken(&mut self, newest: &Newest) {
+    fn has_taken(&mut self, service: usize, newest: &Newest) {
         let Some(process) = &mut self.process else { return };
+        let tasks = &mut process.tasks[service];
         if newest.took_plan {
-            process.driver.plan = process.plan.0;
+            tasks.driver.plan = tasks.plan.0;
         }
-        if newest.took_orders && process.driver.orders != process.orders.0 {
-            process.driver.orders = process.orders.0;
-            self.judge.driver_reloads();
+        if newest.took_orders && tasks.driver.orders != tasks.orders.0 {
+            tasks.driver.orders = tasks.orders.0;
+            self.services[service].judge.driver_reloads();
         }
     }
 
-    fn told(&mut self, report: &Report) -> Judged {
+    fn told(&mut self, service: usize, report: &Report) -> Judged {
         if !matches!(report, Report::Remember(_)) {
-            self.tell(|_| format!("    {report:?}"));
+            self.tell_of(service, |_| format!("    {report:?}"));
         }
         self.coverage.report(report);
-        self.judge.reported(self.now, report)
+        self.services[service].judge.reported(self.now, report)
     }
 
     /// The write's intent is on disk, or will not be, or it took too long.
     pub(crate) fn kept(&mut self, ticket: u64, kept: Kept) {
         let waits = |at: &At| matches!(at, At::AwaitingKept(awaited) if *awaited == ticket);
-        if !self.process.as_ref().is_some_and(|process| waits(&process.driver.at)) {
-            return;
-        }
-        self.judge.intent_kept(kept == Kept::OnDisk);
+        let who = |process: &Process| process.tasks.iter().position(|tasks| waits(&tasks.driver.at));
+        let Some(service) = self.process.as_ref().and_then(who) else { return };
+        self.services[service].judge.intent_kept(kept == Kept::OnDisk);
         self.coverage.count(match kept {
             Kept::OnDisk => "an intent on disk",
             Kept::Never => "an intent that no journal takes",
             Kept::NotInTime => "an intent that was not on disk in time",
         });
         self.reached(Stage::IntentKept);
-        self.step_soon();
+        self.step_soon(service);
     }
 
-    fn rest(&mut self, due: Moment) {
+    fn rest(&mut self, service: usize, due: Moment) {
         let now = self.now;
         let Some(process) = &mut self.process else { return };
         let due = process.ms(due);
-        let driver = &mut process.driver;
+        let Tasks { driver, plan, orders, .. } = &mut process.tasks[service];
         driver.at = At::Resting;
-        if driver.plan != process.plan.0 || driver.orders != process.orders.0 {
-            return self.drive_soon();
+        if driver.plan != plan.0 || driver.orders != orders.0 {
+            return self.drive_soon(service);
         }
         driver.rests_until = due;
-        self.drive_in((due - now).max(0));
+        self.drive_in(service, (due - now).max(0));
     }
 
-    fn make(&mut self, call: &Call, deadline_ms: i64) -> Judged {
+    fn make(&mut self, service: usize, call: &Call, deadline_ms: i64) -> Judged {
         let Some(process) = &mut self.process else { return Ok(()) };
-        let newest = process.plan.1.as_deref().map(|plan: &Plan| plan.generation.0);
-        let (driver, settings) = (process.driver.number, process.orders.1.clone());
-        self.judge.calls(self.now, call, newest, &settings)?;
+        let Tasks { driver, plan, orders, .. } = &process.tasks[service];
+        let newest = plan.1.as_deref().map(|plan: &Plan| plan.generation.0);
+        let (driver, settings) = (driver.number, orders.1.clone());
+        self.services[service].judge.calls(self.now, call, newest, &settings)?;
         if *call != Call::Read {
-            self.tell(|_| format!("    calls {call:?}"));
+            self.tell_of(service, |_| format!("    calls {call:?}"));
         }
-        let id = self.call(driver, call, deadline_ms);
-        self.set_driver(At::Calling(id));
+        let id = self.call(service, driver, call, deadline_ms);
+        self.set_driver(service, At::Calling(id));
         Ok(())
     }
 
     /// Whether the driver still waits for the answer of this call.
-    fn awaits(&self, id: u64) -> bool {
+    fn awaits(&self, service: usize, id: u64) -> bool {
         let waits = |at: &At| matches!(at, At::Calling(waits) if *waits == id);
-        self.process.as_ref().is_some_and(|process| waits(&process.driver.at))
+        self.driver(service).is_some_and(|driver| waits(&driver.at))
     }
 
-    pub(crate) fn driver_read(&mut self, id: u64, answer: Answer) {
-        if !self.awaits(id) {
+    pub(crate) fn driver_read(&mut self, service: usize, id: u64, answer: Answer) {
+        if !self.awaits(service, id) {
             return;
         }
         if let Err(error) = &answer {
-            self.tell(|_| format!("    a read fails: {error}"));
+            self.tell_of(service, |_| format!("    a read fails: {error}"));
         }
-        self.judge.read_answered(self.now, &answer);
+        self.services[service].judge.read_answered(self.now, &answer);
         let now = self.now;
         if let Some(process) = &mut self.process {
-            process.driver.steps.read(process.moment(now), answer);
+            let moment = process.moment(now);
+            process.tasks[service].driver.steps.read(moment, answer);
         }
-        self.step_soon();
+        self.step_soon(service);
     }
 
-    pub(crate) fn driver_written(&mut self, id: u64, result: Result<(), ProviderError>) {
-        if !self.awaits(id) || self.reached(Stage::Answered) {
+    pub(crate) fn driver_written(&mut self, service: usize, id: u64, result: Result<(), ProviderError>) {
+        if !self.awaits(service, id) || self.reached(Stage::Answered) {
             return;
         }
-        self.judge.write_answered(self.now, &result);
-        let (now, mut newest) = (self.now, self.newest());
+        self.services[service].judge.write_answered(self.now, &result);
+        let (now, mut newest) = (self.now, self.newest(service));
         if let Some(process) = &mut self.process {
-            process.driver.steps.written(process.moment(now), result, &mut newest);
+            let moment = process.moment(now);
+            process.tasks[service].driver.steps.written(moment, result, &mut newest);
         }
-        self.has_taken(&newest);
-        self.step_soon();
+        self.has_taken(service, &newest);
+        self.step_soon(service);
     }
 
-    fn set_driver(&mut self, at: At) {
+    fn set_driver(&mut self, service: usize, at: At) {
         if let Some(process) = &mut self.process {
-            process.driver.at = at;
+            process.tasks[service].driver.at = at;
         }
     }
 
     /// The driver's task panics; it is started again a little later, with what is known of its writes.
-    pub(crate) fn driver_dies(&mut self) {
+    pub(crate) fn driver_dies(&mut self, service: usize) {
         let Some(process) = &mut self.process else { return };
-        if matches!(process.driver.at, At::Dead) {
+        let driver = &mut process.tasks[service].driver;
+        if matches!(driver.at, At::Dead) {
             return;
         }
-        process.driver.at = At::Dead;
-        process.driver.number += 1;
-        let (process, after) = (process.number, process.driver.starts_again_ms);
-        self.judge.driver_died();
-        self.push(self.now + after, Step::DriverStarts { process });
+        driver.at = At::Dead;
+        driver.number += 1;
+        let (process, after) = (process.number, driver.starts_again_ms);
+        self.services[service].judge.driver_died();
+        self.push(self.now + after, Step::DriverStarts { process, service });
     }
 
-    pub(crate) fn driver_starts(&mut self) {
+    pub(crate) fn driver_starts(&mut self, service: usize) {
         let now = self.now;
         let Some(process) = &mut self.process else { return };
-        let starts_again_ms = (process.driver.starts_again_ms * 2).min(30_000);
-        let number = process.driver.number;
         let moment = process.moment(now);
-        let settings = process.orders.1.clone();
-        let new = Driver::new(number, &settings, process.known_writes.as_ref(), now, moment);
-        process.driver = Driver { starts_again_ms, ..new };
-        self.drive_in(0);
+        let tasks = &mut process.tasks[service];
+        let starts_again_ms = (tasks.driver.starts_again_ms * 2).min(30_000);
+        let orders = orders(service, &tasks.orders.1);
+        let new = Driver::new(tasks.driver.number, orders, tasks.known_writes.as_ref(), now, moment);
+        tasks.driver = Driver { starts_again_ms, ..new };
+        self.drive_in(service, 0);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pointsman::model::{InForce, Mode, Moment, Override, Ruling, Scope, Word};
 
-use super::cloud::{Outage, ReadFault, WriteFault};
+use super::account::{Outage, ReadFault, WriteFault};
 use super::dice::Dice;
 use super::regions::{Health, Lie, Network};
 use super::settings::{AllDown, Count, Settings, check_name, region_name};
@@ -11,6 +11,8 @@ use super::settings::{AllDown, Count, Settings, check_name, region_name};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
     pub(crate) at_ms: i64,
+    /// Which service it happens to, if it happens to one.
+    pub(crate) service: usize,
     pub(crate) act: Act,
 }
 
@@ -223,7 +225,7 @@ pub(crate) fn draw(dice: &mut Dice, settings: &Settings) -> Vec<Event> {
     for _ in 0..dice.between(2, most) {
         let longest = dice.pick(&[300_u64, 3_000, 10_000, 30_000, 30_000, 90_000]);
         at_ms += i64::try_from(dice.between(0, longest)).unwrap_or(0);
-        events.push(Event { at_ms, act: act(dice, settings, &weights) });
+        events.push(Event { at_ms, service: 0, act: act(dice, settings, &weights) });
     }
     events
 }
@@ -240,7 +242,11 @@ pub(crate) fn add_scenes(dice: &mut Dice, settings: &Settings, events: &mut Vec<
     for _ in 0..dice.between(1_u32, 5) {
         at_ms += i64::try_from(dice.between(1_000_u64, 60_000)).unwrap_or(0);
         let acts = scene(dice, settings);
-        events.extend(acts.into_iter().map(|(after_ms, act)| Event { at_ms: at_ms + after_ms, act }));
+        events.extend(acts.into_iter().map(|(after_ms, act)| Event {
+            at_ms: at_ms + after_ms,
+            service: 0,
+            act,
+        }));
     }
     events.sort_by_key(|event| event.at_ms);
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::driver::At;
 use super::judge::{Due, Judged, holds};
 use super::play::Simulation;
+use super::service::OneService;
 
 /// After a throttle a removal has a try every 15 s, after other trouble every 10 s; then it is read, kept and written.
 const BOUND_MS: i64 = 15_000 + 2_000;
@@ -21,14 +22,21 @@ pub(crate) struct Haste {
 
 impl Simulation<'_> {
     pub(crate) fn judge_haste(&mut self) -> Judged {
-        if self.now - self.haste.looked_at < LOOKED_EVERY_MS {
-            return Ok(());
+        for service in 0..self.services.len() {
+            if self.now - self.services[service].haste.looked_at >= LOOKED_EVERY_MS {
+                self.judge_haste_of(service)?;
+            }
         }
-        self.haste.looked_at = self.now;
-        let due = if self.api_is_well() { self.due() } else { Vec::new() };
-        self.haste.due.retain(|it, _| due.contains(it));
+        Ok(())
+    }
+
+    fn judge_haste_of(&mut self, service: usize) -> Judged {
+        let due = if self.api_is_well(service) { self.due(service) } else { Vec::new() };
+        let haste = &mut self.services[service].haste;
+        haste.looked_at = self.now;
+        haste.due.retain(|it, _| due.contains(it));
         for due in due {
-            let since = *self.haste.due.entry(due).or_insert_with(|| {
+            let since = *haste.due.entry(due).or_insert_with(|| {
                 self.coverage.count(match due {
                     Due::Leaves(_) => "removals that were due",
                     Due::Enters(_) => "rescues that were due",
@@ -41,22 +49,24 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn due(&self) -> Vec<Due> {
-        self.cloud.held.as_ref().map(|held| self.judge.due(&held.values)).unwrap_or_default()
+    fn due(&self, service: usize) -> Vec<Due> {
+        let OneService { cloud, judge, .. } = &self.services[service];
+        cloud.held.as_ref().map(|held| judge.due(&held.values)).unwrap_or_default()
     }
 
-    /// Whether nothing is wrong between the core and the zone.
-    fn api_is_well(&self) -> bool {
-        let Some((process, held)) = self.process.as_ref().zip(self.cloud.held.as_ref()) else { return false };
-        let calls_well = match process.driver.at {
+    /// Whether nothing is wrong between the core and the record set of this service.
+    fn api_is_well(&self, service: usize) -> bool {
+        let held = self.services[service].cloud.held.as_ref();
+        let Some((process, held)) = self.process.as_ref().zip(held) else { return false };
+        let calls_well = match process.tasks[service].driver.at {
             At::Dead => false,
             // It began in the trouble that is over.
             At::Calling(id) => self.calls.get(&id).is_none_or(|flight| !flight.has_fault()),
             At::Stepping | At::AwaitingKept(_) | At::Resting => true,
         };
-        let cloud = &self.cloud;
+        let account = &self.account;
         calls_well
-            && (cloud.reads, cloud.writes, cloud.outage(self.now)) == (None, None, None)
+            && (account.reads, account.writes, account.outage(self.now)) == (None, None, None)
             && !(held.withheld || held.failed || held.pending_until > self.now)
             && self.lag_ms <= 5
     }

@@ -1,22 +1,24 @@
-//! The journal as far as a restart depends on it: what is remembered of the service, and when that is on disk.
+//! The journal as far as a restart depends on it: what is remembered of each service, and when that is on disk.
 //!
 //! As in the daemon, a thread takes all that waits into one transaction and then the next; what it had not
 //! committed when the process is killed is lost.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use pointsman::core::Core;
-use pointsman::model::Moment;
+use pointsman::model::{Moment, ServiceName};
 
 use super::event::JournalFault;
 use super::judge::Remembered;
 use super::play::{Simulation, Step};
 use super::process::Process;
+use super::service::place_of_service;
 
-/// What is to be remembered: the core itself, since its memory is made into a text only when somebody reads that.
+/// What is to be remembered of a service: the core itself, since its memory is made into a text only when somebody reads that.
 #[derive(Debug)]
 pub(crate) struct Saved {
-    pub(crate) core: Core,
+    pub(crate) core: Rc<Core>,
     pub(crate) moment: Moment,
     pub(crate) at: i64,
     pub(crate) wall: i64,
@@ -27,7 +29,8 @@ pub(crate) struct Saved {
 /// What outlives the process.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    pub(crate) saved: Option<Rc<Saved>>,
+    /// By the place of the service.
+    pub(crate) saved: BTreeMap<usize, Rc<Saved>>,
     pub(crate) fault: JournalFault,
     /// The file is gone when somebody looks for it next.
     pub(crate) is_lost: bool,
@@ -35,7 +38,7 @@ pub(crate) struct Disk {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { saved: None, fault: JournalFault::Well, is_lost: false }
+        Self { saved: BTreeMap::new(), fault: JournalFault::Well, is_lost: false }
     }
 }
 
@@ -48,7 +51,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Batch {
-    saved: Option<Rc<Saved>>,
+    saved: BTreeMap<usize, Rc<Saved>>,
     tickets: Vec<u64>,
     entries: u64,
 }
@@ -56,27 +59,22 @@ struct Batch {
 impl Disk {
     /// A transaction that was under way when the process was killed is whole, or it is not there.
     pub(crate) fn killed(&mut self, process: Process, drawn: u64) {
-        if let Some(saved) =
-            process.outbox.committing.and_then(|batch| batch.saved).filter(|_| drawn.is_multiple_of(2))
-        {
-            self.saved = Some(saved);
+        if let Some(batch) = process.outbox.committing.filter(|_| drawn.is_multiple_of(2)) {
+            self.saved.extend(batch.saved);
         }
     }
 }
 
 impl Simulation<'_> {
-    /// Keeps the service's memory as it is now.
-    pub(crate) fn remember(&mut self, core: &Core) {
-        let Some(process) = &self.process else { return };
-        let saved = Saved {
-            core: core.clone(),
-            moment: process.moment(self.now),
-            at: self.now,
-            wall: self.now + self.wall_ahead_ms,
-            judge: self.judge.remember(),
-        };
-        if let Some(process) = &mut self.process {
-            process.outbox.waiting.saved = Some(Rc::new(saved));
+    /// Keeps these services' memory as it is now.
+    pub(crate) fn remember(&mut self, core: &Core, services: &[ServiceName]) {
+        let Some(process) = &mut self.process else { return };
+        let core = Rc::new(core.clone());
+        let (moment, at, wall) = (process.moment(self.now), self.now, self.now + self.wall_ahead_ms);
+        for service in services.iter().map(place_of_service) {
+            let judge = self.services[service].judge.remember();
+            let saved = Saved { core: Rc::clone(&core), moment, at, wall, judge };
+            process.outbox.waiting.saved.insert(service, Rc::new(saved));
         }
         self.write_journal();
     }
@@ -104,7 +102,7 @@ impl Simulation<'_> {
         };
         let Some(process) = &mut self.process else { return };
         let outbox = &mut process.outbox;
-        let is_idle = outbox.waiting.saved.is_none() && outbox.waiting.entries == 0;
+        let is_idle = outbox.waiting.saved.is_empty() && outbox.waiting.entries == 0;
         if outbox.committing.is_none() && !is_idle {
             outbox.committing = Some(std::mem::take(&mut outbox.waiting));
             let process = process.number;
@@ -116,9 +114,7 @@ impl Simulation<'_> {
         let Some(batch) = self.process.as_mut().and_then(|process| process.outbox.committing.take()) else {
             return;
         };
-        if batch.saved.is_some() {
-            self.disk.saved = batch.saved;
-        }
+        self.disk.saved.extend(batch.saved);
         for ticket in batch.tickets {
             self.kept(ticket, Kept::OnDisk);
         }

@@ -5,10 +5,10 @@
 //! A seed makes a [`Schedule`]: settings and a list of events. Seeds from 200,000 on have scenes as well, drawn by dice of
 //! their own: an API that is out for a time, a list that lies, two faults at once. What earlier seeds draw never changes,
 //! so that a seed that ever failed goes on to be that schedule. [`run`] plays it in virtual time; the same schedule gives
-//! the same run. `play` is the world and its queue of steps, `process` and `driver` are the daemon around the core and
-//! the reconciler, step by step as the real one goes, `judge` the invariants, `haste` how soon what is planned
-//! is written while nothing is wrong with the API, `calm` what must come of it when the
-//! faults stop, `shrink` makes a failure short. Start at [`hunt`].
+//! the same run. `play` is the world and its queue of steps, `service` what belongs to one service, `acts` what is done to
+//! the world. `process`, `hands` and `driver` are the daemon around the core and the reconciler, step by step as the real
+//! one goes. `judge` has the invariants, `haste` how soon what is planned is written while nothing is wrong with the API,
+//! `calm` what must come of it when the faults stop; `shrink` makes a failure short. Start at [`hunt`].
 
 #![expect(
     clippy::unwrap_used,
@@ -17,6 +17,8 @@
     reason = "test code"
 )]
 
+mod account;
+mod acts;
 mod calm;
 mod cloud;
 mod coverage;
@@ -24,12 +26,14 @@ mod dice;
 mod driver;
 mod event;
 mod evidence;
+mod hands;
 mod haste;
 mod journal;
 mod judge;
 mod play;
 mod process;
 mod regions;
+mod service;
 mod settings;
 mod shrink;
 
@@ -85,8 +89,10 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}", self.settings)?;
         writeln!(f, "published at the start {:?}, dead in the end {:?}", self.published, self.dead)?;
-        for Event { at_ms, act } in &self.events {
-            writeln!(f, "{} {act:?}", seconds(*at_ms))?;
+        for Event { at_ms, service, act } in &self.events {
+            let whose =
+                if *service == 0 { String::new() } else { format!("{}: ", settings::service_name(*service)) };
+            writeln!(f, "{} {whose}{act:?}", seconds(*at_ms))?;
         }
         writeln!(f, "{} the faults stop", seconds(self.calm_at_ms))
     }
@@ -123,7 +129,9 @@ impl Run {
 /// Plays a schedule; `told` keeps its timeline.
 pub(crate) fn run(schedule: &Schedule, told: bool, trap: Option<Trap>) -> Run {
     let mut simulation = Simulation::new(schedule, told);
-    simulation.judge.trap = trap;
+    for service in &mut simulation.services {
+        service.judge.trap = trap;
+    }
     let played = catch_unwind(AssertUnwindSafe(|| {
         simulation.run_until(schedule.calm_at_ms)?;
         simulation.calm(&schedule.dead)

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use pointsman::core::Call;
-use pointsman::model::{Answer, Mode, ProviderError};
+use pointsman::model::{Answer, ProviderError};
 
-use super::cloud::{Cloud, ReadFault, WriteFault, found};
+use super::account::{Account, ReadFault, WriteFault};
+use super::cloud::found;
 use super::coverage::Coverage;
 use super::dice::drawn_for;
-use super::event::{Act, Binding, Change, Death, Edit, JournalFault, Said, Stage};
-use super::haste::Haste;
+use super::event::{Death, Edit, Stage};
 use super::journal::Disk;
-use super::judge::{Broken, Judge, Judged};
+use super::judge::{Broken, Judged};
 use super::process::{Message, Process, Sight};
-use super::regions::{Health, Regions};
-use super::settings::{Settings, address, foreign};
+use super::regions::Regions;
+use super::service::OneService;
+use super::settings::service_name;
 use super::{Schedule, TimelineLine};
 
 /// What is due at some time. The first number is the process that it belongs to.
@@ -22,10 +23,14 @@ use super::{Schedule, TimelineLine};
 pub(crate) enum Step {
     Act(usize),
     /// Another program takes a region out of the set.
-    Drops(usize),
+    Drops {
+        service: usize,
+        place: usize,
+    },
     Start,
     Look {
         process: u64,
+        service: usize,
         place: usize,
         check: usize,
         token: u64,
@@ -37,11 +42,13 @@ pub(crate) enum Step {
     },
     Follow {
         process: u64,
+        service: usize,
         place: usize,
         token: u64,
     },
     Hears {
         process: u64,
+        service: usize,
         message: Box<Message>,
     },
     Tick {
@@ -52,10 +59,12 @@ pub(crate) enum Step {
     },
     Drive {
         process: u64,
+        service: usize,
         token: u64,
     },
     DriverStarts {
         process: u64,
+        service: usize,
     },
     KeptOrNot {
         process: u64,
@@ -76,6 +85,7 @@ pub(crate) enum Step {
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight {
     process: u64,
+    service: usize,
     driver: u64,
     call: Call,
     quick_ms: i64,
@@ -96,10 +106,9 @@ pub(crate) struct Simulation<'s> {
     pub(crate) now: i64,
     queue: BTreeMap<(i64, u64), Step>,
     steps: u64,
-    /// What the configuration file says.
-    pub(crate) settings: Settings,
+    pub(crate) services: Vec<OneService>,
     pub(crate) regions: Regions,
-    pub(crate) cloud: Cloud,
+    pub(crate) account: Account,
     /// How far the wall clock is ahead.
     pub(crate) wall_ahead_ms: i64,
     pub(crate) disk: Disk,
@@ -107,10 +116,8 @@ pub(crate) struct Simulation<'s> {
     pub(crate) process: Option<Process>,
     pub(crate) processes: u64,
     pub(crate) calls: BTreeMap<u64, InFlight>,
-    death: Option<(Death, u64)>,
+    pub(crate) death: Option<(Death, u64)>,
     pub(crate) dies: bool,
-    pub(crate) judge: Judge,
-    pub(crate) haste: Haste,
     pub(crate) coverage: Coverage,
     /// What a step of the engine broke, until that is over.
     pub(crate) broken: Option<Broken>,
@@ -119,16 +126,14 @@ pub(crate) struct Simulation<'s> {
 
 impl<'s> Simulation<'s> {
     pub(crate) fn new(schedule: &'s Schedule, told: bool) -> Self {
-        let settings = schedule.settings.clone();
-        let values = schedule.published.iter().map(|place| settings.home(*place)).chain([foreign(99)]);
-        let cloud = Cloud::new(values.collect());
+        let services = vec![OneService::new(&schedule.settings, &schedule.published)];
         let mut new = Self {
             now: 0,
             queue: BTreeMap::new(),
             steps: 0,
-            regions: Regions::new(settings.regions.len()),
-            judge: Judge::new(&settings),
-            cloud,
+            regions: Regions::new(schedule.settings.regions.len()),
+            services,
+            account: Account::default(),
             wall_ahead_ms: 1_000_000_000,
             disk: Disk::default(),
             lag_ms: 5,
@@ -137,14 +142,14 @@ impl<'s> Simulation<'s> {
             calls: BTreeMap::new(),
             death: None,
             dies: false,
-            haste: Haste::default(),
             coverage: Coverage::default(),
             broken: None,
             timeline: told.then(Vec::new),
-            settings,
             schedule,
         };
-        new.tell(|new| format!("the zone holds {}", new.zone_in_words()));
+        for service in 0..new.services.len() {
+            new.tell_of(service, |new| format!("the zone holds {}", new.zone_in_words(service)));
+        }
         new.push(0, Step::Start);
         for (place, event) in schedule.events.iter().enumerate() {
             new.push(event.at_ms, Step::Act(place));
@@ -165,6 +170,14 @@ impl<'s> Simulation<'s> {
                 timeline.push(TimelineLine { at_ms, line });
             }
         }
+    }
+
+    /// The same of a service, which is named if there are several.
+    pub(crate) fn tell_of(&mut self, service: usize, line: impl FnOnce(&Self) -> String) {
+        self.tell(|it| match it.services.len() {
+            1 => line(it),
+            _ => format!("{}: {}", service_name(service), line(it)),
+        });
     }
 
     /// Whether a timeline is kept.
@@ -224,9 +237,9 @@ impl<'s> Simulation<'s> {
                 self.act(*place);
                 return Ok(());
             }
-            Step::Drops(place) => {
+            Step::Drops { service, place } => {
                 if self.now < self.schedule.calm_at() {
-                    self.edit(Edit::Drop(*place));
+                    self.edit(*service, Edit::Drop(*place));
                 }
                 return Ok(());
             }
@@ -248,7 +261,7 @@ impl<'s> Simulation<'s> {
             | Step::Tick { process }
             | Step::House { process }
             | Step::Drive { process, .. }
-            | Step::DriverStarts { process }
+            | Step::DriverStarts { process, .. }
             | Step::KeptOrNot { process, .. }
             | Step::Committed { process } => *process,
         };
@@ -287,125 +300,20 @@ impl<'s> Simulation<'s> {
         self.coverage.count("killed");
         self.tell(|_| "the process is killed".to_owned());
         self.disk.killed(process, self.drawn(1));
-        self.judge.killed();
+        for service in &mut self.services {
+            service.judge.killed();
+        }
         self.push(self.now + i64::try_from(gap_ms).unwrap_or(0), Step::Start);
     }
 
-    fn act(&mut self, place: usize) {
-        let act = self.schedule.events[place].act.clone();
-        self.tell(|_| format!("* {act:?}"));
-        self.coverage.act(&act);
-        let before = place.checked_sub(1).and_then(|before| self.schedule.events.get(before));
-        if let Some(before) = before.filter(|before| before.at_ms == self.schedule.events[place].at_ms) {
-            self.coverage.two_at_once(&before.act, &act);
-        }
-        self.judge.disturbed();
-        match act {
-            Act::Region(place, health) => self.regions.health[place] = health,
-            Act::Network(network) => self.regions.network = network,
-            Act::Blind { place, check, blind } => {
-                if blind {
-                    self.regions.blind.insert((place, check));
-                } else {
-                    self.regions.blind.remove(&(place, check));
-                }
-            }
-            Act::Bind(place, binding) => self.bind(place, binding),
-            Act::Reads(fault, count) => self.cloud.reads = Some((fault, count)),
-            Act::Writes(fault, count) => self.cloud.writes = Some((fault, count)),
-            Act::Outage(outage, seconds) => {
-                let until = self.now + i64::try_from(seconds * 1000).unwrap_or(0);
-                self.cloud.outage = Some((outage, until));
-            }
-            Act::Lie(place, lie) => drop(self.regions.lies.insert(place, (lie, None))),
-            Act::Glitch(place) => drop(self.regions.glitches.insert(place)),
-            Act::Edit(edit) => self.edit(edit),
-            Act::Reload(change) => self.reload(change),
-            Act::Kill { when, gap_ms } => self.death = Some((when, gap_ms)),
-            Act::Clock(seconds) => self.wall_ahead_ms += seconds * 1000,
-            Act::Journal(fault) => {
-                match fault {
-                    JournalFault::Lost => self.disk.is_lost = true,
-                    JournalFault::Well | JournalFault::Slow(_) | JournalFault::Away => {
-                        self.disk.fault = fault;
-                    }
-                }
-                self.write_journal();
-            }
-            Act::Lag(ms) => self.lag_ms = ms,
-            Act::DriverDies => self.driver_dies(),
-            Act::Says(said) => self.send(2, Message::Said(said)),
-            Act::Quarrel { place, times, every_s } => {
-                for nth in 0..i64::from(times) {
-                    let after = nth * i64::try_from(every_s * 1000).unwrap_or(0);
-                    self.push(self.now + after, Step::Drops(place));
-                }
-            }
-        }
-    }
-
-    fn reload(&mut self, change: Change) {
-        self.settings.change(change);
-        let settings = Box::new(self.settings.clone());
-        self.send(2, Message::Reload(settings));
-    }
-
-    fn bind(&mut self, place: usize, binding: Binding) {
-        let bound = match binding {
-            Binding::Nothing => Vec::new(),
-            Binding::Own => vec![address(place, 0)],
-            Binding::Another => vec![address(place, 2)],
-            Binding::Both => vec![address(place, 0), address(place, 1)],
-            Binding::Of(other) => std::mem::take(&mut self.regions.bound[other]).into_iter().collect(),
-        };
-        for other in &mut self.regions.bound {
-            other.retain(|address| !bound.contains(address));
-        }
-        self.regions.bound[place] = bound.into_iter().collect();
-    }
-
-    fn edit(&mut self, edit: Edit) {
-        let (now, settings, bound) = (self.now, &self.settings, &self.regions.bound);
-        let addresses = |place: usize| {
-            let fixed = settings.fixed_addresses(place);
-            if fixed.is_empty() { bound[place].clone() } else { fixed }
-        };
-        self.cloud.change(now, |cloud| {
-            if matches!(edit, Edit::MakeAnew) && cloud.held.is_some() {
-                let values = cloud.held.take().map(|held| held.values).unwrap_or_default();
-                cloud.make(values);
-            }
-            let Some(held) = &mut cloud.held else { return };
-            match edit {
-                Edit::AddForeign(which) => drop(held.values.insert(foreign(which))),
-                Edit::DropForeign => {
-                    held.values.retain(|value| (50..90).all(|which| foreign(which) != *value));
-                }
-                Edit::Add(place) => held.values.extend(addresses(place)),
-                Edit::Drop(place) => {
-                    let theirs = addresses(place);
-                    held.values.retain(|value| !theirs.contains(value));
-                }
-                Edit::OnlyForeign => held.values = [foreign(99)].into(),
-                Edit::Ttl => held.ttl = pointsman::model::Ttl::from_seconds(77).unwrap_or(held.ttl),
-                Edit::Description => held.description = format!("noted at {now}"),
-                Edit::Disable => held.withheld = true,
-                Edit::Enable => held.withheld = false,
-                Edit::Delete => cloud.held = None,
-                Edit::MakeAnew => {}
-            }
-        });
-        self.judge.edited();
-        self.tell(|it| format!("  somebody left the zone at {}", it.zone_in_words()));
-    }
-
-    /// The driver's call is on its way.
-    pub(crate) fn call(&mut self, driver: u64, call: &Call, read_deadline_ms: i64) -> u64 {
+    /// The call of a service's driver is on its way.
+    pub(crate) fn call(&mut self, service: usize, driver: u64, call: &Call, read_deadline_ms: i64) -> u64 {
         let id = self.steps + 1;
         let quick_ms = 4 + i64::try_from(self.drawn(2) % 60).unwrap_or(0);
         let number = self.process.as_ref().map_or(0, |process| process.number);
         let mut flight = InFlight {
             process: number,
+            service,
             driver,
             call: call.clone(),
             quick_ms,
@@ -416,7 +324,7 @@ impl<'s> Simulation<'s> {
         };
         match call {
             Call::Read => {
-                let fault = self.cloud.take_read_fault(self.now);
+                let fault = self.account.take_read_fault(self.now);
                 self.coverage.read_fault(fault);
                 // Who answers after the deadline might as well be silent.
                 let is_late = |ms: u64| i64::try_from(ms).unwrap_or(0) > read_deadline_ms;
@@ -432,7 +340,7 @@ impl<'s> Simulation<'s> {
                 self.push(self.now + there, Step::Arrives { call: id });
             }
             Call::Replace { .. } | Call::Create { .. } => {
-                let course = self.cloud.course(self.now, quick_ms);
+                let course = self.account.course(self.now, quick_ms);
                 self.coverage.write_fault(course.fault);
                 flight.write_fault = course.fault;
                 let error = |kind| ProviderError { kind, message: format!("{kind:?}") };
@@ -451,8 +359,10 @@ impl<'s> Simulation<'s> {
     /// The API gets to a call.
     fn arrives(&mut self, id: u64) -> Judged {
         let Some(mut flight) = self.calls.remove(&id) else { return Ok(()) };
+        let service = flight.service;
+        let OneService { cloud, judge, .. } = &mut self.services[service];
         if flight.call == Call::Read {
-            flight.read = Some(self.cloud.read(self.now, flight.read_fault));
+            flight.read = Some(cloud.read(self.now, flight.read_fault));
             let back = match flight.read_fault {
                 Some(ReadFault::Slow(ms)) => i64::try_from(ms / 2).unwrap_or(0),
                 Some(ReadFault::Silent) => 0,
@@ -462,12 +372,15 @@ impl<'s> Simulation<'s> {
             self.calls.insert(id, flight);
             return Ok(());
         }
-        let before = found(self.cloud.held.as_ref(), self.now);
-        let landed = self.cloud.land(self.now, &flight.call, flight.write_fault, flight.quick_ms);
+        let before = found(cloud.held.as_ref(), self.now);
+        let landed = cloud.land(self.now, &flight.call, flight.write_fault, flight.quick_ms);
         if landed {
-            self.tell(|it| format!("  the cloud carries the write out: {}", it.zone_in_words()));
-            let after = found(self.cloud.held.as_ref(), self.now);
-            self.judge.landed(before.as_ref(), after.as_ref())?;
+            let after = found(cloud.held.as_ref(), self.now);
+            let judged = judge.landed(before.as_ref(), after.as_ref());
+            self.tell_of(service, |it| {
+                format!("  the cloud carries the write out: {}", it.zone_in_words(service))
+            });
+            judged?;
             if flight.process != self.processes || self.process.is_none() {
                 self.coverage.count("a write landed after its process was gone");
             }
@@ -488,20 +401,22 @@ impl<'s> Simulation<'s> {
         if flight.call == Call::Read {
             self.calls.remove(&id);
         }
-        let waits =
-            |process: &Process| process.number == flight.process && process.driver.number == flight.driver;
+        let service = flight.service;
+        let waits = |process: &Process| {
+            process.number == flight.process && process.tasks[service].driver.number == flight.driver
+        };
         if !self.process.as_ref().is_some_and(waits) {
             return;
         }
         match (flight.read, flight.written) {
-            (Some(answer), _) => self.driver_read(id, answer),
-            (None, Some(result)) => self.driver_written(id, result),
+            (Some(answer), _) => self.driver_read(service, id, answer),
+            (None, Some(result)) => self.driver_written(service, id, result),
             (None, None) => {}
         }
     }
 
-    pub(crate) fn zone_in_words(&self) -> String {
-        match found(self.cloud.held.as_ref(), self.now) {
+    pub(crate) fn zone_in_words(&self, service: usize) -> String {
+        match found(self.services[service].cloud.held.as_ref(), self.now) {
             None => "nothing".to_owned(),
             Some(found) => format!(
                 "{} ttl {} {:?}",
@@ -509,49 +424,6 @@ impl<'s> Simulation<'s> {
                 found.ttl,
                 found.in_force
             ),
-        }
-    }
-
-    /// Everything becomes well again, save the regions that stay dead.
-    pub(crate) fn calm_down(&mut self, dead: &[usize]) {
-        self.tell(|_| format!("* the faults stop; dead stay {dead:?}"));
-        self.judge.disturbed();
-        let count = self.settings.regions.len();
-        let keep = std::mem::replace(&mut self.regions, Regions::new(count));
-        for place in 0..count {
-            // An address that was moved stays where it is, if that leaves nobody without.
-            self.regions.health[place] = if dead.contains(&place) { Health::Dead } else { Health::Serves };
-        }
-        if keep.bound.iter().all(|bound| !bound.is_empty()) {
-            self.regions.bound = keep.bound;
-        }
-        (self.cloud.reads, self.cloud.writes, self.cloud.outage) = (None, None, None);
-        self.death = None;
-        self.disk.fault = JournalFault::Well;
-        self.lag_ms = 5;
-        self.settings.alarm_on_drift = false;
-        self.settings.mode = Mode::Act;
-        self.settings.manual_failback = false;
-        let (now, create) = (self.now, self.settings.create);
-        self.cloud.change(now, |cloud| match &mut cloud.held {
-            Some(held) => {
-                held.withheld = false;
-                held.pending_until = held.pending_until.min(now + 10_000);
-            }
-            None if create => {}
-            None => cloud.make([foreign(99)].into()),
-        });
-        self.write_journal();
-        let settings = Box::new(self.settings.clone());
-        self.send(2, Message::Reload(settings));
-    }
-
-    /// The operator takes back whatever was ruled.
-    pub(crate) fn release_all(&mut self) {
-        let scopes = (0..self.settings.regions.len()).map(Some).chain([None]).map(Said::Release);
-        let mutes = (0..self.settings.checks.len()).map(Said::Unmute);
-        for said in scopes.chain(mutes) {
-            self.send(2, Message::Said(said));
         }
     }
 }

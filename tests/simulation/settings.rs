@@ -167,6 +167,13 @@ impl Settings {
         settings
     }
 
+    /// The faults stop: nobody's word is waited for.
+    pub(crate) fn calm_down(&mut self) {
+        self.alarm_on_drift = false;
+        self.mode = Mode::Act;
+        self.manual_failback = false;
+    }
+
     pub(crate) fn blast_ms(&self) -> Option<i64> {
         self.blast_s.map(|seconds| i64::try_from(seconds * 1000).unwrap())
     }
@@ -199,12 +206,13 @@ impl Settings {
         if self.alarm_on_drift { OnDrift::Alarm } else { OnDrift::Mend }
     }
 
-    pub(crate) fn service(&self) -> Arc<Service> {
+    /// As the core is told of the service at this place.
+    pub(crate) fn service(&self, place: usize) -> Arc<Service> {
         let fallback = self.fallback().into_iter().collect();
         Arc::new(Service {
-            name: service_name(),
+            name: service_name(place),
             record: Record {
-                key: record_key(),
+                key: record_key(place),
                 provider: ProviderName::parse("private").unwrap(),
                 ttl: self.ttl.and_then(Ttl::from_seconds),
                 create: self.create,
@@ -294,12 +302,16 @@ impl When {
     }
 }
 
-pub(crate) fn service_name() -> ServiceName {
-    ServiceName::parse("demo").unwrap()
+/// The services, and their record sets in one zone.
+const SERVICES: [&str; 2] = ["demo", "other"];
+
+pub(crate) fn service_name(place: usize) -> ServiceName {
+    ServiceName::parse(SERVICES[place]).unwrap()
 }
 
-pub(crate) fn record_key() -> RecordKey {
-    RecordKey::new(Fqdn::parse("demo.localdev.me.").unwrap(), RecordType::A)
+fn record_key(place: usize) -> RecordKey {
+    let name = format!("{}.localdev.me.", SERVICES[place]);
+    RecordKey::new(Fqdn::parse(&name).unwrap(), RecordType::A)
 }
 
 pub(crate) fn region_name(place: usize) -> RegionName {
