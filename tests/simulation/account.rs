@@ -76,14 +76,49 @@ pub(crate) struct Account {
     pub(crate) writes: Option<(WriteFault, u32)>,
     /// It lasts until then.
     pub(crate) outage: Option<(Outage, i64)>,
+    /// How many calls are let through in a minute; none: as many as there are.
+    calls_a_minute: Option<u64>,
+    /// The minute of the latest call, and how many were let through in it.
+    minute: i64,
+    calls: u64,
 }
 
+const MINUTE_MS: i64 = 60_000;
+
 impl Account {
+    pub(crate) fn new(calls_a_minute: Option<u64>) -> Self {
+        Self { calls_a_minute, ..Self::default() }
+    }
+
+    /// All becomes well, save that the account may no more than before.
+    pub(crate) fn calm_down(&mut self) {
+        (self.reads, self.writes, self.outage) = (None, None, None);
+    }
+
+    /// Whether a call now would be throttled for all the calls of this minute.
+    pub(crate) fn is_used_up(&self, now: i64) -> bool {
+        self.minute == now / MINUTE_MS && self.calls_a_minute.is_some_and(|most| self.calls >= most)
+    }
+
+    /// Lets a call through, or says for how many seconds none is.
+    fn throttle(&mut self, now: i64) -> Option<u64> {
+        if self.is_used_up(now) {
+            let left_ms = MINUTE_MS - now % MINUTE_MS;
+            return Some(left_ms.unsigned_abs().div_ceil(1000));
+        }
+        let before = if self.minute == now / MINUTE_MS { self.calls } else { 0 };
+        (self.minute, self.calls) = (now / MINUTE_MS, before + 1);
+        None
+    }
+
     pub(crate) fn outage(&self, now: i64) -> Option<Outage> {
         self.outage.filter(|(_, until)| now < *until).map(|(outage, _)| outage)
     }
 
     pub(crate) fn take_read_fault(&mut self, now: i64) -> Option<ReadFault> {
+        if let Some(wait_s) = self.throttle(now) {
+            return Some(ReadFault::Throttled(Some(wait_s)));
+        }
         match self.outage(now) {
             Some(Outage::Away) => Some(ReadFault::Away),
             Some(Outage::Silent) => Some(ReadFault::Silent),
@@ -93,6 +128,9 @@ impl Account {
     }
 
     fn take_write_fault(&mut self, now: i64) -> Option<WriteFault> {
+        if let Some(wait_s) = self.throttle(now) {
+            return Some(WriteFault::Throttled(Some(wait_s)));
+        }
         match self.outage(now) {
             Some(Outage::WritesAway | Outage::Away) => Some(WriteFault::Away),
             Some(Outage::WritesLost) => Some(WriteFault::Lost(None)),

@@ -1,6 +1,5 @@
 //! What is done to the world: the schedule's events, and the end of the faults.
 
-use super::account::Account;
 use super::event::{Act, Binding, Change, Edit, Event, JournalFault, Said};
 use super::play::{Simulation, Step};
 use super::process::Message;
@@ -16,6 +15,9 @@ impl Simulation<'_> {
             service => format!("* {}: {act:?}", service_name(service)),
         });
         self.coverage.act(&act);
+        if service > 0 {
+            self.coverage.count("something happens to another service");
+        }
         let before = place.checked_sub(1).and_then(|before| self.schedule.events.get(before));
         if let Some(before) = before.filter(|before| before.at_ms == self.schedule.events[place].at_ms) {
             self.coverage.two_at_once(&before.act, &act);
@@ -144,7 +146,7 @@ impl Simulation<'_> {
         if keep.bound.iter().all(|bound| !bound.is_empty()) {
             self.regions.bound = keep.bound;
         }
-        self.account = Account::default();
+        self.account.calm_down();
         self.death = None;
         self.disk.fault = JournalFault::Well;
         self.lag_ms = 5;

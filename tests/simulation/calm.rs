@@ -14,6 +14,9 @@ use super::settings::{AllDown, Settings};
 /// How often is looked whether all is well.
 const LOOKED_EVERY_MS: i64 = 5_000;
 
+/// A set is read within a minute, and then it is told what another program did to it.
+const TOLD_WITHIN_MS: i64 = 75_000;
+
 /// What the set may hold of our addresses in the end.
 struct Wanted {
     least: BTreeSet<IpAddr>,
@@ -26,7 +29,8 @@ impl Simulation<'_> {
     /// Lets the faults stop, and waits for all to be well.
     pub(crate) fn calm(&mut self, dead: &[usize]) -> Judged {
         self.calm_down(dead);
-        let deadline = self.now + self.settings().map(bound_ms).max().unwrap_or(0);
+        let bound = self.settings().map(bound_ms).max().unwrap_or(0);
+        let first_deadline = self.now + bound;
         let resync_s = self.settings().map(|settings| settings.resync_s).max().unwrap_or(0);
         let quiet_ms = i64::try_from(2 * resync_s * 1000).unwrap_or(0) + 10_000;
         let (mut well_since, mut writes) = (None, 0);
@@ -46,6 +50,12 @@ impl Simulation<'_> {
             if trouble.is_none() && self.now - since >= quiet_ms {
                 return Ok(());
             }
+            // What another program undoes comes about so much later.
+            let undone = self.services.iter().filter_map(|service| service.undone_at).max();
+            let deadline = first_deadline.max(undone.map_or(0, |at| at + bound));
+            if trouble.is_some() && self.now > first_deadline {
+                self.undone_is_told(dead)?;
+            }
             if self.now > deadline + quiet_ms {
                 let why = trouble.unwrap_or_else(|| "it is still written".to_owned());
                 return Err(Broken {
@@ -54,6 +64,19 @@ impl Simulation<'_> {
                 });
             }
         }
+    }
+
+    /// Whoever waits for what another program has undone is told why.
+    fn undone_is_told(&self, dead: &[usize]) -> Judged {
+        for (place, service) in self.services.iter().enumerate() {
+            let has_time = service.undone_at.is_none_or(|at| self.now - at <= TOLD_WITHIN_MS);
+            let trouble = self.trouble(place, dead).filter(|_| !has_time && service.judge.alarms.is_empty());
+            if let Some(trouble) = trouble {
+                let why = format!("another program undid a write, nobody is alarmed, and {trouble}");
+                return Err(Broken { name: "liveness", why });
+            }
+        }
+        Ok(())
     }
 
     /// What each service is configured to be.

@@ -413,4 +413,13 @@ const EVERYTHING: &[&str] = &[
     "two at once: another region flaps",
     "removals that were due",
     "rescues that were due",
+    "two services",
+    "something happens to another service",
+    "writes of another service",
+    "a call beyond what the account may",
+    "another program adds a value",
+    "another program drops a value",
+    "another program describes the set",
+    "another program writes back what it read",
+    "another program undoes a write of ours",
 ];

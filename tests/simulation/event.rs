@@ -191,6 +191,14 @@ pub(crate) enum JournalFault {
 }
 
 impl Event {
+    /// Whether it happens to one service, and not to what services share.
+    pub(crate) fn is_of_a_service(&self) -> bool {
+        matches!(
+            self.act,
+            Act::Edit(_) | Act::Reload(_) | Act::Says(_) | Act::DriverDies | Act::Quarrel { .. }
+        )
+    }
+
     /// Whether it is about the region at that place.
     pub(crate) fn is_about(&self, region: usize) -> bool {
         match self.act {
@@ -228,6 +236,12 @@ pub(crate) fn draw(dice: &mut Dice, settings: &Settings) -> Vec<Event> {
         events.push(Event { at_ms, service: 0, act: act(dice, settings, &weights) });
     }
     events
+}
+
+/// Draws what happens to one service alone.
+pub(crate) fn draw_for(dice: &mut Dice, service: usize, settings: &Settings) -> Vec<Event> {
+    let drawn = draw(dice, settings).into_iter().filter(Event::is_of_a_service);
+    drawn.map(|event| Event { service, ..event }).collect()
 }
 
 /// Seeds from here on have scenes as well.

@@ -66,6 +66,7 @@ impl Simulation<'_> {
         };
         let account = &self.account;
         calls_well
+            && !account.is_used_up(self.now)
             && (account.reads, account.writes, account.outage(self.now)) == (None, None, None)
             && !(held.withheld || held.failed || held.pending_until > self.now)
             && self.lag_ms <= 5

@@ -3,8 +3,8 @@
 //! every step.
 //!
 //! A seed makes a [`Schedule`]: settings and a list of events. Seeds from 200,000 on have scenes as well, drawn by dice of
-//! their own: an API that is out for a time, a list that lies, two faults at once. What earlier seeds draw never changes,
-//! so that a seed that ever failed goes on to be that schedule. [`run`] plays it in virtual time; the same schedule gives
+//! their own: an API that is out for a time, a list that lies, two faults at once. Those from 300,000 on have worlds: two
+//! services, other writers (`worlds`). What earlier seeds draw never changes, so that a seed that ever failed goes on to be that schedule. [`run`] plays it in virtual time; the same schedule gives
 //! the same run. `play` is the world and its queue of steps, `service` what belongs to one service, `acts` what is done to
 //! the world. `process`, `hands` and `driver` are the daemon around the core and the reconciler, step by step as the real
 //! one goes. `judge` has the invariants, `haste` how soon what is planned is written while nothing is wrong with the API,
@@ -36,6 +36,8 @@ mod regions;
 mod service;
 mod settings;
 mod shrink;
+mod worlds;
+mod writer;
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
@@ -49,14 +51,17 @@ use event::Event;
 pub(crate) use judge::{Broken, Trap};
 use play::Simulation;
 use settings::Settings;
+use worlds::{Configured, WORLDS_FROM, Worlds};
 
 /// All that a run depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Schedule {
     seed: u64,
+    /// The first service; the others are in the worlds.
     settings: Settings,
     /// The regions whose address the zone holds at the start.
     published: Vec<usize>,
+    worlds: Worlds,
     pub(crate) events: Vec<Event>,
     /// When the faults stop.
     calm_at_ms: i64,
@@ -69,6 +74,13 @@ impl Schedule {
         self.calm_at_ms
     }
 
+    /// Each service, with the regions whose address its record set holds at the start.
+    fn services(&self) -> impl Iterator<Item = (&Settings, &[usize])> {
+        let other = self.worlds.other.iter();
+        let others = other.map(|Configured { settings, published }| (settings, published.as_slice()));
+        std::iter::once((&self.settings, self.published.as_slice())).chain(others)
+    }
+
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let settings = Settings::draw(&mut dice);
@@ -79,9 +91,11 @@ impl Schedule {
         if seed >= event::SCENES_FROM {
             event::add_scenes(&mut Dice::new(drawn_for(&[seed])), &settings, &mut events);
         }
+        let worlds =
+            if seed >= WORLDS_FROM { worlds::draw(seed, &settings, &mut events) } else { Worlds::default() };
         let last = events.last().map_or(0, |event| event.at_ms);
         let calm_at_ms = last + dice.pick(&[100, 3_000, 20_000]);
-        Self { seed, settings, published, events, calm_at_ms, dead }
+        Self { seed, settings, published, worlds, events, calm_at_ms, dead }
     }
 }
 
@@ -89,6 +103,9 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}", self.settings)?;
         writeln!(f, "published at the start {:?}, dead in the end {:?}", self.published, self.dead)?;
+        if self.worlds != Worlds::default() {
+            writeln!(f, "{:?}", self.worlds)?;
+        }
         for Event { at_ms, service, act } in &self.events {
             let whose =
                 if *service == 0 { String::new() } else { format!("{}: ", settings::service_name(*service)) };

@@ -6,7 +6,7 @@ use pointsman::core::Call;
 use pointsman::model::{Answer, ProviderError};
 
 use super::account::{Account, ReadFault, WriteFault};
-use super::cloud::found;
+use super::cloud::{Held, found};
 use super::coverage::Coverage;
 use super::dice::drawn_for;
 use super::event::{Death, Edit, Stage};
@@ -16,6 +16,7 @@ use super::process::{Message, Process, Sight};
 use super::regions::Regions;
 use super::service::OneService;
 use super::settings::service_name;
+use super::writer::Deed;
 use super::{Schedule, TimelineLine};
 
 /// What is due at some time. The first number is the process that it belongs to.
@@ -26,6 +27,16 @@ pub(crate) enum Step {
     Drops {
         service: usize,
         place: usize,
+    },
+    /// Another program reads a record set of ours, and writes it.
+    WriterReads {
+        service: usize,
+        nth: u64,
+    },
+    WriterWrites {
+        service: usize,
+        read: Box<Held>,
+        deed: Deed,
     },
     Start,
     Look {
@@ -126,14 +137,14 @@ pub(crate) struct Simulation<'s> {
 
 impl<'s> Simulation<'s> {
     pub(crate) fn new(schedule: &'s Schedule, told: bool) -> Self {
-        let services = vec![OneService::new(&schedule.settings, &schedule.published)];
+        let services = schedule.services().map(|(settings, published)| OneService::new(settings, published));
         let mut new = Self {
             now: 0,
             queue: BTreeMap::new(),
             steps: 0,
             regions: Regions::new(schedule.settings.regions.len()),
-            services,
-            account: Account::default(),
+            services: services.collect(),
+            account: Account::new(schedule.worlds.calls_a_minute),
             wall_ahead_ms: 1_000_000_000,
             disk: Disk::default(),
             lag_ms: 5,
@@ -153,6 +164,14 @@ impl<'s> Simulation<'s> {
         new.push(0, Step::Start);
         for (place, event) in schedule.events.iter().enumerate() {
             new.push(event.at_ms, Step::Act(place));
+        }
+        if schedule.worlds.writer.is_some() {
+            for service in 0..new.services.len() {
+                new.push(0, Step::WriterReads { service, nth: 0 });
+            }
+        }
+        if new.services.len() > 1 {
+            new.coverage.count("two services");
         }
         new
     }
@@ -243,6 +262,14 @@ impl<'s> Simulation<'s> {
                 }
                 return Ok(());
             }
+            Step::WriterReads { service, nth } => {
+                self.writer_reads(*service, *nth);
+                return Ok(());
+            }
+            Step::WriterWrites { service, read, deed } => {
+                self.writer_writes(*service, read, *deed);
+                return Ok(());
+            }
             Step::Start => {
                 if self.process.is_none() {
                     self.start()?;
@@ -322,6 +349,9 @@ impl<'s> Simulation<'s> {
             read: None,
             written: None,
         };
+        if self.account.is_used_up(self.now) {
+            self.coverage.count("a call beyond what the account may");
+        }
         match call {
             Call::Read => {
                 let fault = self.account.take_read_fault(self.now);
@@ -342,6 +372,9 @@ impl<'s> Simulation<'s> {
             Call::Replace { .. } | Call::Create { .. } => {
                 let course = self.account.course(self.now, quick_ms);
                 self.coverage.write_fault(course.fault);
+                if service > 0 {
+                    self.coverage.count("writes of another service");
+                }
                 flight.write_fault = course.fault;
                 let error = |kind| ProviderError { kind, message: format!("{kind:?}") };
                 flight.written = Some(course.answer.map_err(error));

@@ -221,8 +221,13 @@ impl Simulation<'_> {
             Step::DriverStarts { service, .. } => self.driver_starts(service),
             Step::KeptOrNot { ticket, .. } => self.kept(ticket, super::journal::Kept::NotInTime),
             Step::Committed { .. } => self.committed(),
-            Step::Act(_) | Step::Drops { .. } | Step::Start | Step::Arrives { .. } | Step::Answers { .. } => {
-            }
+            Step::WriterReads { .. }
+            | Step::WriterWrites { .. }
+            | Step::Act(_)
+            | Step::Drops { .. }
+            | Step::Start
+            | Step::Arrives { .. }
+            | Step::Answers { .. } => {}
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub(crate) struct OneService {
     pub(crate) cloud: Cloud,
     pub(crate) judge: Judge,
     pub(crate) haste: Haste,
+    /// When another program last undid a write of ours.
+    pub(crate) undone_at: Option<i64>,
 }
 
 impl OneService {
@@ -31,6 +33,7 @@ impl OneService {
             cloud: Cloud::new(values.collect()),
             judge: Judge::new(settings),
             haste: Haste::default(),
+            undone_at: None,
             settings: settings.clone(),
         }
     }

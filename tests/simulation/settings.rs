@@ -88,6 +88,12 @@ pub(crate) enum AllDown {
 pub(crate) const TIMEOUT_S: u64 = 2;
 pub(crate) const FAST_S: u64 = 1;
 
+impl RegionSettings {
+    fn draw(dice: &mut Dice) -> Self {
+        Self { there: true, tier: dice.between(1_u32, 2), fixed: dice.pick(&[0, 0, 1, 1, 2]) }
+    }
+}
+
 impl CheckSettings {
     pub(crate) fn ignores_unknown(&self) -> bool {
         matches!(self.kind, Kind::Elb | Kind::Eip)
@@ -132,13 +138,8 @@ impl Settings {
             ([_, _], 0) => When::Any(vec![plain(0), plain(1)]),
             _ => all,
         };
-        let regions: Vec<RegionSettings> = (0..dice.pick(&[2, 2, 3, 3, 4, 5]))
-            .map(|_| RegionSettings {
-                there: true,
-                tier: dice.between(1_u32, 2),
-                fixed: dice.pick(&[0, 0, 1, 1, 2]),
-            })
-            .collect();
+        let regions: Vec<RegionSettings> =
+            (0..dice.pick(&[2, 2, 3, 3, 4, 5])).map(|_| RegionSettings::draw(dice)).collect();
         let budget = (dice.between(1_u32, 6), dice.pick(&[20, 60, 120, 240]));
         let mut settings = Self {
             checks,
@@ -165,6 +166,15 @@ impl Settings {
         let mixed = settings.resync_s + settings.recover_after_s;
         settings.blast_s = [None, Some(20), Some(60), Some(300)][usize::try_from(mixed % 4).unwrap()];
         settings
+    }
+
+    /// The same of so many regions.
+    pub(crate) fn with_regions(mut self, dice: &mut Dice, count: usize) -> Self {
+        self.regions.resize_with(count, || RegionSettings::draw(dice));
+        if count < 3 {
+            self.min_published = 1;
+        }
+        self
     }
 
     /// The faults stop: nobody's word is waited for.

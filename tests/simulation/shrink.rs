@@ -4,6 +4,7 @@ use pointsman::model::Mode;
 
 use super::judge::{Broken, Trap};
 use super::settings::{AllDown, Settings, When};
+use super::worlds::{Configured, Worlds};
 use super::{Schedule, run};
 
 /// So many runs at most; a schedule is small by then.
@@ -14,6 +15,7 @@ pub(crate) fn shrink(schedule: &Schedule, broken: &Broken, trap: Option<Trap>) -
     let mut shrinker = Shrinker { best: schedule.clone(), name: broken.name, trap, runs: 0 };
     loop {
         let before = shrinker.best.clone();
+        shrinker.leave_worlds();
         shrinker.drop_events();
         shrinker.simplify();
         shrinker.hasten();
@@ -64,6 +66,30 @@ impl Shrinker {
         }
     }
 
+    /// Leaves out one world after the other.
+    fn leave_worlds(&mut self) {
+        let edits: [fn(&mut Worlds); 3] = [
+            |worlds| worlds.other = None,
+            |worlds| worlds.calls_a_minute = None,
+            |worlds| worlds.writer = None,
+        ];
+        for edit in edits {
+            let mut candidate = self.best.clone();
+            edit(&mut candidate.worlds);
+            let services = candidate.services().count();
+            candidate.events.retain(|event| event.service < services);
+            self.try_it(candidate);
+        }
+        // What breaks in the second service alone may break in the first.
+        let mut alone = self.best.clone();
+        if let Some(Configured { settings, published }) = alone.worlds.other.take() {
+            (alone.settings, alone.published) = (settings, published);
+            alone.events.retain(|event| event.service > 0 || !event.is_of_a_service());
+            alone.events.iter_mut().for_each(|event| event.service = 0);
+            self.try_it(alone);
+        }
+    }
+
     /// Sets one setting after the other to what is plainest.
     fn simplify(&mut self) {
         let edits: [fn(&mut Settings); 17] = [
@@ -88,6 +114,9 @@ impl Shrinker {
         for edit in edits {
             let mut candidate = self.best.clone();
             edit(&mut candidate.settings);
+            if let Some(other) = &mut candidate.worlds.other {
+                edit(&mut other.settings);
+            }
             self.try_it(candidate);
         }
         let mut without_last = self.best.clone();
@@ -96,6 +125,10 @@ impl Shrinker {
             without_last.settings.regions.pop();
             without_last.published.retain(|place| *place != last);
             without_last.dead.retain(|place| *place != last);
+            if let Some(other) = &mut without_last.worlds.other {
+                other.settings.regions.pop();
+                other.published.retain(|place| *place != last);
+            }
             if without_last.events.iter().all(|event| !event.is_about(last)) {
                 self.try_it(without_last);
             }
