@@ -10,6 +10,8 @@ use super::service::OneService;
 
 /// After a throttle a removal has a try every 15 s, after other trouble every 10 s; then it is read, kept and written.
 const BOUND_MS: i64 = 15_000 + 2_000;
+/// A change of somebody's takes so long to be in force, which keeps no write waiting.
+const A_MOMENT_MS: i64 = 200;
 /// So often is looked.
 const LOOKED_EVERY_MS: i64 = 500;
 
@@ -68,7 +70,7 @@ impl Simulation<'_> {
         calls_well
             && !account.is_used_up(self.now)
             && (account.reads, account.writes, account.outage(self.now)) == (None, None, None)
-            && !(held.withheld || held.failed || held.pending_until > self.now)
+            && !(held.withheld || held.failed || held.pending_until > self.now + A_MOMENT_MS)
             && self.lag_ms <= 5
     }
 }

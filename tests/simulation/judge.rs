@@ -411,8 +411,12 @@ impl Judge {
         let Some((_, plan)) = self.plans.last_key_value().filter(|(_, plan)| plan.may_write && !ruled) else {
             return Vec::new();
         };
-        // The core has to know what is there.
-        if self.writes.is_held || self.seen.as_ref() != Some(zone) {
+        // The core has to know what is there of ours; where it saw no set at all it does not know of one.
+        let knows = |seen: &BTreeSet<IpAddr>| {
+            let ours = self.ours();
+            seen == zone || !seen.is_empty() && seen.intersection(&ours).eq(zone.intersection(&ours))
+        };
+        if self.writes.is_held || !self.seen.as_ref().is_some_and(knows) {
             return Vec::new();
         }
         let nobody_serves = self.nobody_serves(zone);

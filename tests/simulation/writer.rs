@@ -33,8 +33,8 @@ pub(crate) enum Deed {
 impl Writer {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
         let least_ms = dice.pick(&[1_000_u64, 3_000, 8_000]);
-        let most_ms = dice.between(least_ms, 20_000);
-        Self { least_ms, most_ms, late_percent: dice.pick(&[10, 30, 60]) }
+        let most_ms = dice.pick(&[least_ms, 2 * least_ms, 20_000]);
+        Self { least_ms, most_ms, late_percent: dice.pick(&[10, 40, 80]) }
     }
 }
 

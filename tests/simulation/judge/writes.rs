@@ -400,7 +400,7 @@ impl Judge {
         // A plan that wants something else may be written, whatever was fought over before.
         self.writes.mends.retain(|(_, then)| *then == plan.wanted);
         let undoes = self.writes.synced.as_ref() == Some(&plan.wanted) && self.writes.is_changed;
-        if undoes && own(&before) != own(set.values()) {
+        if undoes && before.intersection(&plan.ours).ne(set.values().intersection(&plan.ours)) {
             self.undoes(now, &plan.wanted, settings)?;
         }
         self.is_within_budget(
