@@ -22,6 +22,13 @@ pub(crate) struct Haste {
     due: BTreeMap<Due, i64>,
 }
 
+impl Haste {
+    /// Another program undid what was written: what is due then is due anew.
+    pub(crate) fn is_undone(&mut self) {
+        self.due.clear();
+    }
+}
+
 impl Simulation<'_> {
     pub(crate) fn judge_haste(&mut self) -> Judged {
         for service in 0..self.services.len() {

@@ -60,7 +60,7 @@ impl Simulation<'_> {
     /// It writes the whole set, unless that is another one by now.
     pub(crate) fn writer_writes(&mut self, service: usize, read: &Held, deed: Deed) {
         let now = self.now;
-        let OneService { cloud, judge, undone_at, .. } = &mut self.services[service];
+        let OneService { cloud, judge, haste, undone_at, .. } = &mut self.services[service];
         let ours = judge.ours();
         let mut is_undone = false;
         cloud.change(now, |cloud| {
@@ -80,6 +80,7 @@ impl Simulation<'_> {
         judge.edited();
         if is_undone {
             *undone_at = Some(now);
+            haste.is_undone();
             self.coverage.count("another program undoes a write of ours");
         }
         self.coverage.count(match deed {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use pointsman::model::{Answer, Found};
+use pointsman::model::{Answer, Found, InForce};
 
+use super::writes::{READ_LAG_MS, TURNS_MS};
 use super::{Judge, Judged, holds};
 use crate::simulation::settings::Settings;
 
@@ -14,6 +15,54 @@ const LANDS_WITHIN_MS: i64 = 90_000;
 pub(super) const CONFIRM_MS: i64 = 1_000;
 /// So many changes against us within a window are not fought over any more.
 const A_FIGHT: usize = 3;
+
+/// What is known of the set, so that somebody else's change of it is told.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// What it held when a read was last compared with what was known, or a write was last taken.
+    known: Option<BTreeSet<IpAddr>>,
+    /// What was told to be sent, and when, while nobody knows what became of it: its landing is nobody else's change.
+    landing: Vec<(i64, BTreeSet<IpAddr>)>,
+    /// What somebody else changed, while that is not told.
+    untold: Option<BTreeSet<IpAddr>>,
+}
+
+impl Changes {
+    /// The driver is another one.
+    pub(super) fn forget(&mut self) {
+        (self.known, self.untold) = (None, None);
+    }
+
+    pub(super) fn sent(&mut self, now: i64, values: &BTreeSet<IpAddr>) {
+        self.landing.push((now, values.clone()));
+    }
+
+    pub(super) fn taken(&mut self) {
+        self.known = self.landing.pop().map(|(_, values)| values);
+    }
+
+    pub(super) fn refused(&mut self) {
+        self.landing.pop();
+    }
+
+    pub(super) fn told(&mut self, values: BTreeSet<IpAddr>) {
+        (self.known, self.untold) = (Some(values), None);
+    }
+
+    fn read(&mut self, now: i64, found: &Found) {
+        let before = self.known.replace(found.values.clone()).filter(|before| *before != found.values);
+        // Nobody can tell whose doing the values of a change that failed are.
+        if found.in_force == InForce::Failed {
+            return;
+        }
+        match self.landing.iter().position(|(_, values)| *values == found.values) {
+            Some(landed) if before.is_some() => drop(self.landing.remove(landed)),
+            Some(_) => {}
+            None => self.untold = before,
+        }
+        self.landing.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
+    }
+}
 
 impl Judge {
     /// What somebody else did to our addresses is undone.
@@ -39,6 +88,26 @@ impl Judge {
     /// Somebody changed the set by hand.
     pub(crate) fn edited(&mut self) {
         self.writes.is_changed = true;
+    }
+
+    /// Somebody else's change is told before anything is called.
+    pub(super) fn change_is_told(&self) -> Judged {
+        let Changes { known, untold, .. } = &self.writes.changes;
+        holds!(untold.is_none(), "EXPLAINED", "{untold:?} became {known:?}, and nobody is told");
+        Ok(())
+    }
+
+    /// Takes in what a read found.
+    pub(super) fn compare(&mut self, now: i64, found: &Found) {
+        let writes = &mut self.writes;
+        // A read soon after a write may be answered from before it, and a pending set is not compared yet.
+        let age = now - writes.written_at;
+        let is_as_before = writes.left.is_some() && found.values == writes.called_from;
+        if is_as_before && (READ_LAG_MS - TURNS_MS..READ_LAG_MS + TURNS_MS).contains(&age) {
+            writes.changes.known = None;
+        } else if found.in_force != InForce::Pending && !(is_as_before && age < READ_LAG_MS) {
+            writes.changes.read(now, found);
+        }
     }
 
     /// Finds out from a read whether somebody changed the set.

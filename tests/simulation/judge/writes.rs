@@ -7,7 +7,7 @@ use pointsman::core::{Call, Report, Rule, WriteResult};
 use pointsman::model::{Alarm, Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
 
 use super::budget::{Budget, Sent};
-use super::drift::CONFIRM_MS;
+use super::drift::{CONFIRM_MS, Changes};
 use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
 
@@ -28,7 +28,7 @@ pub(super) const TURNS_MS: i64 = 10;
 /// A throttle that asks for longer does not keep a region from leaving for longer than this.
 const THROTTLED_TRY_MS: i64 = 15_000;
 /// So long after a write a read that shows what was there before it is not believed.
-const READ_LAG_MS: i64 = 5_000;
+pub(super) const READ_LAG_MS: i64 = 5_000;
 /// While a lost write may still land the set is read so often.
 const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
@@ -53,7 +53,7 @@ pub(crate) struct Writes {
     throttled_until: i64,
     write_throttled_until: i64,
     called_at: i64,
-    written_at: i64,
+    pub(super) written_at: i64,
     /// What the last write was answered, until that is told.
     answered: Option<Result<(), ProviderErrorKind>>,
     withdrawn: bool,
@@ -71,7 +71,8 @@ pub(crate) struct Writes {
     pub(super) is_held: bool,
     /// What the last write was for, and what the set held before it.
     called: BTreeSet<IpAddr>,
-    called_from: BTreeSet<IpAddr>,
+    pub(super) called_from: BTreeSet<IpAddr>,
+    pub(super) changes: Changes,
     /// When what somebody else did was undone, and what was wanted.
     pub(super) mends: Vec<(i64, BTreeSet<IpAddr>)>,
     /// What was told to be sent, and when, while nobody knows what became of it.
@@ -81,7 +82,7 @@ pub(crate) struct Writes {
     /// The same when it was last read and not pending.
     steady: Option<BTreeSet<IpAddr>>,
     /// What the last write that was taken left, while a read may still be answered from before it or that is pending.
-    left: Option<BTreeSet<IpAddr>>,
+    pub(super) left: Option<BTreeSet<IpAddr>>,
     /// All that was ever sent, each with the description that was read before it.
     sent: Vec<(RecordSet, Option<String>)>,
 }
@@ -99,10 +100,11 @@ impl Writes {
 
     fn forget_calls(&mut self) {
         (self.in_flight, self.intent, self.is_kept, self.withdrawn) = (false, None, false, false);
-        (self.read, self.missing_since, self.answered, self.left) = (None, None, None, None);
+        (self.read, self.missing_since, self.answered) = (None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
         (self.wary_until, self.quiet_since) = (0, None);
         (self.synced, self.is_changed) = (None, false);
+        self.changes.forget();
         self.mends.clear();
     }
 
@@ -123,7 +125,7 @@ impl Writes {
     pub(super) fn started(&mut self, now: i64, saved: Option<(i64, i64, &Remembered)>) {
         self.budget.started(now, saved);
         if saved.is_none() {
-            (self.steady, self.floor) = (None, 0);
+            (self.steady, self.left, self.floor) = (None, None, 0);
         }
     }
 }
@@ -146,6 +148,7 @@ impl Judge {
                 holds!(writes.intent.is_none(), "EXPLAINED", "two writes are told at once: {set:?}");
                 let (from, set) = (from.clone(), set.clone());
                 writes.unsettled.push((now, set.values().clone()));
+                writes.changes.sent(now, set.values());
                 writes.intent = Some(Intent { at: now, generation: generation.0, from, set: set.clone() });
                 let landing = writes.remembered.split("\"landing\":").nth(1).unwrap_or_default();
                 let landing = landing.split("\"drift\"").next().unwrap_or_default();
@@ -184,6 +187,7 @@ impl Judge {
             }
             Report::Drifted { before, now: after } => {
                 holds!(before != after, "EXPLAINED", "a drift that changes nothing at {now}");
+                writes.changes.told(after.iter().map(|weighed| weighed.address).collect());
             }
             Report::InSync => {
                 // The driver may not know the newest plan yet, and tell of an older one.
@@ -245,6 +249,7 @@ impl Judge {
             self.writes.budget.taken_back(intent.at);
         }
         self.writes.unsettled.pop();
+        self.writes.changes.refused();
         self.writes.withdrawn = true;
     }
 
@@ -284,6 +289,7 @@ impl Judge {
     ) -> Judged {
         self.is_news &=
             (settings.writes, settings.window_s) != (self.settings.writes, self.settings.window_s);
+        self.change_is_told()?;
         // A throttle keeps nobody in who is to leave for longer than 15 s.
         // A call that was decided on is made, also when a plan that removes nobody comes a moment before it.
         let is_new = |plan: &Planned| now - plan.at <= TURNS_MS;
@@ -425,6 +431,9 @@ impl Judge {
 
     pub(crate) fn read_answered(&mut self, now: i64, answer: &Answer) {
         self.whose_change(now, answer);
+        if let Ok(Some(found)) = answer {
+            self.compare(now, found);
+        }
         let writes = &mut self.writes;
         writes.in_flight = false;
         if let Some(found) =
@@ -470,12 +479,14 @@ impl Judge {
                 self.writes.write_throttled_until = 0;
                 self.writes.synced = Some(self.writes.called.clone());
                 self.writes.left.clone_from(&self.writes.known);
+                self.writes.changes.taken();
             }
             Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear) => {
                 self.writes.wary_until = now + WARY_FOR_MS;
             }
             Err(kind) => {
                 self.writes.unsettled.pop();
+                self.writes.changes.refused();
                 self.writes.budget.refused();
                 self.words.followed = self.writes.followed_before;
                 self.writes.write_throttled_until = throttled_until(now, kind);
