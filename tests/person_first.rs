@@ -2,9 +2,10 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::Rule;
+use pointsman::core::{Plan, Rule};
 use pointsman::model::{
     Alarm, Failback, Mode, Override, PolicyKind, Region, RegionName, Ruling, Scope, Service, WaitsFor,
     WhenAllDown, Word,
@@ -38,10 +39,11 @@ fn waits(world: &World) -> Vec<(WaitsFor, Option<&str>)> {
     world.waiting.iter().map(|w| (w.waits_for, w.region.as_ref().map(RegionName::as_str))).collect()
 }
 
-/// Whether the guard holds what is planned back, not only the last look before the write.
+/// Says whether the guard holds what is planned back, not only the last look before the write.
 fn is_held(world: &World) -> bool {
-    let plan = world.core.plan(&world.service.name).unwrap();
-    !plan.wanted.is_empty() && plan.held.iter().any(|held| held.rule == Rule::NeverEmpty)
+    let plan = world.core.plan(&world.service.name);
+    let holds = |plan: &Arc<Plan>| plan.held.iter().any(|held| held.rule == Rule::NeverEmpty);
+    plan.is_some_and(|plan| !plan.wanted.is_empty() && holds(plan))
 }
 
 #[test]
