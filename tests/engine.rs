@@ -54,7 +54,12 @@ impl Hands for Notes {
             Effect::Apply(_) => "plan".to_owned(),
             Effect::Pace { .. } => "pace".to_owned(),
             Effect::Witness(_) => "inquiry".to_owned(),
-            other => format!("{other:?}"),
+            other @ (Effect::Held { .. }
+            | Effect::Waiting { .. }
+            | Effect::Said { .. }
+            | Effect::Ended { .. }
+            | Effect::Alarm(_)
+            | Effect::Ledger { .. }) => format!("{other:?}"),
         };
         self.done.push(format!("tell {what}"));
     }
@@ -178,6 +183,7 @@ fn a_wall_clock_that_went_back_makes_old_probes_no_evidence_and_old_writes_new()
 fn one_event_among_thousands_of_services_is_kept_for_one_and_so_is_its_wait() {
     const SERVICES: usize = 2_000;
     const BATCH: usize = 100;
+    let name = |number| ServiceName::parse(&format!("s{number}")).unwrap();
     let services: Vec<Arc<Service>> =
         (0..SERVICES).map(|number| Arc::new(Service { name: name(number), ..service(1) })).collect();
     let mut engine = Engine::new(&services, at(0));
@@ -207,8 +213,4 @@ fn one_event_among_thousands_of_services_is_kept_for_one_and_so_is_its_wait() {
     assert_eq!(kept.len(), SERVICES, "each is kept");
     let others = kept.iter().filter(|(name, _)| **name != one.name);
     assert!(others.clone().all(|(_, times)| *times == 1), "each is kept once");
-}
-
-fn name(number: usize) -> ServiceName {
-    ServiceName::parse(&format!("s{number}")).unwrap()
 }

@@ -508,11 +508,8 @@ fn a_fallback_stays_beside_the_first_regions_that_return_until_they_are_min_publ
 
 /// Two regions, of which the first is where its load balancer is.
 fn followed() -> Service {
-    let mut followed = service(2);
-    let mut region = world::region(0);
-    region.addresses = Vec::new();
-    followed.regions[0] = region.into();
-    followed
+    let region = Region { addresses: Vec::new(), ..world::region(0) };
+    Service { regions: vec![Arc::new(region), Arc::new(world::region(1))], ..service(2) }
 }
 
 #[test]

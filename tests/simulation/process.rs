@@ -412,7 +412,7 @@ impl Simulation<'_> {
     }
 
     fn keep_house(&mut self) -> Judged {
-        self.take_step(None, |engine, now, hands| engine.keep_house(now, hands))
+        self.take_step(None, Engine::keep_house)
     }
 
     fn observation(&self, seen: Sight) -> Option<Observation> {

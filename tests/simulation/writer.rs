@@ -45,9 +45,10 @@ impl Simulation<'_> {
         let mut dice = Dice::new(drawn_for(&[self.schedule.seed, WRITER, service as u64, nth]));
         let which = dice.between(70_u8, 74);
         let deed = dice.pick(&[Deed::Adds(which), Deed::Drops(which), Deed::Describes, Deed::WritesBack]);
-        let takes_ms = match dice.percent(writer.late_percent) {
-            true => dice.between(200_u64, 3_000),
-            false => dice.between(5_u64, 60),
+        let takes_ms = if dice.percent(writer.late_percent) {
+            dice.between(200_u64, 3_000)
+        } else {
+            dice.between(5_u64, 60)
         };
         let writes_at = self.now + ms(takes_ms);
         if let Some(read) = self.services[service].cloud.held.clone() {
