@@ -23,6 +23,8 @@ pub(super) struct Changes {
     known: Option<BTreeSet<IpAddr>>,
     /// What was told to be sent, and when, while nobody knows what became of it: its landing is nobody else's change.
     landing: Vec<(i64, BTreeSet<IpAddr>)>,
+    /// Whether the last write was taken and no read was compared since.
+    settles: bool,
     /// What somebody else changed, while that is not told.
     untold: Option<BTreeSet<IpAddr>>,
 }
@@ -30,7 +32,7 @@ pub(super) struct Changes {
 impl Changes {
     /// The driver is another one.
     pub(super) fn forget(&mut self) {
-        (self.known, self.untold) = (None, None);
+        (self.known, self.untold, self.settles) = (None, None, false);
     }
 
     pub(super) fn sent(&mut self, now: i64, values: &BTreeSet<IpAddr>) {
@@ -39,6 +41,7 @@ impl Changes {
 
     pub(super) fn taken(&mut self) {
         self.known = self.landing.pop().map(|(_, values)| values);
+        self.settles = true;
     }
 
     pub(super) fn refused(&mut self) {
@@ -46,10 +49,11 @@ impl Changes {
     }
 
     pub(super) fn told(&mut self, values: BTreeSet<IpAddr>) {
-        (self.known, self.untold) = (Some(values), None);
+        (self.known, self.untold, self.settles) = (Some(values), None, false);
     }
 
     fn read(&mut self, now: i64, found: &Found) {
+        self.settles = false;
         let before = self.known.replace(found.values.clone()).filter(|before| *before != found.values);
         // Nobody can tell whose doing the values of a change that failed are.
         if found.in_force == InForce::Failed {
@@ -102,7 +106,7 @@ impl Judge {
         let writes = &mut self.writes;
         // A read soon after a write may be answered from before it, and a pending set is not compared yet.
         let age = now - writes.written_at;
-        let is_as_before = writes.left.is_some() && found.values == writes.called_from;
+        let is_as_before = writes.changes.settles && found.values == writes.called_from;
         if is_as_before && (READ_LAG_MS - TURNS_MS..READ_LAG_MS + TURNS_MS).contains(&age) {
             writes.changes.known = None;
         } else if found.in_force != InForce::Pending && !(is_as_before && age < READ_LAG_MS) {
