@@ -95,6 +95,10 @@ impl Account {
         (self.reads, self.writes, self.outage) = (None, None, None);
     }
 
+    pub(crate) fn is_limited(&self) -> bool {
+        self.calls_a_minute.is_some()
+    }
+
     /// Whether a call now would be throttled for all the calls of this minute.
     pub(crate) fn is_used_up(&self, now: i64) -> bool {
         self.minute == now / MINUTE_MS && self.calls_a_minute.is_some_and(|most| self.calls >= most)

@@ -10,6 +10,8 @@ use super::service::OneService;
 
 /// After a throttle a removal has a try every 15 s, after other trouble every 10 s; then it is read, kept and written.
 const BOUND_MS: i64 = 15_000 + 2_000;
+/// Where calls of all services use up what the account may in a minute, it takes up to a minute more.
+const USED_UP_MS: i64 = 60_000;
 /// A change of somebody's takes so long to be in force, which keeps no write waiting.
 const A_MOMENT_MS: i64 = 200;
 /// So often is looked.
@@ -53,7 +55,8 @@ impl Simulation<'_> {
                 self.now
             });
             let waits_ms = self.now - since;
-            holds!(waits_ms <= BOUND_MS, "no death missed", "{due:?} for {waits_ms} ms of a well API");
+            let bound_ms = if self.account.is_limited() { BOUND_MS + USED_UP_MS } else { BOUND_MS };
+            holds!(waits_ms <= bound_ms, "no death missed", "{due:?} for {waits_ms} ms of a well API");
         }
         Ok(())
     }
@@ -70,12 +73,13 @@ impl Simulation<'_> {
         let calls_well = match process.tasks[service].driver.at {
             At::Dead => false,
             // It began in the trouble that is over.
-            At::Calling(id) => self.calls.get(&id).is_none_or(|flight| !flight.has_fault()),
+            At::Calling(id) => {
+                self.calls.get(&id).is_none_or(|flight| flight.is_used_up || !flight.has_fault())
+            }
             At::Stepping | At::AwaitingKept(_) | At::Resting => true,
         };
         let account = &self.account;
         calls_well
-            && !account.is_used_up(self.now)
             && (account.reads, account.writes, account.outage(self.now)) == (None, None, None)
             && !(held.withheld || held.failed || held.pending_until > self.now + A_MOMENT_MS)
             && self.lag_ms <= 5

@@ -100,6 +100,8 @@ pub(crate) struct InFlight {
     driver: u64,
     call: Call,
     quick_ms: i64,
+    /// Whether it is beyond what the account may.
+    pub(crate) is_used_up: bool,
     read_fault: Option<ReadFault>,
     write_fault: Option<WriteFault>,
     read: Option<Answer>,
@@ -344,12 +346,13 @@ impl<'s> Simulation<'s> {
             driver,
             call: call.clone(),
             quick_ms,
+            is_used_up: self.account.is_used_up(self.now),
             read_fault: None,
             write_fault: None,
             read: None,
             written: None,
         };
-        if self.account.is_used_up(self.now) {
+        if flight.is_used_up {
             self.coverage.count("a call beyond what the account may");
         }
         match call {
