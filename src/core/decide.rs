@@ -162,7 +162,7 @@ impl ServiceState {
     }
 
     /// The sets that the shares make, one a region and one of the fallback; none unless the policy weighs them. An address
-    /// that two regions claim is the first one's.
+    /// of two regions is the first one's of those that are to be in.
     fn parts(&self, shares: &Shares) -> Vec<Part> {
         if self.service.policy != PolicyKind::Weighted {
             return Vec::new();
@@ -171,11 +171,13 @@ impl ServiceState {
         let regions = regions.map(|(state, share)| (state.region.weight, share.clone(), state.owned.clone()));
         let fallback = self.fallback();
         let last = (!fallback.is_empty()).then(|| (Weight::DEFAULT, shares.fallback.clone(), fallback));
-        let mut claimed = BTreeSet::new();
+        let (mut served, mut claimed) = (BTreeSet::new(), shares.all());
         let part = |(weight, share, all): (Weight, BTreeSet<IpAddr>, BTreeSet<IpAddr>)| {
-            let part = Part { weight, values: &share - &claimed, owned: &all - &claimed };
+            let values = &share - &served;
+            let owned = &(&all - &claimed) | &values;
+            served.extend(share);
             claimed.extend(all);
-            part
+            Part { weight, values, owned }
         };
         regions.chain(last).map(part).collect()
     }

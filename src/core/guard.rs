@@ -45,6 +45,18 @@ pub(super) fn judge(
     let mut leaving: Vec<usize> = (0..regions.len())
         .filter(|&i| regions.get(i).zip(choices.get(i)).is_some_and(|(r, c)| r.published && !c.wanted))
         .collect();
+    // With one whose addresses are all another one's too, that stays, nothing leaves the set: it waits for nobody, and takes
+    // nobody's turn.
+    let stay = || regions.iter().zip(choices).filter(|(_, choice)| choice.wanted);
+    let stays: BTreeSet<&IpAddr> = stay().flat_map(|(region, _)| region.target()).collect();
+    let takes_away = |region: &Standing| region.present.iter().any(|address| !stays.contains(address));
+    leaving.retain(|&i| {
+        let retained = regions.get(i).is_none_or(takes_away);
+        if let (false, Some(slot)) = (retained, wanted.get_mut(i)) {
+            *slot = false;
+        }
+        retained
+    });
     // The longest down leaves first; what leaves because of the policy leaves before that.
     leaving.sort_by_key(|&i| regions.get(i).map(|r| (leaves_by_checks(r), r.since, i)));
 
