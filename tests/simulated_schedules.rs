@@ -9,8 +9,8 @@ use std::ops::Range;
 use simulation::{Coverage, Schedule, Trap, hunt, play, run};
 
 /// These seeds are played each time, always the same ones, so that a failure is a change's doing: those without scenes of
-/// their own, and those with.
-const SEEDS: [Range<u64>; 2] = [0..3_000, 200_000..201_000];
+/// their own, those with, and those in worlds of their own.
+const SEEDS: [Range<u64>; 3] = [0..3_000, 200_000..201_000, 300_000..301_000];
 /// Seeds that broke a promise at some time.
 const FAILED: &str = include_str!("simulation/failed_seeds.txt");
 const THREADS: usize = 2;

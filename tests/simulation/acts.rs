@@ -5,7 +5,7 @@ use super::play::{Simulation, Step};
 use super::process::Message;
 use super::regions::{Health, Regions};
 use super::service::OneService;
-use super::settings::{Settings, address, foreign, service_name};
+use super::settings::{Settings, SharedPart, address, foreign, service_name};
 
 impl Simulation<'_> {
     pub(crate) fn act(&mut self, place: usize) {
@@ -24,7 +24,10 @@ impl Simulation<'_> {
         }
         self.disturbed();
         match act {
-            Act::Region(place, health) => self.regions.health[place] = health,
+            Act::Region(place, health) => {
+                self.regions.health[place] = health;
+                self.note_deaths_behind_one_balancer();
+            }
             Act::Network(network) => self.regions.network = network,
             Act::Blind { place, check, blind } => {
                 if blind {
@@ -42,6 +45,12 @@ impl Simulation<'_> {
             }
             Act::Lie(place, lie) => drop(self.regions.lies.insert(place, (lie, None))),
             Act::Glitch(place) => drop(self.regions.glitches.insert(place)),
+            Act::Resolver(place, manner, seconds) => {
+                let until = self.now + seconds * 1000;
+                for service in &mut self.services {
+                    service.resolvers.manners.insert(place, (manner, until));
+                }
+            }
             Act::Edit(edit) => self.edit(service, edit),
             Act::Reload(change) => self.reload(service, change),
             Act::Kill { when, gap_ms } => self.death = Some((when, gap_ms)),
@@ -95,6 +104,26 @@ impl Simulation<'_> {
             other.retain(|address| !bound.contains(address));
         }
         self.regions.bound[place] = bound.into_iter().collect();
+    }
+
+    /// Counts what there is of regions that share something.
+    fn note_deaths_behind_one_balancer(&mut self) {
+        let Settings { regions, .. } = &self.services[0].settings;
+        let is_dead = |place: usize| self.regions.health.get(place) == Some(&Health::Dead);
+        let pairs =
+            (0..regions.len()).filter_map(|place| Some((place, self.services[0].settings.shares(place)?)));
+        for (place, (part, other)) in pairs {
+            match (part, is_dead(place), is_dead(other)) {
+                (SharedPart::Address, true, true) => {
+                    self.coverage.count("both regions of one address are dead")
+                }
+                (SharedPart::Address, true, false) | (SharedPart::Address, false, true) => {
+                    self.coverage.count("one of two regions of one address is dead");
+                }
+                (SharedPart::Balancer, true, true) => self.coverage.count("a shared load balancer is dead"),
+                (SharedPart::Address, false, false) | (SharedPart::Balancer, _, _) => {}
+            }
+        }
     }
 
     pub(crate) fn edit(&mut self, service: usize, edit: Edit) {
@@ -151,8 +180,9 @@ impl Simulation<'_> {
         self.disk.fault = JournalFault::Well;
         self.lag_ms = 5;
         let now = self.now;
-        for OneService { settings, cloud, .. } in &mut self.services {
+        for OneService { settings, cloud, resolvers, .. } in &mut self.services {
             settings.calm_down();
+            resolvers.calm_down();
             let create = settings.create;
             cloud.change(now, |cloud| match &mut cloud.held {
                 Some(held) => {

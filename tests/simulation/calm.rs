@@ -111,6 +111,10 @@ impl Simulation<'_> {
         if let Some(((alarm, region), message)) = alarm {
             return Some(format!("the alarm {alarm} of {region:?} is not over: {message}"));
         }
+        let unfinished = judge.unfinished().filter(|_| self.services[service].settings.witnesses.is_some());
+        if unfinished.is_some() {
+            return unfinished;
+        }
         let name = super::settings::service_name(service);
         let status = process.core()?.service_status(&name, process.moment(self.now))?;
         let told = |place: usize| judge.told(place).map(pointsman::model::Liveness::as_str);
@@ -155,7 +159,9 @@ impl Simulation<'_> {
         let least = addresses(&best);
         let is_enough = least.len() >= settings.min_published as usize;
         let panics = dead.len() * 100 > usize::from(settings.panic_percent) * all.len();
-        let may_go = is_enough && !panics && dead.len() <= settings.max_removed as usize;
+        // With one whose addresses are another one's too nothing leaves.
+        let leave = dead.iter().filter(|place| !addresses(&[**place]).is_subset(&least)).count();
+        let may_go = is_enough && !panics && leave <= settings.max_removed as usize;
         let mut most = least.clone();
         let mut alarms = vec![Alarm::Gone];
         if !is_enough {

@@ -8,6 +8,7 @@ use pointsman::core::Call;
 use pointsman::model::{Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordSet, Ttl};
 
 use super::account::{ReadFault, WriteFault};
+use super::witnesses::{ServedHistory, ServedSet};
 
 /// What the zone holds under the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +28,15 @@ pub(crate) struct Cloud {
     /// What it held before, each until then; the newest last.
     past: VecDeque<(i64, Option<Held>)>,
     ids: u32,
+    /// What resolvers get of it.
+    pub(crate) served: ServedHistory,
 }
 
 impl Cloud {
     pub(crate) fn new(values: BTreeSet<IpAddr>) -> Self {
-        let mut new = Self { held: None, past: VecDeque::new(), ids: 0 };
+        let mut new = Self { held: None, past: VecDeque::new(), ids: 0, served: ServedHistory::default() };
         new.make(values);
+        new.is_served(0);
         new
     }
 
@@ -59,7 +63,22 @@ impl Cloud {
             while self.past.len() > 8 {
                 self.past.pop_front();
             }
+            self.is_served(now);
         }
+    }
+
+    /// Notes what is served from now on, or as soon as it is in force.
+    fn is_served(&mut self, now: i64) {
+        let (from, sets) = match &self.held {
+            // Nobody can tell; so it is what was.
+            Some(Held { failed: true, .. }) => return,
+            Some(held @ Held { withheld: false, .. }) => {
+                let (values, ttl_s) = (held.values.clone(), held.ttl.as_seconds());
+                (held.pending_until.max(now), vec![ServedSet { values, ttl_s, weight: 1 }])
+            }
+            Some(_) | None => (now, Vec::new()),
+        };
+        self.served.serves(now, from, sets);
     }
 
     /// What a read finds that the API gets to now.

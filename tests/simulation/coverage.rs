@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use pointsman::core::{Effect, Reached, Report, WriteResult};
-use pointsman::model::{InForce, Liveness, Outcome, WaitsFor};
+use pointsman::model::{InForce, Liveness, Outcome, Statement, Testimony, WaitsFor};
 
 use super::account::{Outage, ReadFault, WRITE_DEADLINE_MS, WriteFault};
 use super::event::{Act, Binding, Change, Edit, JournalFault, Rule, Said};
 use super::regions::{Health, Lie, Network};
+use super::witnesses::Manner;
 
 /// Counts by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +88,18 @@ impl Coverage {
                 }),
                 Effect::Alarm(_) | Effect::Pace { .. } | Effect::Witness(_) => {}
             }
+        }
+    }
+
+    pub(crate) fn testimonies(&mut self, said: &[Testimony]) {
+        if said.is_empty() {
+            self.count("no resolver to ask");
+        }
+        for testimony in said {
+            self.count(match testimony.said {
+                Statement::Addresses { .. } => "resolvers that named addresses",
+                Statement::Nothing(_) => "resolvers that named none",
+            });
         }
     }
 
@@ -194,6 +207,10 @@ impl Coverage {
             Act::Lie(_, Lie::NoEip) => "a list names no EIP",
             Act::Lie(_, Lie::AnotherEip) => "a list names another EIP",
             Act::Glitch(_) => "one look fails",
+            Act::Resolver(_, Manner::Silent, _) => "a resolver is silent",
+            Act::Resolver(_, Manner::Fails, _) => "a resolver fails",
+            Act::Resolver(_, Manner::Lies, _) => "a resolver lies",
+            Act::Resolver(_, Manner::ServesStale, _) => "a resolver keeps what it has",
             Act::Edit(edit) => match edit {
                 Edit::AddForeign(_) => "somebody adds a value",
                 Edit::DropForeign => "somebody drops values of theirs",
@@ -422,4 +439,19 @@ const EVERYTHING: &[&str] = &[
     "another program describes the set",
     "another program writes back what it read",
     "another program undoes a write of ours",
+    "both regions of one address are dead",
+    "one of two regions of one address is dead",
+    "a shared load balancer is dead",
+    "a resolver is silent",
+    "a resolver fails",
+    "a resolver lies",
+    "a resolver keeps what it has",
+    "no resolver to ask",
+    "resolvers that named addresses",
+    "resolvers that named none",
+    "witnesses that showed one",
+    "failovers after which clients moved",
+    "failovers that witnesses did not show",
+    "clients that fetched",
+    "witness",
 ];

@@ -6,6 +6,7 @@ use super::account::{Outage, ReadFault, WriteFault};
 use super::dice::Dice;
 use super::regions::{Health, Lie, Network};
 use super::settings::{AllDown, Count, Settings, check_name, region_name};
+use super::witnesses::Manner;
 
 /// One thing that happens, and when.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub(crate) enum Act {
     Lie(usize, Lie),
     /// One look at the region fails.
     Glitch(usize),
+    /// A resolver goes wrong, for so many seconds.
+    Resolver(usize, Manner, i64),
     Edit(Edit),
     Reload(Change),
     /// The process is killed, now or a little later, and started so many milliseconds after that.
@@ -466,7 +469,7 @@ impl Settings {
             }
             Change::Fixed(place, fixed) => self.regions[place].fixed = fixed,
             Change::Tier(place, tier) => self.regions[place].tier = tier,
-            Change::Tiers(tiers) => self.tiers = tiers,
+            Change::Tiers(tiers) => self.tiers = tiers && !self.weighted,
             Change::AllDown(all_down) => self.when_all_down = all_down,
             Change::Ttl(ttl) => self.ttl = ttl,
             Change::MinPublished(least) => {

@@ -8,6 +8,7 @@ use pointsman::model::{CheckKey, Inquiry, Moment, Observation, Outcome, Pace, Re
 use super::event::Stage;
 use super::judge::{Judged, holds};
 use super::play::Simulation;
+use super::process::Process;
 use super::service::{place_of_service, subject};
 use super::settings::{place_of, place_of_check};
 
@@ -54,12 +55,13 @@ impl Simulation<'_> {
     fn judge_what_was_asked(&mut self) {
         let Some(asked) = self.process.as_mut().and_then(|process| process.asked.take()) else { return };
         self.coverage.effects(&asked.effects);
-        let judged = self.judge_effects(asked);
+        let Some(when) = self.process.as_ref().map(Process::when) else { return };
+        let judged = self.judge_effects(asked, &when);
         self.broken = self.broken.take().or(judged.err());
     }
 
     /// Each service's effects are its own judge's; a step that is about one service asks nothing of another (KEEP-WATCHING).
-    fn judge_effects(&mut self, Asked { about, mut effects }: Asked) -> Judged {
+    fn judge_effects(&mut self, Asked { about, mut effects }: Asked, when: &dyn Fn(Moment) -> i64) -> Judged {
         let count = self.services.len();
         for service in 0..count {
             let others = if count > 1 {
@@ -71,7 +73,7 @@ impl Simulation<'_> {
             };
             let is_touched = about.is_some_and(|about| about != service) && !effects.is_empty();
             holds!(!is_touched, "KEEP-WATCHING", "a step about service {about:?} did {effects:?} to another");
-            self.services[service].judge.effects(self.now, &effects)?;
+            self.services[service].judge.effects(self.now, &effects, when)?;
             effects = others;
         }
         Ok(())
@@ -117,6 +119,7 @@ impl Hands for Simulation<'_> {
         if let Some(process) = &mut self.process {
             let service = place_of_service(&inquiry.service);
             process.tasks[service].inquiry = Some(Arc::clone(inquiry));
+            self.ask_anew(service);
         }
     }
 

@@ -10,6 +10,8 @@ mod budget;
 mod drift;
 mod ledger;
 mod plans;
+mod shared;
+mod witnesses;
 mod words;
 mod writes;
 
@@ -159,6 +161,7 @@ pub(crate) struct Judge {
     plans: BTreeMap<u64, Planned>,
     writes: writes::Writes,
     words: words::Words,
+    witnesses: witnesses::Witnesses,
     /// Whether what is asked for next is the start's own doing. What follows for regions is taken in with the first thing
     /// that is heard.
     starts: bool,
@@ -198,6 +201,7 @@ impl Judge {
             plans: BTreeMap::new(),
             writes: writes::Writes::default(),
             words: words::Words::default(),
+            witnesses: witnesses::Witnesses::default(),
             starts: false,
             is_news: false,
             calm: false,
@@ -219,6 +223,7 @@ impl Judge {
     pub(crate) fn started(&mut self, now: i64, settings: &Settings, saved: Option<(&Saved, (i64, i64))>) {
         self.settings = settings.clone();
         self.starts = true;
+        self.forget_witnesses();
         (self.seen, self.held, self.looked) = (None, Vec::new(), None);
         self.alarms.clear();
         self.plans.clear();

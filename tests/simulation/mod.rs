@@ -36,6 +36,7 @@ mod regions;
 mod service;
 mod settings;
 mod shrink;
+mod witnesses;
 mod worlds;
 mod writer;
 
@@ -83,7 +84,7 @@ impl Schedule {
 
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let settings = Settings::draw(&mut dice);
+        let mut settings = Settings::draw(&mut dice);
         let mut some =
             |chance| -> Vec<usize> { (0..settings.regions.len()).filter(|_| dice.percent(chance)).collect() };
         let (published, dead) = (some(80), some(20));
@@ -91,8 +92,11 @@ impl Schedule {
         if seed >= event::SCENES_FROM {
             event::add_scenes(&mut Dice::new(drawn_for(&[seed])), &settings, &mut events);
         }
-        let worlds =
-            if seed >= WORLDS_FROM { worlds::draw(seed, &settings, &mut events) } else { Worlds::default() };
+        let worlds = if seed >= WORLDS_FROM {
+            worlds::draw(seed, &mut settings, &mut events)
+        } else {
+            Worlds::default()
+        };
         let last = events.last().map_or(0, |event| event.at_ms);
         let calm_at_ms = last + dice.pick(&[100, 3_000, 20_000]);
         Self { seed, settings, published, worlds, events, calm_at_ms, dead }

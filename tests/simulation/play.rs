@@ -84,6 +84,11 @@ pub(crate) enum Step {
     Committed {
         process: u64,
     },
+    Asks {
+        process: u64,
+        service: usize,
+        token: u64,
+    },
     Arrives {
         call: u64,
     },
@@ -292,6 +297,7 @@ impl<'s> Simulation<'s> {
             | Step::Drive { process, .. }
             | Step::DriverStarts { process, .. }
             | Step::KeptOrNot { process, .. }
+            | Step::Asks { process, .. }
             | Step::Committed { process } => *process,
         };
         if running != Some(of_process) {

@@ -37,6 +37,8 @@ pub(crate) enum Message {
     Reported { report: Report, ticket: Option<u64> },
     Reload(Box<Settings>),
     Said(Said),
+    Witnessed { inquiry: u64, said: Vec<Testimony> },
+    Fetched { failover: u64, fetched: Fetched },
 }
 
 /// What one look found.
@@ -61,7 +63,7 @@ pub(crate) struct Process {
     pub(crate) tasks: Vec<Tasks>,
     pub(crate) outbox: Outbox,
     /// When the last message of each kind arrives: none overtakes another of its kind.
-    last_arrival: [i64; 3],
+    last_arrival: [i64; 4],
     tick_at: Option<i64>,
     tokens: u64,
 }
@@ -69,6 +71,13 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn moment(&self, at: i64) -> Moment {
         Moment::START + REMEMBERED + Duration::from_millis((at - self.born).unsigned_abs())
+    }
+
+    /// When a moment was or is, also before the process was born.
+    pub(crate) fn when(&self) -> impl Fn(Moment) -> i64 + use<> {
+        let born = self.born;
+        let ms = |of: Duration| i64::try_from(of.as_millis()).unwrap_or(i64::MAX / 2);
+        move |moment| born + ms(moment.since_start()) - ms((Moment::START + REMEMBERED).since_start())
     }
 
     /// The whole millisecond at or after a moment.
@@ -123,7 +132,7 @@ impl Simulation<'_> {
             asked: None,
             tasks,
             outbox: Outbox::default(),
-            last_arrival: [0; 3],
+            last_arrival: [0; 4],
             tick_at: None,
             tokens: 0,
         });
@@ -221,6 +230,7 @@ impl Simulation<'_> {
             Step::DriverStarts { service, .. } => self.driver_starts(service),
             Step::KeptOrNot { ticket, .. } => self.kept(ticket, super::journal::Kept::NotInTime),
             Step::Committed { .. } => self.committed(),
+            Step::Asks { service, token, .. } => self.asks(service, token),
             Step::WriterReads { .. }
             | Step::WriterWrites { .. }
             | Step::Act(_)
@@ -298,7 +308,7 @@ impl Simulation<'_> {
         self.push(self.now + FOLLOWED_EVERY_MS, step);
     }
 
-    /// Puts something about a service into one of the core's three channels.
+    /// Puts something about a service into one of the core's channels.
     pub(crate) fn send(&mut self, channel: usize, service: usize, message: Message) {
         let lag = i64::try_from(self.drawn(5) % (self.lag_ms + 1)).unwrap_or(0);
         let Some(process) = &mut self.process else { return };
@@ -339,6 +349,8 @@ impl Simulation<'_> {
                 self.step(about, &Input::Said { service, word })
             }
             Message::Reload(settings) => self.reconfigure(place, *settings),
+            Message::Witnessed { inquiry, said } => self.witnessed(place, inquiry, said),
+            Message::Fetched { failover, fetched } => self.fetched(place, failover, fetched),
         }
     }
 
@@ -361,6 +373,7 @@ impl Simulation<'_> {
                     }
                     it.wake_driver(service);
                 }
+                it.ask_anew(changed);
             });
         })
     }
@@ -381,7 +394,9 @@ impl Simulation<'_> {
     /// hears of it: whatever it makes the core do to a region or a write is a break of an invariant.
     fn witnesses_speak(&mut self, place: usize) -> Judged {
         let Some(process) = &self.process else { return Ok(()) };
-        let Some(inquiry) = process.tasks[place].inquiry.clone() else { return Ok(()) };
+        let is_drawn = self.services[place].settings.witnesses.is_none();
+        let inquiry = process.tasks[place].inquiry.clone().filter(|_| is_drawn);
+        let Some(inquiry) = inquiry else { return Ok(()) };
         let chance = (self.now.unsigned_abs() ^ inquiry.number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let at = process.moment(self.now);
         let said = |witness: u8| Testimony {
@@ -394,20 +409,18 @@ impl Simulation<'_> {
             },
         };
         let said = (1..=u8::try_from(chance % 3).unwrap_or_default()).map(said).collect();
-        let (service, number) = (service_name(place), inquiry.number);
-        self.step(Some(place), &Input::Witnessed { service, inquiry: number, said })?;
+        self.witnessed(place, inquiry.number, said)?;
         match &inquiry.fetch {
             Some(errand) => {
                 let fetched =
                     Fetched { at, address: None, served: chance.is_multiple_of(2), saw: "it".to_owned() };
-                let (service, failover) = (service_name(place), errand.failover);
-                self.step(Some(place), &Input::Fetched { service, failover, fetched })
+                self.fetched(place, errand.failover, fetched)
             }
             None => Ok(()),
         }
     }
 
-    fn step(&mut self, about: Option<usize>, input: &Input) -> Judged {
+    pub(crate) fn step(&mut self, about: Option<usize>, input: &Input) -> Judged {
         self.take_step(about, |engine, now, hands| engine.step(now, input, hands))
     }
 

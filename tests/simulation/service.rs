@@ -13,6 +13,7 @@ use super::driver::Driver;
 use super::haste::Haste;
 use super::judge::Judge;
 use super::settings::{Settings, foreign, service_name};
+use super::witnesses::{Asking, Resolvers};
 
 /// A service with its record set and its judge.
 pub(crate) struct OneService {
@@ -21,6 +22,7 @@ pub(crate) struct OneService {
     pub(crate) cloud: Cloud,
     pub(crate) judge: Judge,
     pub(crate) haste: Haste,
+    pub(crate) resolvers: Resolvers,
     /// When another program last undid a write of ours.
     pub(crate) undone_at: Option<i64>,
 }
@@ -33,6 +35,7 @@ impl OneService {
             cloud: Cloud::new(values.collect()),
             judge: Judge::new(settings),
             haste: Haste::default(),
+            resolvers: Resolvers::default(),
             undone_at: None,
             settings: settings.clone(),
         }
@@ -54,8 +57,9 @@ pub(crate) struct Tasks {
     /// Where looks find each region; none before that was told.
     pub(crate) known: Vec<Option<BTreeSet<IpAddr>>>,
     pub(crate) paces: Vec<Pace>,
-    /// What witnesses are asked.
+    /// What witnesses are asked, where what they say is drawn; elsewhere a task asks them.
     pub(crate) inquiry: Option<Arc<Inquiry>>,
+    pub(crate) asking: Asking,
 }
 
 /// The task of one check.
@@ -81,6 +85,7 @@ impl Tasks {
             known: vec![None; count],
             paces: vec![Pace::Normal; count],
             inquiry: None,
+            asking: Asking::default(),
         }
     }
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use pointsman::model::{
     Check, CheckKind, CheckName, CloudName, EipCheck, ElbCheck, ElbRef, Expression, Failback, Flap, Fqdn,
-    MinHealthy, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Region, RegionName,
-    Service, ServiceName, Share, TcpCheck, Threshold, Ttl, Weight, WhenAllDown, WhenUnknown, WriteBudget,
+    Line, MinHealthy, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Region,
+    RegionName, Routing, Service, ServiceName, Share, TcpCheck, Threshold, Ttl, Weight, WhenAllDown,
+    WhenUnknown, WriteBudget,
 };
 
 use super::dice::Dice;
+use super::witnesses::Resolver;
 
 /// So many looks out of so many.
 pub(crate) type Count = (u32, u32);
@@ -38,6 +40,10 @@ pub(crate) struct Settings {
     pub(crate) recover_after_s: u64,
     pub(crate) flap: (u64, f64, u64),
     pub(crate) resync_s: u64,
+    /// Whether each region has a set of its own, at its weight.
+    pub(crate) weighted: bool,
+    /// The resolvers that are asked what clients get; without a list what witnesses say is drawn.
+    pub(crate) witnesses: Option<Vec<Resolver>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +53,19 @@ pub(crate) struct RegionSettings {
     pub(crate) tier: u32,
     /// So many fixed addresses; none: those bound to its load balancer are followed.
     pub(crate) fixed: u8,
+    pub(crate) weight: u16,
+    /// What it shares with the region at that place while its addresses are fixed.
+    pub(crate) shares: Option<(SharedPart, usize)>,
+}
+
+/// What two regions have in common. Two that follow one load balancer, and two of one fixed address, are refused by the
+/// configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SharedPart {
+    /// The load balancer alone: each has addresses of its own.
+    Balancer,
+    /// The load balancer, and as an address of its own the one that the other follows.
+    Address,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +109,13 @@ pub(crate) const FAST_S: u64 = 1;
 
 impl RegionSettings {
     fn draw(dice: &mut Dice) -> Self {
-        Self { there: true, tier: dice.between(1_u32, 2), fixed: dice.pick(&[0, 0, 1, 1, 2]) }
+        Self {
+            there: true,
+            tier: dice.between(1_u32, 2),
+            fixed: dice.pick(&[0, 0, 1, 1, 2]),
+            weight: Weight::DEFAULT.as_number(),
+            shares: None,
+        }
     }
 }
 
@@ -161,6 +186,8 @@ impl Settings {
             flap: (dice.pick(&[60, 180, 300]), dice.pick(&[1.0, 2.0, 3.0]), dice.between(10_u64, 100)),
             resync_s: dice.between(10_u64, 60),
             blast_s: None,
+            weighted: false,
+            witnesses: None,
         };
         // No draw of its own: a seed goes on to be the schedule that it was before there was this key.
         let mixed = settings.resync_s + settings.recover_after_s;
@@ -198,7 +225,26 @@ impl Settings {
     }
 
     pub(crate) fn fixed_addresses(&self, place: usize) -> BTreeSet<IpAddr> {
-        (0..self.regions[place].fixed).map(|which| address(place, 4 + which)).collect()
+        (0..self.regions[place].fixed)
+            .map(|which| match self.shares(place) {
+                Some((SharedPart::Address, other)) if which == 0 => address(other, 0),
+                Some(_) | None => address(place, 4 + which),
+            })
+            .collect()
+    }
+
+    /// What it shares now.
+    pub(crate) fn shares(&self, place: usize) -> Option<(SharedPart, usize)> {
+        let RegionSettings { fixed, shares, .. } = self.regions.get(place)?;
+        shares.filter(|(_, other)| *fixed > 0 && *other < self.regions.len())
+    }
+
+    /// The load balancer that is the region's, and the port of its listener.
+    fn elb(&self, place: usize) -> ElbRef {
+        match self.shares(place) {
+            Some((_, other)) => ElbRef { listener_port: 8080, ..elb(other) },
+            None => elb(place),
+        }
     }
 
     /// Where a region is when nobody moved it.
@@ -212,6 +258,10 @@ impl Settings {
         (0..count).map(|which| Ipv4Addr::new(203, 0, 113, which).into()).collect()
     }
 
+    fn routing(&self) -> Routing {
+        if self.weighted { Routing::Weighted(Line::everybody()) } else { Routing::Only }
+    }
+
     pub(crate) fn on_drift(&self) -> OnDrift {
         if self.alarm_on_drift { OnDrift::Alarm } else { OnDrift::Mend }
     }
@@ -222,14 +272,18 @@ impl Settings {
         Arc::new(Service {
             name: service_name(place),
             record: Record {
-                key: record_key(place),
+                key: RecordKey { routing: self.routing(), ..record_key(place) },
                 provider: ProviderName::parse("private").unwrap(),
                 ttl: self.ttl.and_then(Ttl::from_seconds),
                 create: self.create,
                 on_drift: self.on_drift(),
             },
             regions: self.places().map(|place| Arc::new(self.region(place))).collect(),
-            policy: if self.tiers { PolicyKind::Priority } else { PolicyKind::All },
+            policy: match (self.weighted, self.tiers) {
+                (true, _) => PolicyKind::Weighted,
+                (false, true) => PolicyKind::Priority,
+                (false, false) => PolicyKind::All,
+            },
             min_published: self.min_published,
             when_all_down: match self.when_all_down {
                 AllDown::KeepLast => WhenAllDown::KeepLast,
@@ -250,8 +304,8 @@ impl Settings {
         Region {
             name: region_name(place),
             tier: self.tier(place),
-            weight: Weight::DEFAULT,
-            elb: Some(elb(place)),
+            weight: Weight::from_number(self.regions[place].weight).unwrap(),
+            elb: Some(self.elb(place)),
             addresses: self.fixed_addresses(place).into_iter().collect(),
             checks: (0..self.checks.len()).map(|check| self.check(place, check)).collect(),
             up_when: self.up_when.as_configured(),
@@ -262,7 +316,10 @@ impl Settings {
 
     fn check(&self, place: usize, check: usize) -> Check {
         let settings = &self.checks[check];
-        let elb = ElbRef { listener_port: settings.looks_at, ..elb(place) };
+        let balancer = self.elb(place);
+        // Another port than the first is another listener, or another look at the same.
+        let port = balancer.listener_port - 80 + settings.looks_at;
+        let elb = ElbRef { listener_port: port, ..balancer };
         Check {
             name: check_name(check),
             kind: match settings.kind {

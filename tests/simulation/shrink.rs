@@ -92,7 +92,10 @@ impl Shrinker {
 
     /// Sets one setting after the other to what is plainest.
     fn simplify(&mut self) {
-        let edits: [fn(&mut Settings); 17] = [
+        let edits: [fn(&mut Settings); 20] = [
+            |s| s.witnesses = None,
+            |s| s.weighted = false,
+            |s| s.regions.iter_mut().for_each(|region| region.shares = None),
             |s| (s.checks.truncate(1), s.up_when = When::Check(0)).1,
             |s| s.checks.iter_mut().for_each(|check| check.fall = (check.fall.0, check.fall.0)),
             |s| s.checks.iter_mut().for_each(|check| check.rise = (check.rise.0, check.rise.0)),

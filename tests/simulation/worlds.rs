@@ -1,8 +1,10 @@
 //! The worlds that a seed has beside the plain one. Each is drawn by dice of its own, so that one more changes no other.
 
 use super::dice::{Dice, drawn_for};
-use super::event::{self, Event};
-use super::settings::Settings;
+use super::event::{self, Act, Change, Event};
+use super::regions::Health;
+use super::settings::{Settings, SharedPart};
+use super::witnesses::{Manner, Resolver};
 use super::writer::Writer;
 
 /// Seeds from here on have worlds.
@@ -32,6 +34,8 @@ pub(crate) struct Configured {
 enum World {
     TwoServices = 300_001,
     OtherWriters = 300_002,
+    SharedBalancer = 300_011,
+    Witnesses = 300_012,
 }
 
 impl World {
@@ -41,7 +45,7 @@ impl World {
 }
 
 /// Draws the worlds of a seed whose first service is configured so, and adds what happens in them.
-pub(crate) fn draw(seed: u64, settings: &Settings, events: &mut Vec<Event>) -> Worlds {
+pub(crate) fn draw(seed: u64, settings: &mut Settings, events: &mut Vec<Event>) -> Worlds {
     let mut worlds = Worlds::default();
     let mut dice = World::TwoServices.dice(seed);
     if dice.percent(33) {
@@ -54,8 +58,26 @@ pub(crate) fn draw(seed: u64, settings: &Settings, events: &mut Vec<Event>) -> W
     if dice.percent(20) {
         worlds.writer = Some(Writer::draw(&mut dice));
     }
+    let mut dice = World::SharedBalancer.dice(seed);
+    if dice.percent(25) {
+        share(&mut dice, settings, events);
+    }
+    let mut dice = World::Witnesses.dice(seed);
+    if dice.percent(50) {
+        let resolvers = witness(&mut dice, events);
+        for settings in worlds.settings().chain([&mut *settings]) {
+            settings.witnesses = Some(resolvers.clone());
+        }
+    }
     events.sort_by_key(|event| event.at_ms);
     worlds
+}
+
+impl Worlds {
+    /// What services are configured to be beside the first.
+    fn settings(&mut self) -> impl Iterator<Item = &mut Settings> {
+        self.other.iter_mut().map(|other| &mut other.settings)
+    }
 }
 
 impl Configured {
@@ -64,4 +86,61 @@ impl Configured {
         let published = (0..regions).filter(|_| dice.percent(80)).collect();
         Self { settings, published }
     }
+}
+
+/// Two regions behind one load balancer. Each may die alone, and so does the load balancer, with both of them.
+fn share(dice: &mut Dice, settings: &mut Settings, events: &mut Vec<Event>) {
+    let count = settings.regions.len();
+    let place = dice.place(count);
+    let other = (place + 1 + dice.place(count - 1)) % count;
+    let part = if dice.percent(75) { SharedPart::Address } else { SharedPart::Balancer };
+    let followed = u8::from(part == SharedPart::Balancer);
+    settings.regions[other].fixed = settings.regions[other].fixed.max(1) * followed;
+    let regions = &mut settings.regions;
+    regions[place].fixed = regions[place].fixed.max(1);
+    regions[place].shares = Some((part, other));
+    // What would undo it is not so often.
+    if dice.percent(70) {
+        events.retain(|event| {
+            !matches!(event.act, Act::Reload(Change::Fixed(it, _)) | Act::Bind(it, _) if it == place || it == other)
+        });
+    }
+    let ends_ms = events.last().map_or(0, |event| event.at_ms).unsigned_abs();
+    for _ in 0..dice.between(1_u32, 4) {
+        let at_ms = i64::try_from(dice.between(0, ends_ms + 60_000)).unwrap_or(0);
+        let health = if dice.percent(60) { Health::Dead } else { Health::Serves };
+        let whose = match dice.place(4) {
+            0 => vec![place],
+            1 => vec![other],
+            2 => vec![place, other],
+            _ => vec![dice.place(count)],
+        };
+        events.extend(whose.into_iter().map(|place| Event {
+            at_ms,
+            service: 0,
+            act: Act::Region(place, health),
+        }));
+    }
+}
+
+/// Resolvers that are asked, and what is wrong with them for a time. With none it is reckoned when clients move.
+fn witness(dice: &mut Dice, events: &mut Vec<Event>) -> Vec<Resolver> {
+    let resolver = |dice: &mut Dice| Resolver {
+        lag_ms: dice.pick(&[0, 0, 500, 4_000, 8_000, 25_000]),
+        caches: dice.percent(75),
+    };
+    let count = dice.pick(&[0, 1, 1, 2, 2, 3]);
+    let resolvers = (0..count).map(|_| resolver(dice)).collect();
+    if count == 0 {
+        return resolvers;
+    }
+    let ends_ms = events.last().map_or(0, |event| event.at_ms).unsigned_abs();
+    for _ in 0..dice.between(0_u32, 4) {
+        let at_ms = i64::try_from(dice.between(0, ends_ms)).unwrap_or(0);
+        let manner = dice.pick(&[Manner::Silent, Manner::Fails, Manner::Lies, Manner::ServesStale]);
+        let seconds = dice.pick(&[3, 20, 100, 700]);
+        let act = Act::Resolver(dice.place(count), manner, seconds);
+        events.push(Event { at_ms, service: 0, act });
+    }
+    resolvers
 }

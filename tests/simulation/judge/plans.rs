@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::core::{Effect, Plan, Transition};
-use pointsman::model::{Liveness, Mode};
+use pointsman::model::{Liveness, Mode, Moment};
 
 use super::{Judge, Judged, Planned, Trap, View, holds, ledger};
 use crate::simulation::evidence::{by_all, by_latest};
@@ -12,13 +12,14 @@ use crate::simulation::settings::{AllDown, FAST_S, TIMEOUT_S, place_of};
 
 impl Judge {
     /// Judges what one step of the core asked for.
-    pub(crate) fn effects(&mut self, now: i64, effects: &[Effect]) -> Judged {
+    pub(crate) fn effects(&mut self, now: i64, effects: &[Effect], when: &dyn Fn(Moment) -> i64) -> Judged {
         if self.starts {
             let acts = |effect: &&Effect| !matches!(effect, Effect::Pace { .. } | Effect::Ended { .. });
             let acts = effects.iter().find(acts);
             holds!(acts.is_none(), "NO-JUMP-ON-START", "the start itself did {acts:?}");
         }
         for effect in effects {
+            self.of_witnesses(now, effect, when)?;
             match effect {
                 Effect::Transition(transition) => self.transition(now, transition)?,
                 Effect::Apply(plan) => self.plan(now, plan)?,
@@ -44,6 +45,7 @@ impl Judge {
         }
         self.starts = false;
         self.after_words(now)?;
+        self.after_witnesses(now)?;
         // Who is up in the set need not ask to return to it.
         let seen = self.seen.clone().unwrap_or_default();
         for view in self.views.values_mut() {
@@ -288,6 +290,15 @@ impl Judge {
         Ok(())
     }
 
+    /// The best tier of those that are to serve.
+    pub(super) fn best_tier(&self, plan: &Plan, seen: &BTreeSet<IpAddr>) -> Option<u32> {
+        let serves = |(place, view): &(&usize, &View)| {
+            (self.is_in(**place, &plan.wanted) || self.words.asks(**place) && !self.is_in(**place, seen))
+                && (self.words.is_pinned(**place) || !matches!(view.told, Liveness::Unknown | Liveness::Down))
+        };
+        self.views.iter().filter(serves).map(|(place, _)| self.settings.tier(*place)).min()
+    }
+
     fn plan_by_checks(&self, now: i64, plan: &Plan, seen: &BTreeSet<IpAddr>) -> Judged {
         let places = || self.views.iter();
         let is_failed = |told: Liveness| matches!(told, Liveness::Down | Liveness::Recovering);
@@ -297,14 +308,8 @@ impl Judge {
             .filter(|place| self.is_surely_in(*place, seen) && !self.is_in(*place, &plan.wanted))
             .collect();
         holds!(self.trap != Some(Trap::NobodyLeaves) || leaving.is_empty(), "TRAP", "{leaving:?} leave");
-        let best = places()
-            .filter(|(place, view)| {
-                (self.is_in(**place, &plan.wanted) || self.words.asks(**place) && !self.is_in(**place, seen))
-                    && (self.words.is_pinned(**place)
-                        || !matches!(view.told, Liveness::Unknown | Liveness::Down))
-            })
-            .map(|(place, _)| self.settings.tier(*place))
-            .min();
+        self.plan_of_shared(now, plan, seen)?;
+        let best = self.best_tier(plan, seen);
         let mut by_checks = Vec::new();
         for place in &leaving {
             let view = &self.views[place];

@@ -219,6 +219,9 @@ impl Judge {
         }
         match report {
             Report::Seen { found } => {
+                if let Some(found) = found {
+                    self.sees_ttl(found.ttl.as_seconds());
+                }
                 self.seen = Some(found.as_ref().map(|found| found.values.clone()).unwrap_or_default());
                 self.note_who_left(now);
             }
