@@ -3,8 +3,9 @@
 //! what the zone holds; it never looks into the core.
 //!
 //! `plans` judges what the core asks for, `words` what operators have said, `writes` what is called and what the zone
-//! becomes, `budget` how often that is, `drift` whose doing that is. Not judged here, since it has no place in this world: RELOAD-OR-KEEP,
-//! READ-ONLY-OUTSIDE, SECRETS-STAY and KEEP-WATCHING.
+//! becomes, `budget` how often that is, `drift` whose doing that is. Each service has a judge of its own; that they leave each
+//! other alone (KEEP-WATCHING) is judged where effects are handed out. Not judged here, since it has no place in this world:
+//! RELOAD-OR-KEEP, READ-ONLY-OUTSIDE and SECRETS-STAY.
 
 mod budget;
 mod drift;

@@ -21,8 +21,11 @@ const A_FIGHT: usize = 3;
 pub(super) struct Changes {
     /// What it held when a read was last compared with what was known, or a write was last taken.
     known: Option<BTreeSet<IpAddr>>,
-    /// What was told to be sent, and when, while nobody knows what became of it: its landing is nobody else's change.
-    landing: Vec<(i64, BTreeSet<IpAddr>)>,
+    /// What was told to be sent, and when, while nobody knows what became of it: its landing is nobody else's change. Of what
+    /// an earlier driver told a later one knows from its first read on.
+    landing: Vec<(Option<i64>, BTreeSet<IpAddr>)>,
+    /// All that this driver told lately.
+    sent: Vec<(i64, BTreeSet<IpAddr>)>,
     /// Whether the last write was taken and no read was compared since.
     settles: bool,
     /// What somebody else changed, while that is not told.
@@ -30,13 +33,15 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// The driver is another one.
+    /// The driver is another one: what became of a write may not have been remembered.
     pub(super) fn forget(&mut self) {
+        self.landing.extend(self.sent.drain(..).map(|(_, values)| (None, values)));
         (self.known, self.untold, self.settles) = (None, None, false);
     }
 
     pub(super) fn sent(&mut self, now: i64, values: &BTreeSet<IpAddr>) {
-        self.landing.push((now, values.clone()));
+        self.landing.push((Some(now), values.clone()));
+        self.sent.push((now, values.clone()));
     }
 
     pub(super) fn taken(&mut self) {
@@ -64,7 +69,8 @@ impl Changes {
             Some(_) => {}
             None => self.untold = before,
         }
-        self.landing.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
+        self.sent.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
+        self.landing.retain_mut(|(at, _)| now - *at.get_or_insert(now) < LANDS_WITHIN_MS);
     }
 }
 
