@@ -26,6 +26,8 @@ struct Landing {
     values: BTreeSet<Weighed>,
     /// What the set held, for a write that several calls make: it lands bit by bit.
     from: Option<BTreeSet<Weighed>>,
+    /// Whether all that was sent of it was taken: then it lands no later than the next read.
+    taken: bool,
 }
 
 impl Landing {
@@ -45,7 +47,7 @@ impl Landing {
 pub(super) enum Change {
     /// It holds what it held, or was not known before.
     None,
-    /// A write of ours landed late.
+    /// A write of ours landed late, or is on its way and has not changed what is served yet.
     Ours,
     /// Somebody else changed it.
     Theirs {
@@ -72,13 +74,15 @@ impl Authorship {
 
     /// A write of these values is being sent; `from` what was there, when several calls make it.
     pub(super) fn sent(&mut self, now: Moment, values: BTreeSet<Weighed>, from: Option<BTreeSet<Weighed>>) {
-        self.landing.push(Landing { sent: now, values, from });
+        self.landing.push(Landing { sent: now, values, from, taken: false });
     }
 
     /// The latest write was taken, or of one that several calls make what could be sent of it.
     pub(super) fn taken(&mut self) {
         if let Some(landed) = self.landing.pop_if(|landing| landing.from.is_none()) {
             self.values = Some(landed.values);
+        } else if let Some(latest) = self.landing.last_mut() {
+            latest.taken = true;
         }
     }
 
@@ -90,10 +94,14 @@ impl Authorship {
     /// The set was read. What lands is told by its values; so long after it was sent that nothing lands any more it is
     /// still told by them at the first read since, whenever that comes.
     pub(super) fn read(&mut self, now: Moment, values: &BTreeSet<Weighed>) -> Change {
-        let before = self.values.replace(values.clone()).filter(|before| before != values);
+        let known = self.values.replace(values.clone());
+        let is_as_before = known.as_ref() == Some(values);
+        let before = known.filter(|before| before != values);
         let landed = self.landing.iter().position(|landing| landing.values == *values);
         let on_its_way = self.landing.iter().any(|landing| landing.is_on_its_way(values));
         let change = match (before, landed) {
+            // Of several calls the first may change nothing that is served.
+            (None, None) if is_as_before && on_its_way => Change::Ours,
             (None, _) => Change::None,
             (Some(_), Some(place)) => {
                 self.landing.remove(place);
@@ -102,7 +110,7 @@ impl Authorship {
             (Some(_), None) if on_its_way => Change::Ours,
             (Some(before), None) => Change::Theirs { before },
         };
-        self.landing.retain(|landing| landing.sent + LANDS_WITHIN > now);
+        self.landing.retain(|landing| !landing.taken && landing.sent + LANDS_WITHIN > now);
         change
     }
 
@@ -114,6 +122,11 @@ impl Authorship {
     /// True if the latest write would have changed the set, as far as that is known.
     pub(super) fn latest_changes(&self) -> bool {
         self.landing.last().is_none_or(|latest| self.values.as_ref() != Some(&latest.values))
+    }
+
+    /// Whether several calls make the latest write: what is served does not show how many of them were carried out.
+    pub(super) fn latest_is_in_parts(&self) -> bool {
+        self.landing.last().is_some_and(|latest| latest.from.is_some())
     }
 
     /// Whether a write may still land.
@@ -140,6 +153,7 @@ impl Authorship {
             sent: l.sent.before(saved),
             values: l.values.clone(),
             from: l.from.clone(),
+            taken: false,
         });
         Self { values: values.cloned(), landing: landing.collect() }
     }

@@ -38,23 +38,27 @@ impl Drift {
         self.synced = None;
     }
 
-    /// Judges what a read found: `ours` are the addresses of ours in it, `change` what became of it since the last.
+    /// Judges what a read found: `ours` are the addresses of ours in it, `attainable` what of the plan can be, `change` what
+    /// became of it since the last.
     pub(super) fn judge(
         &mut self,
         now: Moment,
         window: Duration,
-        plan: &Plan,
+        (plan, attainable): (&Plan, BTreeSet<Weighed>),
         ours: &BTreeSet<Weighed>,
         change: &Change,
     ) {
-        let wanted = plan.weighed();
-        if *ours == wanted {
-            self.synced = Some(wanted);
+        if *ours == attainable {
+            self.synced = Some(attainable);
             self.against = None;
             return;
         }
         let in_a_fight = self.is_fought(now, window, plan) && change.is_theirs(plan, ours);
-        if in_a_fight || self.synced.as_ref() == Some(&wanted) {
+        // What the provider keeps from being served now may have been as wanted then.
+        let wanted = plan.weighed();
+        let was_as_wanted =
+            |synced: &BTreeSet<Weighed>| attainable.is_subset(synced) && synced.is_subset(&wanted);
+        if in_a_fight || self.synced.as_ref().is_some_and(was_as_wanted) {
             if !self.is_a_fight(now, window) {
                 self.seen.retain(|seen| *seen + window > now);
             }

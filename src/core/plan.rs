@@ -70,6 +70,12 @@ impl Plan {
         found.map_or_else(|| self.wanted.clone(), |found| &self.wanted - &found.withheld())
     }
 
+    /// The same with weights.
+    pub(super) fn attainable_weighed(&self, found: Option<&Found>) -> BTreeSet<Weighed> {
+        let attainable = self.attainable(found);
+        self.weighed().into_iter().filter(|weighed| attainable.contains(&weighed.address)).collect()
+    }
+
     /// Whether the set holds what can be had of it, split and weighed as wanted (ONLY-WHEN-DIFFERENT).
     pub(super) fn is_met_by(&self, found: &Found) -> bool {
         let ours: BTreeSet<IpAddr> = &found.values & &self.owned;

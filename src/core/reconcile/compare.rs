@@ -64,7 +64,8 @@ impl Reconciler {
         let change = self.whose_change(now, answer.as_ref(), &values);
         let Some(plan) = self.plan.clone() else { return idle };
         let ours = plan.ours_of(&values);
-        self.history.drift.judge(now, self.rules.budget.window, &plan, &ours, &change);
+        let attainable = plan.attainable_weighed(answer.as_ref());
+        self.history.drift.judge(now, self.rules.budget.window, (&plan, attainable), &ours, &change);
         match &answer {
             None if !self.record.create => return idle,
             Some(found) if plan.is_met_by(found) => match found.in_force {
@@ -159,7 +160,9 @@ impl Reconciler {
             return;
         }
         let as_before = self.history.authorship.known().is_none_or(|known| known == values);
-        if as_before && !is_failed(answer) && self.history.authorship.latest_changes() {
+        let authorship = &self.history.authorship;
+        let may_show = authorship.latest_changes() && !authorship.latest_is_in_parts();
+        if as_before && !is_failed(answer) && may_show {
             self.history.writes.undo();
         } else {
             self.history.writes.stands();

@@ -1,0 +1,203 @@
+//! Whose doing a name's sets are that are served by weight, and which writes of them count, told read by read: a write of
+//! several calls is half-way for a time.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code")]
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman::core::{Call, Generation, Plan, Reconciler, Report, Rule, Timing, WriteRules};
+use pointsman::model::{
+    Alarm, Found, FoundPart, Fqdn, InForce, Line, Moment, OnDrift, Part, PartState, ProviderName, Record,
+    RecordKey, RecordType, Routing, ServiceName, Ttl, Weight, WriteBudget,
+};
+
+fn address(last: u8) -> IpAddr {
+    Ipv4Addr::new(198, 51, 100, last).into()
+}
+
+fn key() -> RecordKey {
+    let name = Fqdn::parse("demo.localdev.me.").unwrap();
+    RecordKey { name, record_type: RecordType::A, routing: Routing::Weighted(Line::everybody()) }
+}
+
+/// Two regions, `1` and `2`, each at its weight; in or out.
+fn plan(generation: u64, regions: [(u16, bool); 2]) -> Arc<Plan> {
+    let part = |(last, (weight, is_in)): (u8, (u16, bool))| Part {
+        weight: Weight::from_number(weight).unwrap(),
+        values: if is_in { [address(last)].into() } else { BTreeSet::new() },
+        owned: [address(last)].into(),
+    };
+    let parts: Vec<Part> = (1..).zip(regions).map(part).collect();
+    Arc::new(Plan {
+        service: ServiceName::parse("demo").unwrap(),
+        key: key(),
+        generation: Generation(generation),
+        wanted: parts.iter().flat_map(|part| part.values.clone()).collect(),
+        owned: [address(1), address(2)].into(),
+        parts,
+        ttl: None,
+        may_write: true,
+        only_from: None,
+        is_rescue: false,
+        words: 0,
+        regions: Vec::new(),
+        held: Vec::new(),
+    })
+}
+
+/// The sets of the two regions.
+fn zone(sets: [(u16, PartState); 2]) -> Found {
+    let part = |(last, (weight, state)): (u8, (u16, PartState))| FoundPart {
+        id: last.to_string(),
+        values: [address(last)].into(),
+        weight: Weight::from_number(weight),
+        ttl: Ttl::DEFAULT,
+        description: None,
+        state,
+    };
+    let parts: Vec<FoundPart> = (1..).zip(sets).map(part).collect();
+    let served = parts.iter().filter(|part| part.state.is_served());
+    Found {
+        id: String::new(),
+        values: served.flat_map(|part| part.values.clone()).collect(),
+        ttl: Ttl::DEFAULT,
+        in_force: InForce::Yes,
+        description: None,
+        parts,
+    }
+}
+
+struct Story {
+    reconciler: Reconciler,
+    now: Moment,
+    reports: Vec<Report>,
+}
+
+impl Story {
+    fn new(on_drift: OnDrift, writes: u32) -> Self {
+        let record = Record {
+            key: key(),
+            provider: ProviderName::parse("public").unwrap(),
+            ttl: None,
+            create: false,
+            on_drift,
+        };
+        let budget = WriteBudget { writes, window: Duration::from_secs(600) };
+        let rules = WriteRules { min_published: 1, budget };
+        let timing = Timing { resync: Duration::from_secs(60) };
+        let reconciler = Reconciler::new(record, rules, timing, false, Moment::START);
+        Self { reconciler, now: Moment::START + Duration::from_secs(1_000), reports: Vec::new() }
+    }
+
+    /// The next read finds that; says whether a write follows.
+    fn reads(&mut self, found: &Found) -> bool {
+        loop {
+            self.now = self.reconciler.next_wake().unwrap().max(self.now);
+            match self.reconciler.poll_call(self.now) {
+                Some(Call::Read) => break,
+                Some(call) => panic!("no read: {call:?}"),
+                None => {}
+            }
+        }
+        self.reconciler.handle_read(self.now, Ok(Some(found.clone())));
+        let call = self.reconciler.poll_call(self.now);
+        while let Some(report) = self.reconciler.poll_report() {
+            self.reports.push(report);
+        }
+        call.is_some()
+    }
+
+    fn is_taken(&mut self) {
+        self.now = self.now + Duration::from_millis(20);
+        self.reconciler.handle_written(self.now, Ok(()));
+    }
+
+    fn wants(&mut self, plan: &Arc<Plan>) {
+        self.reconciler.handle_plan(self.now, Arc::clone(plan));
+    }
+
+    fn is_told_of_drift(&self) -> bool {
+        let tells = |report: &Report| {
+            matches!(report, Report::Drifted { .. } | Report::Alarmed { alarm: Alarm::Drift, .. })
+        };
+        self.reports.iter().any(tells)
+    }
+}
+
+#[test]
+fn a_write_whose_first_call_changes_nothing_that_is_served_is_not_taken_for_somebody_elses_doing() {
+    for on_drift in [OnDrift::Mend, OnDrift::Alarm] {
+        let mut story = Story::new(on_drift, 6);
+        story.wants(&plan(1, [(90, true), (10, false)]));
+        assert!(!story.reads(&zone([(90, PartState::Served), (50, PartState::Off)])));
+        story.wants(&plan(2, [(90, false), (10, true)]));
+        assert!(story.reads(&zone([(90, PartState::Served), (50, PartState::Off)])));
+        story.is_taken();
+        // Its weight is right, and it is to be switched on.
+        assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Off)])), "{on_drift:?}");
+        story.is_taken();
+        assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])), "{on_drift:?}");
+        assert!(!story.is_told_of_drift(), "{on_drift:?}: {:#?}", story.reports);
+    }
+}
+
+#[test]
+fn what_undoes_a_write_of_several_calls_once_it_is_in_force_is_somebody_elses_doing() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    story.wants(&plan(1, [(90, true), (10, false)]));
+    assert!(!story.reads(&zone([(90, PartState::Served), (10, PartState::Off)])));
+    story.wants(&plan(2, [(90, false), (10, true)]));
+    assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Off)])));
+    story.is_taken();
+    // Half-way: what takes away follows.
+    assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+    story.is_taken();
+    assert!(!story.reads(&zone([(90, PartState::Off), (10, PartState::Served)])));
+    assert!(!story.is_told_of_drift(), "{:#?}", story.reports);
+    assert!(!story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
+}
+
+#[test]
+fn a_change_beside_a_set_that_the_provider_withholds_is_drift_like_any_other() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(!story.reads(&zone([(90, PartState::Withheld), (10, PartState::Served)])));
+    assert!(
+        !story.reads(&zone([(90, PartState::Withheld), (50, PartState::Served)])),
+        "{:#?}",
+        story.reports
+    );
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
+    // Both at once.
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(!story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+    assert!(
+        !story.reads(&zone([(90, PartState::Withheld), (50, PartState::Served)])),
+        "{:#?}",
+        story.reports
+    );
+}
+
+#[test]
+fn a_write_of_several_calls_of_a_killed_process_counts_whatever_a_read_shows() {
+    let mut story = Story::new(OnDrift::Mend, 1);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(story.reads(&zone([(90, PartState::Served), (50, PartState::Off)])));
+    let memory = story.reports.iter().rev().find_map(|report| match report {
+        Report::Remember(memory) => Some(memory.clone()),
+        _ => None,
+    });
+    let (now, mut next) = (story.now, Story::new(OnDrift::Mend, 1));
+    next.now = now + Duration::from_secs(2);
+    next.reconciler.restore(next.now, Duration::from_secs(2), &memory.unwrap());
+    next.wants(&plan(2, [(90, true), (10, true)]));
+    assert!(!next.reads(&zone([(90, PartState::Served), (10, PartState::Off)])));
+    let held =
+        next.reports.iter().any(|it| matches!(it, Report::Held(held) if held.rule == Rule::BoundedWrites));
+    assert!(held, "{:#?}", next.reports);
+}
