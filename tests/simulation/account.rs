@@ -144,6 +144,17 @@ impl Account {
         }
     }
 
+    /// The same of one call of a write of several, of which a fault hits one.
+    pub(crate) fn course_of_one(&mut self, now: i64, quick_ms: i64, is_hit: bool) -> Course {
+        if is_hit {
+            return self.course(now, quick_ms);
+        }
+        let spared = self.writes.take();
+        let course = self.course(now, quick_ms);
+        self.writes = spared;
+        course
+    }
+
     /// Decides what becomes of a write that is sent now; `quick_ms` is what it takes when all is well.
     pub(crate) fn course(&mut self, now: i64, quick_ms: i64) -> Course {
         let fault = self.take_write_fault(now);

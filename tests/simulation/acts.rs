@@ -51,6 +51,14 @@ impl Simulation<'_> {
                     service.resolvers.manners.insert(place, (manner, until));
                 }
             }
+            Act::EditPart(which, edit) => {
+                let OneService { cloud, judge, .. } = &mut self.services[service];
+                cloud.edit_part(self.now, which, edit);
+                judge.edited();
+                self.tell_of(service, |it| {
+                    format!("  somebody left the zone at {}", it.zone_in_words(service))
+                });
+            }
             Act::Edit(edit) => self.edit(service, edit),
             Act::Reload(change) => self.reload(service, change),
             Act::Kill { when, gap_ms } => self.death = Some((when, gap_ms)),

@@ -10,6 +10,7 @@ use super::judge::{Broken, Judged};
 use super::play::Simulation;
 use super::service::OneService;
 use super::settings::{AllDown, Settings};
+use super::weighted::HeldPart;
 
 /// How often is looked whether all is well.
 const LOOKED_EVERY_MS: i64 = 5_000;
@@ -90,7 +91,7 @@ impl Simulation<'_> {
         let wanted = self.wanted(service, dead);
         let OneService { judge, cloud, .. } = &self.services[service];
         let ours = judge.ours();
-        let holds: BTreeSet<IpAddr> = match &cloud.held {
+        let holds: BTreeSet<IpAddr> = match cloud.found(self.now) {
             Some(held) => held.values.intersection(&ours).copied().collect(),
             // With nobody to publish none is made.
             None if wanted.least.is_empty() => BTreeSet::new(),
@@ -101,6 +102,12 @@ impl Simulation<'_> {
             return Some(format!(
                 "the set holds {holds:?} of ours, wanted is {least:?} at least, {most:?} at most"
             ));
+        }
+        if let Some(parts) = cloud.parts.as_ref().filter(|_| wanted.least == wanted.most) {
+            let otherwise = self.split_otherwise(service, dead, parts, &wanted.least);
+            if otherwise.is_some() {
+                return otherwise;
+            }
         }
         // That somebody deleted the set is told for as long as there is none.
         let is_deleted = |alarm: Alarm| alarm == Alarm::Drift && cloud.held.is_none();
@@ -123,6 +130,35 @@ impl Simulation<'_> {
             .iter()
             .find(|region| told(super::settings::place_of(&region.name)) != Some(region.liveness.as_str()));
         other.map(|region| format!("{} is {}, and that was never told", region.name, region.liveness))
+    }
+
+    /// How what is wanted is split into sets and weighed, where that is not as it should be.
+    fn split_otherwise(
+        &self,
+        service: usize,
+        dead: &[usize],
+        parts: &[HeldPart],
+        wanted: &BTreeSet<IpAddr>,
+    ) -> Option<String> {
+        let OneService { settings, judge, .. } = &self.services[service];
+        let mut left = wanted.clone();
+        let mut sets: Vec<(BTreeSet<IpAddr>, Option<u16>)> = Vec::new();
+        // An address of two is served at the weight of the first that is in.
+        let (out, live): (Vec<usize>, Vec<usize>) = settings.places().partition(|place| dead.contains(place));
+        for place in live.into_iter().chain(out) {
+            let own: BTreeSet<IpAddr> = judge.own(place).intersection(&left).copied().collect();
+            left = &left - &own;
+            sets.push((own, Some(settings.regions[place].weight)));
+        }
+        sets.push((left, Some(100)));
+        sets.retain(|(values, _)| !values.is_empty());
+        sets.sort();
+        let ours = judge.ours();
+        let is_served = |part: &&HeldPart| part.is_on && !part.values.is_disjoint(&ours);
+        let mut are: Vec<_> =
+            parts.iter().filter(is_served).map(|part| (part.values.clone(), part.weight)).collect();
+        are.sort();
+        (are != sets).then(|| format!("ours is served in {are:?}, and is to be in {sets:?}"))
     }
 
     fn wanted(&self, service: usize, dead: &[usize]) -> Wanted {

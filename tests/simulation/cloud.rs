@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pointsman::core::Call;
-use pointsman::model::{Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordSet, Ttl};
+use pointsman::model::{
+    Answer, Found, FoundPart, InForce, PartState, ProviderError, ProviderErrorKind, RecordSet, Ttl,
+};
 
 use super::account::{ReadFault, WriteFault};
+use super::weighted::{HeldPart, found_in};
 use super::witnesses::{ServedHistory, ServedSet};
 
 /// What the zone holds under the name.
@@ -26,15 +29,25 @@ pub(crate) struct Held {
 pub(crate) struct Cloud {
     pub(crate) held: Option<Held>,
     /// What it held before, each until then; the newest last.
-    past: VecDeque<(i64, Option<Held>)>,
+    past: VecDeque<(i64, Option<Held>, Option<Vec<HeldPart>>)>,
     ids: u32,
+    /// The sets that it is made of, where they are served by weight.
+    pub(crate) parts: Option<Vec<HeldPart>>,
+    pub(crate) part_ids: u32,
     /// What resolvers get of it.
     pub(crate) served: ServedHistory,
 }
 
 impl Cloud {
     pub(crate) fn new(values: BTreeSet<IpAddr>) -> Self {
-        let mut new = Self { held: None, past: VecDeque::new(), ids: 0, served: ServedHistory::default() };
+        let mut new = Self {
+            held: None,
+            past: VecDeque::new(),
+            ids: 0,
+            parts: None,
+            part_ids: 0,
+            served: ServedHistory::default(),
+        };
         new.make(values);
         new.is_served(0);
         new
@@ -56,15 +69,27 @@ impl Cloud {
 
     /// Whatever changes it goes through here, so that a stale read finds the past.
     pub(crate) fn change(&mut self, now: i64, change: impl FnOnce(&mut Self)) {
-        let before = self.held.clone();
+        let (before, parts) = (self.held.clone(), self.parts.clone());
         change(self);
-        if self.held != before {
-            self.past.push_back((now, before));
-            while self.past.len() > 8 {
-                self.past.pop_front();
-            }
-            self.is_served(now);
+        if self.held == before {
+            return;
         }
+        self.carry_over(now, before.as_ref());
+        self.note_past(now, before, parts);
+        if self.parts.is_some() { self.parts_changed(now) } else { self.is_served(now) }
+    }
+
+    /// It held that until now.
+    pub(crate) fn note_past(&mut self, now: i64, held: Option<Held>, parts: Option<Vec<HeldPart>>) {
+        self.past.push_back((now, held, parts));
+        while self.past.len() > 8 {
+            self.past.pop_front();
+        }
+    }
+
+    /// What a read finds when nothing is wrong.
+    pub(crate) fn found(&self, now: i64) -> Option<Found> {
+        found_of(self.held.as_ref(), self.parts.as_deref(), now)
     }
 
     /// Notes what is served from now on, or as soon as it is in force.
@@ -94,16 +119,18 @@ impl Cloud {
             Some(ReadFault::Forgets) => Ok(None),
             Some(ReadFault::Stale(ago_ms)) => Ok(self.found_ago(now, i64::try_from(ago_ms).unwrap_or(0))),
             Some(ReadFault::Status(in_force)) => {
-                Ok(found(self.held.as_ref(), now).map(|found| Found { in_force, ..found }))
+                Ok(self.found(now).map(|found| with_status(found, in_force)))
             }
-            Some(ReadFault::Slow(_)) | None => Ok(found(self.held.as_ref(), now)),
+            Some(ReadFault::Slow(_)) | None => Ok(self.found(now)),
         }
     }
 
     fn found_ago(&self, now: i64, ago: i64) -> Option<Found> {
         let then = now - ago;
-        let past = self.past.iter().find(|(until, _)| *until > then);
-        found(past.map_or(self.held.as_ref(), |(_, held)| held.as_ref()), then)
+        match self.past.iter().find(|(until, ..)| *until > then) {
+            Some((_, held, parts)) => found_of(held.as_ref(), parts.as_deref(), then),
+            None => self.found(then),
+        }
     }
 
     /// The API carries a write out now, unless what it is about is not there (any more).
@@ -147,7 +174,25 @@ fn write(held: &Held, description: Option<&str>, set: &RecordSet) -> Held {
     }
 }
 
-pub(crate) fn found(held: Option<&Held>, now: i64) -> Option<Found> {
+/// The same with another status, of each of its sets if there are several.
+fn with_status(found: Found, in_force: InForce) -> Found {
+    let state = match in_force {
+        InForce::Yes => return found,
+        InForce::Pending => PartState::Coming,
+        InForce::Failed => PartState::Failed,
+        InForce::Withheld => PartState::Withheld,
+    };
+    let parts: Vec<FoundPart> = found.parts.into_iter().map(|part| FoundPart { state, ..part }).collect();
+    let is_out = state == PartState::Withheld && !parts.is_empty();
+    let values = if is_out { BTreeSet::new() } else { found.values };
+    Found { in_force, parts, values, ..found }
+}
+
+fn found_of(held: Option<&Held>, parts: Option<&[HeldPart]>, now: i64) -> Option<Found> {
+    parts.map_or_else(|| found(held, now), |parts| found_in(parts, now))
+}
+
+fn found(held: Option<&Held>, now: i64) -> Option<Found> {
     held.map(|held| Found {
         id: held.id.to_string(),
         values: held.values.clone(),

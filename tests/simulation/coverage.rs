@@ -8,6 +8,7 @@ use pointsman::model::{InForce, Liveness, Outcome, Statement, Testimony, WaitsFo
 use super::account::{Outage, ReadFault, WRITE_DEADLINE_MS, WriteFault};
 use super::event::{Act, Binding, Change, Edit, JournalFault, Rule, Said};
 use super::regions::{Health, Lie, Network};
+use super::weighted::PartEdit;
 use super::witnesses::Manner;
 
 /// Counts by name.
@@ -207,6 +208,11 @@ impl Coverage {
             Act::Lie(_, Lie::NoEip) => "a list names no EIP",
             Act::Lie(_, Lie::AnotherEip) => "a list names another EIP",
             Act::Glitch(_) => "one look fails",
+            Act::EditPart(_, PartEdit::Weight(_)) => "somebody sets a weight",
+            Act::EditPart(_, PartEdit::Switch) => "somebody switches a set",
+            Act::EditPart(_, PartEdit::Freeze) => "the provider freezes a set",
+            Act::EditPart(_, PartEdit::Merge) => "somebody merges two sets",
+            Act::EditPart(_, PartEdit::Delete) => "somebody deletes one of several sets",
             Act::Resolver(_, Manner::Silent, _) => "a resolver is silent",
             Act::Resolver(_, Manner::Fails, _) => "a resolver fails",
             Act::Resolver(_, Manner::Lies, _) => "a resolver lies",
@@ -243,6 +249,7 @@ impl Coverage {
                 Change::Create(_) => "reload: create",
                 Change::Mode(_) => "reload: mode",
                 Change::Failback(_) => "reload: failback",
+                Change::Weight(..) => "reload: weight",
                 Change::LooksAt(..) => "reload: a check looks at something else",
             },
             Act::Kill { .. } => "a process is to be killed",
@@ -439,6 +446,18 @@ const EVERYTHING: &[&str] = &[
     "another program describes the set",
     "another program writes back what it read",
     "another program undoes a write of ours",
+    "somebody sets a weight",
+    "somebody switches a set",
+    "the provider freezes a set",
+    "somebody merges two sets",
+    "somebody deletes one of several sets",
+    "reload: weight",
+    "a weighted write that has to wait",
+    "a weighted write of one call",
+    "a weighted write of several calls",
+    "a weighted write that adds and takes away",
+    "a later call of a weighted write goes wrong",
+    "a call of a weighted write lands late",
     "both regions of one address are dead",
     "one of two regions of one address is dead",
     "a shared load balancer is dead",

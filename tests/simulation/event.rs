@@ -6,6 +6,7 @@ use super::account::{Outage, ReadFault, WriteFault};
 use super::dice::Dice;
 use super::regions::{Health, Lie, Network};
 use super::settings::{AllDown, Count, Settings, check_name, region_name};
+use super::weighted::PartEdit;
 use super::witnesses::Manner;
 
 /// One thing that happens, and when.
@@ -35,6 +36,8 @@ pub(crate) enum Act {
     Outage(Outage, u64),
     /// One answer of the list of load balancers lies about the region.
     Lie(usize, Lie),
+    /// Somebody does something to one of several sets.
+    EditPart(usize, PartEdit),
     /// One look at the region fails.
     Glitch(usize),
     /// A resolver goes wrong, for so many seconds.
@@ -155,6 +158,7 @@ pub(crate) enum Change {
     Mode(Mode),
     Failback(bool),
     LooksAt(usize, u16),
+    Weight(usize, u16),
 }
 
 /// When a process is killed.
@@ -198,7 +202,12 @@ impl Event {
     pub(crate) fn is_of_a_service(&self) -> bool {
         matches!(
             self.act,
-            Act::Edit(_) | Act::Reload(_) | Act::Says(_) | Act::DriverDies | Act::Quarrel { .. }
+            Act::Edit(_)
+                | Act::EditPart(..)
+                | Act::Reload(_)
+                | Act::Says(_)
+                | Act::DriverDies
+                | Act::Quarrel { .. }
         )
     }
 
@@ -211,9 +220,12 @@ impl Event {
             | Act::Blind { place, .. }
             | Act::Quarrel { place, .. }
             | Act::Edit(Edit::Add(place) | Edit::Drop(place))
-            | Act::Reload(Change::Region(place) | Change::Fixed(place, _) | Change::Tier(place, _)) => {
-                place == region
-            }
+            | Act::Reload(
+                Change::Region(place)
+                | Change::Fixed(place, _)
+                | Change::Tier(place, _)
+                | Change::Weight(place, _),
+            ) => place == region,
             Act::Says(
                 Said::Rule(_, whose, _) | Said::Release(whose) | Said::Approve(whose) | Said::Failback(whose),
             ) => whose == Some(region),
@@ -485,6 +497,7 @@ impl Settings {
             Change::Mode(mode) => self.mode = mode,
             Change::Failback(manual) => self.manual_failback = manual,
             Change::LooksAt(check, what) => self.checks[check].looks_at = what,
+            Change::Weight(place, weight) => self.regions[place].weight = weight,
         }
     }
 }

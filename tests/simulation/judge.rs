@@ -12,6 +12,7 @@ mod drift;
 mod ledger;
 mod plans;
 mod shared;
+mod weighted;
 mod witnesses;
 mod words;
 mod writes;
@@ -155,6 +156,8 @@ pub(crate) struct Judge {
     views: BTreeMap<usize, View>,
     /// What the set holds as the core was told; none before the first time.
     seen: Option<BTreeSet<IpAddr>>,
+    /// Whether the provider keeps some of it from being served, as the core was told.
+    is_withheld: bool,
     held: Vec<Held>,
     pub(crate) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
     looked: Option<usize>,
@@ -195,6 +198,7 @@ impl Judge {
             settings: settings.clone(),
             views: BTreeMap::new(),
             seen: None,
+            is_withheld: false,
             held: Vec::new(),
             alarms: BTreeMap::new(),
             looked: None,
@@ -422,7 +426,8 @@ impl Judge {
             let ours = self.ours();
             seen == zone || !seen.is_empty() && seen.intersection(&ours).eq(zone.intersection(&ours))
         };
-        if self.writes.is_held || !self.seen.as_ref().is_some_and(knows) {
+        // What the provider is seen to keep from being served cannot enter.
+        if self.writes.is_held || self.is_withheld || !self.seen.as_ref().is_some_and(knows) {
             return Vec::new();
         }
         let nobody_serves = self.nobody_serves(zone);

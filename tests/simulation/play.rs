@@ -6,7 +6,7 @@ use pointsman::core::Call;
 use pointsman::model::{Answer, ProviderError};
 
 use super::account::{Account, ReadFault, WriteFault};
-use super::cloud::{Held, found};
+use super::cloud::Held;
 use super::coverage::Coverage;
 use super::dice::drawn_for;
 use super::event::{Death, Edit, Stage};
@@ -16,6 +16,7 @@ use super::process::{Message, Process, Sight};
 use super::regions::Regions;
 use super::service::OneService;
 use super::settings::service_name;
+use super::weighted::PartsWrite;
 use super::writer::Deed;
 use super::{Schedule, TimelineLine};
 
@@ -92,6 +93,20 @@ pub(crate) enum Step {
     Arrives {
         call: u64,
     },
+    /// One call of a write of several is sent, carried out, answered.
+    PartSent {
+        call: u64,
+    },
+    PartLands {
+        call: u64,
+        nth: usize,
+        takes_ms: i64,
+        fails: bool,
+    },
+    PartAnswered {
+        call: u64,
+        nth: usize,
+    },
     Answers {
         call: u64,
     },
@@ -111,11 +126,22 @@ pub(crate) struct InFlight {
     write_fault: Option<WriteFault>,
     read: Option<Answer>,
     written: Option<Result<(), ProviderError>>,
+    /// Where it takes several calls.
+    pub(crate) parts: Option<PartsWrite>,
 }
 
 impl InFlight {
     pub(crate) fn has_fault(&self) -> bool {
         self.read_fault.is_some() || self.write_fault.is_some()
+    }
+
+    pub(crate) fn service(&self) -> usize {
+        self.service
+    }
+
+    /// A fault hits one of its calls.
+    pub(crate) fn set_fault(&mut self, fault: Option<WriteFault>) {
+        self.write_fault = self.write_fault.or(fault);
     }
 }
 
@@ -284,6 +310,17 @@ impl<'s> Simulation<'s> {
                 return Ok(());
             }
             Step::Arrives { call } => return self.arrives(*call),
+            Step::PartLands { call, nth, takes_ms, fails } => {
+                return self.part_lands(*call, *nth, *takes_ms, *fails);
+            }
+            Step::PartSent { call } => {
+                self.part_sent(*call);
+                return Ok(());
+            }
+            Step::PartAnswered { call, nth } => {
+                self.part_answered(*call, *nth);
+                return Ok(());
+            }
             Step::Answers { call } => {
                 self.answers(*call);
                 return Ok(());
@@ -357,6 +394,7 @@ impl<'s> Simulation<'s> {
             write_fault: None,
             read: None,
             written: None,
+            parts: None,
         };
         if flight.is_used_up {
             self.coverage.count("a call beyond what the account may");
@@ -377,6 +415,9 @@ impl<'s> Simulation<'s> {
                     _ => quick_ms,
                 };
                 self.push(self.now + there, Step::Arrives { call: id });
+            }
+            Call::Replace { .. } | Call::Create { .. } if self.services[service].cloud.parts.is_some() => {
+                flight.parts = self.write_parts(id, service, call);
             }
             Call::Replace { .. } | Call::Create { .. } => {
                 let course = self.account.course(self.now, quick_ms);
@@ -414,10 +455,10 @@ impl<'s> Simulation<'s> {
             self.calls.insert(id, flight);
             return Ok(());
         }
-        let before = found(cloud.held.as_ref(), self.now);
+        let before = cloud.found(self.now);
         let landed = cloud.land(self.now, &flight.call, flight.write_fault, flight.quick_ms);
         if landed {
-            let after = found(cloud.held.as_ref(), self.now);
+            let after = cloud.found(self.now);
             let judged = judge.landed(before.as_ref(), after.as_ref());
             self.tell_of(service, |it| {
                 format!("  the cloud carries the write out: {}", it.zone_in_words(service))
@@ -444,10 +485,7 @@ impl<'s> Simulation<'s> {
             self.calls.remove(&id);
         }
         let service = flight.service;
-        let waits = |process: &Process| {
-            process.number == flight.process && process.tasks[service].driver.number == flight.driver
-        };
-        if !self.process.as_ref().is_some_and(waits) {
+        if !self.awaits_answer(&flight) {
             return;
         }
         match (flight.read, flight.written) {
@@ -457,12 +495,20 @@ impl<'s> Simulation<'s> {
         }
     }
 
+    /// Whether who made the call is still there.
+    pub(crate) fn awaits_answer(&self, flight: &InFlight) -> bool {
+        let waits = |process: &Process| {
+            process.number == flight.process && process.tasks[flight.service].driver.number == flight.driver
+        };
+        self.process.as_ref().is_some_and(waits)
+    }
+
     pub(crate) fn zone_in_words(&self, service: usize) -> String {
-        match found(self.services[service].cloud.held.as_ref(), self.now) {
+        match self.services[service].cloud.found(self.now) {
             None => "nothing".to_owned(),
             Some(found) => format!(
                 "{} ttl {} {:?}",
-                pointsman::model::addresses_in_words(&found.values),
+                pointsman::model::addresses_in_words(&found.weighed()),
                 found.ttl,
                 found.in_force
             ),

@@ -237,6 +237,9 @@ impl Simulation<'_> {
             | Step::Drops { .. }
             | Step::Start
             | Step::Arrives { .. }
+            | Step::PartSent { .. }
+            | Step::PartLands { .. }
+            | Step::PartAnswered { .. }
             | Step::Answers { .. } => {}
         }
         Ok(())

@@ -31,8 +31,18 @@ impl OneService {
     /// One whose record set holds the addresses of the regions at these places.
     pub(crate) fn new(settings: &Settings, published: &[usize]) -> Self {
         let values = published.iter().map(|place| settings.home(*place)).chain([foreign(99)]);
+        let mut cloud = Cloud::new(values.clone().collect());
+        if settings.weighted && settings.starts_in_one {
+            cloud.split([(values.collect(), Some(1))]);
+        } else if settings.weighted {
+            let mut homes = BTreeSet::new();
+            let weight = |place: &usize| Some(settings.regions[*place].weight);
+            let own = published.iter().filter(|place| homes.insert(settings.home(**place)));
+            let own: Vec<_> = own.map(|place| ([settings.home(*place)].into(), weight(place))).collect();
+            cloud.split(own.into_iter().chain([([foreign(99)].into(), Some(7))]));
+        }
         Self {
-            cloud: Cloud::new(values.collect()),
+            cloud,
             judge: Judge::new(settings),
             haste: Haste::default(),
             resolvers: Resolvers::default(),

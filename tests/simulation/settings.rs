@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) resync_s: u64,
     /// Whether each region has a set of its own, at its weight.
     pub(crate) weighted: bool,
+    /// Whether all of that is one set at the start.
+    pub(crate) starts_in_one: bool,
     /// The resolvers that are asked what clients get; without a list what witnesses say is drawn.
     pub(crate) witnesses: Option<Vec<Resolver>>,
 }
@@ -187,6 +189,7 @@ impl Settings {
             resync_s: dice.between(10_u64, 60),
             blast_s: None,
             weighted: false,
+            starts_in_one: false,
             witnesses: None,
         };
         // No draw of its own: a seed goes on to be the schedule that it was before there was this key.

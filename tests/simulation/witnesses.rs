@@ -61,11 +61,18 @@ pub(crate) struct ServedHistory(Vec<(i64, Vec<ServedSet>)>);
 impl ServedHistory {
     /// The zone serves that from then on, whatever was to come.
     pub(crate) fn serves(&mut self, now: i64, from: i64, sets: Vec<ServedSet>) {
+        self.will_serve(now, [(from, sets)]);
+    }
+
+    /// The same of several, each from then on.
+    pub(crate) fn will_serve(&mut self, now: i64, all: impl IntoIterator<Item = (i64, Vec<ServedSet>)>) {
         self.0.retain(|(at, _)| *at <= now);
-        if self.0.last().is_none_or(|(_, before)| *before != sets) {
-            self.0.push((from, sets));
+        for (from, sets) in all {
+            if self.0.last().is_none_or(|(_, before)| *before != sets) {
+                self.0.push((from, sets));
+            }
         }
-        if self.0.len() > 64 {
+        while self.0.len() > 64 {
             self.0.remove(0);
         }
     }

@@ -4,6 +4,7 @@ use super::dice::{Dice, drawn_for};
 use super::event::{self, Act, Change, Event};
 use super::regions::Health;
 use super::settings::{Settings, SharedPart};
+use super::weighted::PartEdit;
 use super::witnesses::{Manner, Resolver};
 use super::writer::Writer;
 
@@ -36,6 +37,7 @@ enum World {
     OtherWriters = 300_002,
     SharedBalancer = 300_011,
     Witnesses = 300_012,
+    Weights = 300_013,
 }
 
 impl World {
@@ -61,6 +63,15 @@ pub(crate) fn draw(seed: u64, settings: &mut Settings, events: &mut Vec<Event>) 
     let mut dice = World::SharedBalancer.dice(seed);
     if dice.percent(25) {
         share(&mut dice, settings, events);
+    }
+    let mut dice = World::Weights.dice(seed);
+    if dice.percent(25) {
+        weigh(&mut dice, 0, settings, events);
+    }
+    for other in worlds.settings() {
+        if dice.percent(25) {
+            weigh(&mut dice, 1, other, events);
+        }
     }
     let mut dice = World::Witnesses.dice(seed);
     if dice.percent(50) {
@@ -120,6 +131,29 @@ fn share(dice: &mut Dice, settings: &mut Settings, events: &mut Vec<Event>) {
             service: 0,
             act: Act::Region(place, health),
         }));
+    }
+}
+
+/// Each region has a set of its own, at its weight; somebody edits one of them at times, and the weights are configured anew.
+fn weigh(dice: &mut Dice, service: usize, settings: &mut Settings, events: &mut Vec<Event>) {
+    const WEIGHTS: &[u16] = &[1, 10, 90, 100, 100, 300, 1000];
+    (settings.weighted, settings.tiers, settings.starts_in_one) = (true, false, dice.percent(30));
+    for region in &mut settings.regions {
+        region.weight = dice.pick(WEIGHTS);
+    }
+    let ends_ms = events.last().map_or(0, |event| event.at_ms).unsigned_abs();
+    for _ in 0..dice.between(0_u32, 4) {
+        let at_ms = i64::try_from(dice.between(0, ends_ms)).unwrap_or(0);
+        let (which, weight) = (dice.place(settings.regions.len()), dice.pick(WEIGHTS));
+        let act = match dice.place(8) {
+            0 | 1 => Act::EditPart(which, PartEdit::Weight(weight)),
+            2 | 3 => Act::EditPart(which, PartEdit::Switch),
+            4 => Act::EditPart(which, PartEdit::Freeze),
+            5 => Act::EditPart(which, PartEdit::Merge),
+            6 => Act::EditPart(which, PartEdit::Delete),
+            _ => Act::Reload(Change::Weight(which, weight)),
+        };
+        events.push(Event { at_ms, service, act });
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use pointsman::model::{Found, InForce};
+use pointsman::model::{Found, FoundPart, InForce};
 
 use super::writes::TURNS_MS;
 use super::{Judge, Judged, Planned, Remembered, holds};
@@ -13,6 +13,9 @@ use crate::simulation::settings::Settings;
 const LATE_MS: i64 = 3_000;
 /// A region that is to leave, or to come to the rescue, waits for so long after the latest write at most.
 const URGENT_MS: i64 = 30_000;
+
+/// So many readings of the writes are tried at most.
+const TRIES_MOST: u32 = 100_000;
 
 /// The region at this place leaves, or it comes to the rescue.
 type Claim = (usize, bool);
@@ -53,9 +56,12 @@ struct Counted {
     /// For each of these there is one write beyond the budget in a window. An address that was moved may be either region's,
     /// so there may be more than it has.
     claims: Vec<Claim>,
-    standing: Standing,
-    /// Whether a person's word or half a minute had earned it, whatever its standing.
+    /// The budget of then: so many writes in so many milliseconds.
+    budget: (usize, i64),
+    /// Whether a person's word earned it, and whether the latest one before it was half a minute ago.
     is_earned: bool,
+    is_paced: bool,
+    standing: Standing,
 }
 
 /// Why a write was right when it was sent.
@@ -86,6 +92,10 @@ pub(super) struct Sent<'s> {
     /// What the set holds before and after it.
     pub(super) before: &'s BTreeSet<IpAddr>,
     pub(super) after: &'s BTreeSet<IpAddr>,
+    /// What was read before it, and whether it is to make something else of that.
+    pub(super) found: Option<&'s Found>,
+    pub(super) changes: bool,
+    pub(super) in_parts: bool,
 }
 
 /// A write of which a read may show that it did not land: none that leaves what was there.
@@ -93,6 +103,9 @@ pub(super) struct Sent<'s> {
 struct Lost {
     number: u64,
     before: BTreeSet<IpAddr>,
+    parts_before: Vec<FoundPart>,
+    /// Whether it takes several calls: what is served does not show a later process how many of them were carried out.
+    in_parts: bool,
     remembers: u64,
 }
 
@@ -169,6 +182,7 @@ impl Budget {
         // What the latest write was answered is not known any more.
         let forgot = |latest: &&Lost| heard <= latest.remembers;
         self.lost = self.latest.as_ref().filter(forgot).cloned().or(self.lost.take());
+        self.lost.take_if(|lost| lost.in_parts);
     }
 
     fn ages(&mut self) -> impl Iterator<Item = &mut Aged> {
@@ -193,7 +207,9 @@ impl Budget {
     pub(super) fn shows(&mut self, found: Option<&Found>) -> bool {
         let values = found.map(|found| found.values.clone()).unwrap_or_default();
         let has_failed = found.is_some_and(|found| found.in_force == InForce::Failed);
-        let lost = self.lost.take().filter(|lost| lost.before == values && !has_failed);
+        let parts = found.map(|found| found.parts.clone()).unwrap_or_default();
+        let is_as_before = |lost: &Lost| lost.before == values && lost.parts_before == parts;
+        let lost = self.lost.take().filter(|lost| is_as_before(lost) && !has_failed);
         let Some(lost) = lost else { return false };
         let place = self.counted.iter().rposition(|it| it.number == lost.number);
         let lost = place.map(|place| self.counted.remove(place));
@@ -225,13 +241,13 @@ impl Judge {
 
     /// A write is sent, and counts.
     pub(super) fn is_within_budget(&mut self, sent: &Sent, plan: &Planned, settings: &Settings) -> Judged {
-        let Sent { at: intended, generation, before: held, after } = *sent;
+        let Sent { at: intended, generation, before, after, found, changes, in_parts } = *sent;
         let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
         let goes = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
             self.is_in(*place, from) && !self.is_surely_in(*place, to)
         };
-        let leave = self.views.keys().filter(|place| goes(place, held, after));
-        let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, after, held));
+        let leave = self.views.keys().filter(|place| goes(place, before, after));
+        let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, after, before));
         let claims = leave.map(|place| (*place, false)).chain(enter.map(|place| (*place, true)));
         let claims: Vec<Claim> = claims.collect();
         let is_kept = std::mem::take(&mut self.writes.is_kept);
@@ -245,48 +261,87 @@ impl Judge {
         let has_room = those(Standing::Within).count() < most;
         // Each claim has one write beyond the budget, whether it had another one within it or not.
         let of_claims = |write: &'_ Counted| write.claims.clone();
-        // Two that were right under a shorter window may have the same claim in a longer one: what counts is whether one is
-        // left for this write.
-        let before = those(Standing::Beyond).map(of_claims).collect::<Vec<_>>();
-        let beyond = before.iter().cloned().chain([claims.clone()]).collect::<Vec<_>>();
-        let has_a_claim = matched(&beyond) > matched(&before);
+        let beyond = those(Standing::Beyond).map(of_claims).chain([claims.clone()]).collect::<Vec<_>>();
+        let has_a_claim = matched(&beyond) == beyond.len();
         // A person's word is worth a write too; and such a region waits half a minute at most.
         let latest = budget.counted.iter().map(|write| write.at.at).max();
         let is_paced = !claims.is_empty() && latest.is_none_or(|at| intended - at + TURNS_MS >= URGENT_MS);
-        let is_earned = plan.words > self.words.followed || is_paced;
+        let has_word = plan.words > self.words.followed;
+        let is_earned = has_word || is_paced;
         // The driver may have taken a write beyond the budget for what had room in it.
-        let counting = recent().filter(|write| write.standing == Standing::Within || !write.is_earned);
+        let counting = recent().filter(|write| write.standing != Standing::Earned);
         let counting = counting.map(of_claims).chain([claims.clone()]).collect::<Vec<_>>();
         let fits = counting.len() - matched(&counting) <= most;
+        let number = budget.sent + 1;
+        let mut write = Counted {
+            number,
+            at: Aged::new(intended),
+            generation,
+            is_kept,
+            remembers: budget.remembers,
+            claims: claims.clone(),
+            budget: (most, window),
+            is_earned: has_word,
+            is_paced,
+            standing: Standing::Within,
+        };
+        let is_right = has_room || has_a_claim || is_earned || fits || {
+            let all: Vec<&Counted> = budget.counted.iter().chain([&write]).collect();
+            reads(&all, &mut Vec::new(), &mut { TRIES_MOST })
+        };
         holds!(
-            has_room || has_a_claim || is_earned || fits,
+            is_right,
             "BOUNDED-WRITES",
             "a write after {} within {window} ms, for {claims:?}: {:?}",
             recent().count(),
             budget.counted
         );
-        let standing = match (has_room, has_a_claim, is_earned) {
+        write.standing = match (has_room, has_a_claim, is_earned) {
             (true, _, _) | (false, false, false) => Standing::Within,
             (false, true, _) => Standing::Beyond,
             (false, false, true) => Standing::Earned,
         };
-        budget.sent += 1;
-        let (number, remembers) = (budget.sent, budget.remembers);
-        let lost = Lost { number, before: held.clone(), remembers };
-        budget.latest = (after != held).then_some(lost);
+        budget.sent = number;
+        let parts_before = found.map(|found| found.parts.clone()).unwrap_or_default();
+        let remembers = budget.remembers;
+        let lost = Lost { number, before: before.clone(), parts_before, in_parts, remembers };
+        budget.latest = changes.then_some(lost);
         budget.lost.clone_from(&budget.latest);
-        budget.counted.push(Counted {
-            number,
-            at: Aged::new(intended),
-            generation,
-            is_kept,
-            remembers,
-            claims,
-            standing,
-            is_earned,
-        });
+        budget.counted.push(write);
         Ok(())
     }
+}
+
+/// What one write was in a reading of all: within the budget, or beyond it by a claim; none if it was earned.
+type Part = (i64, Option<Option<Claim>>);
+
+/// Whether there is a reading of these writes, each after those before it, by which every one was right: within the budget of
+/// then, or the one beyond it that a claim of its own has in a window, or half a minute after the latest, or earned. Nobody
+/// sees from outside which of them it was. `read` is what was made of those before.
+fn reads(writes: &[&Counted], read: &mut Vec<Part>, tries: &mut u32) -> bool {
+    let Some((write, rest)) = writes.split_first() else { return true };
+    *tries = tries.saturating_sub(1);
+    if *tries == 0 {
+        return false;
+    }
+    let (at, (most, window)) = (write.at.at, write.budget);
+    let recent = || read.iter().filter(|(then, _)| at - then + TURNS_MS < window);
+    let mut may_be = Vec::new();
+    if recent().filter(|(_, part)| *part == Some(None)).count() < most {
+        may_be.push(Some(None));
+    }
+    let is_free = |claim: &&Claim| recent().all(|(_, part)| *part != Some(Some(**claim)));
+    may_be.extend(write.claims.iter().filter(is_free).map(|claim| Some(Some(*claim))));
+    // The pace is for whom no claim is left.
+    if write.is_earned || write.is_paced && !write.claims.iter().any(|claim| is_free(&claim)) {
+        may_be.push(None);
+    }
+    may_be.into_iter().any(|part| {
+        read.push((at, part));
+        let is_right = reads(rest, read, tries);
+        read.pop();
+        is_right
+    })
 }
 
 /// How many writes can have a claim of their own, if each claim goes to one of them.

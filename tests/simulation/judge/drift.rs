@@ -23,30 +23,55 @@ pub(super) struct Changes {
     known: Option<BTreeSet<IpAddr>>,
     /// What was told to be sent, and when, while nobody knows what became of it: its landing is nobody else's change. Of what
     /// an earlier driver told a later one knows from its first read on.
-    landing: Vec<(Option<i64>, BTreeSet<IpAddr>)>,
+    landing: Vec<(Option<i64>, Change)>,
     /// All that this driver told lately.
-    sent: Vec<(i64, BTreeSet<IpAddr>)>,
+    sent: Vec<(i64, Change)>,
     /// Whether the last write was taken and no read was compared since.
     settles: bool,
     /// What somebody else changed, while that is not told.
     untold: Option<BTreeSet<IpAddr>>,
 }
 
+/// What a write is to leave.
+#[derive(Clone, Debug)]
+struct Change {
+    values: BTreeSet<IpAddr>,
+    /// What was there, when several calls make it: any part of it may be carried out.
+    from: Option<BTreeSet<IpAddr>>,
+    /// Whether all calls of several were taken: the next read shows what came of them.
+    is_taken: bool,
+}
+
+impl Change {
+    fn explains(&self, found: &BTreeSet<IpAddr>) -> bool {
+        let is_between = |from: &BTreeSet<IpAddr>| {
+            (from & &self.values).is_subset(found) && found.is_subset(&(from | &self.values))
+        };
+        self.values == *found || self.from.as_ref().is_some_and(is_between)
+    }
+}
+
 impl Changes {
     /// The driver is another one: what became of a write may not have been remembered.
     pub(super) fn forget(&mut self) {
-        self.landing.extend(self.sent.drain(..).map(|(_, values)| (None, values)));
+        let untaken = |change| Change { is_taken: false, ..change };
+        self.landing.extend(self.sent.drain(..).map(|(_, change)| (None, untaken(change))));
         (self.known, self.untold, self.settles) = (None, None, false);
     }
 
-    pub(super) fn sent(&mut self, now: i64, values: &BTreeSet<IpAddr>) {
-        self.landing.push((Some(now), values.clone()));
-        self.sent.push((now, values.clone()));
+    /// A write is told; `from` what was there, when several calls make it.
+    pub(super) fn sent(&mut self, now: i64, values: &BTreeSet<IpAddr>, from: Option<BTreeSet<IpAddr>>) {
+        let change = Change { values: values.clone(), from, is_taken: false };
+        self.landing.push((Some(now), change.clone()));
+        self.sent.push((now, change));
     }
 
     pub(super) fn taken(&mut self) {
-        self.known = self.landing.pop().map(|(_, values)| values);
         self.settles = true;
+        match self.landing.last_mut() {
+            Some((_, latest)) if latest.from.is_some() => latest.is_taken = true,
+            _ => self.known = self.landing.pop().map(|(_, change)| change.values),
+        }
     }
 
     pub(super) fn refused(&mut self) {
@@ -64,11 +89,19 @@ impl Changes {
         if found.in_force == InForce::Failed {
             return;
         }
-        match self.landing.iter().position(|(_, values)| *values == found.values) {
-            Some(landed) if before.is_some() => drop(self.landing.remove(landed)),
-            Some(_) => {}
+<<<<<<< ours
+        let landed = self.landing.iter().position(|(_, change)| change.values == found.values);
+=======
+        // Of one that several calls make the weights may still come, so it may land on.
+        let is_whole = |change: &Change| change.from.is_none() && change.values == found.values;
+        let landed = self.landing.iter().position(|(_, change)| is_whole(change));
+>>>>>>> theirs
+        match landed.filter(|_| before.is_some()) {
+            Some(landed) => drop(self.landing.remove(landed)),
+            None if self.landing.iter().any(|(_, change)| change.explains(&found.values)) => {}
             None => self.untold = before,
         }
+        self.landing.retain(|(_, change)| !change.is_taken);
         self.sent.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
         self.landing.retain_mut(|(at, _)| now - *at.get_or_insert(now) < LANDS_WITHIN_MS);
     }
@@ -97,7 +130,7 @@ impl Judge {
 
     /// Somebody changed the set by hand.
     pub(crate) fn edited(&mut self) {
-        self.writes.is_changed = true;
+        (self.writes.is_changed, self.writes.is_as_read) = (true, false);
     }
 
     /// Somebody else's change is told before anything is called.
@@ -125,6 +158,16 @@ impl Judge {
         let ours = self.ours();
         let writes = &mut self.writes;
         if let Ok(Some(found)) = answer {
+            // Of a write of several calls that was taken the next read may show any part.
+            if let Some((from, to)) = writes.half_way.take() {
+                let is_between =
+                    (&from & &to).is_subset(&found.values) && found.values.is_subset(&(&from | &to));
+                let differs = |synced: &mut BTreeSet<IpAddr>| found.values.intersection(&ours).ne(&*synced);
+                if is_between {
+                    writes.synced.take_if(differs);
+                    writes.is_changed = false;
+                }
+            }
             // Nobody can tell it from a write of ours that lands late.
             let is_changed = writes.known.replace(found.values.clone()).is_some_and(|it| it != found.values);
             let lands = writes.unsettled.iter().position(|(_, values)| *values == found.values);

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::core::{Call, Report, Rule, WriteResult};
-use pointsman::model::{Alarm, Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet};
+use pointsman::model::{
+    Alarm, Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet, Weighed,
+};
 
 use super::budget::{Budget, Sent};
 use super::drift::{CONFIRM_MS, Changes};
+use super::weighted::is_split_otherwise;
 use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
 
@@ -83,6 +86,12 @@ pub(crate) struct Writes {
     steady: Option<BTreeSet<IpAddr>>,
     /// What the last write that was taken left, while a read may still be answered from before it or that is pending.
     pub(super) left: Option<BTreeSet<IpAddr>>,
+    /// What the set held before the last write of several calls that was taken, and what it is to leave, until a read.
+    pub(super) half_way: Option<(BTreeSet<IpAddr>, BTreeSet<IpAddr>)>,
+    /// At which weights the newest plan wants what it does.
+    weighed: BTreeSet<Weighed>,
+    /// Whether the sets were as read when the last write of several calls was sent.
+    pub(super) is_as_read: bool,
     /// All that was ever sent, each with the description that was read before it.
     sent: Vec<(RecordSet, Option<String>)>,
 }
@@ -93,8 +102,10 @@ impl Writes {
     }
 
     /// What somebody did against another plan is no matter any more.
-    pub(super) fn planned(&mut self, wanted: &BTreeSet<IpAddr>) {
-        self.synced.take_if(|synced| synced != wanted);
+    pub(super) fn planned(&mut self, wanted: &BTreeSet<IpAddr>, weighed: BTreeSet<Weighed>) {
+        let weighs_otherwise = weighed != self.weighed;
+        self.weighed = weighed;
+        self.synced.take_if(|synced| synced != wanted || weighs_otherwise);
         self.is_held = false;
     }
 
@@ -106,6 +117,7 @@ impl Writes {
         (self.synced, self.is_changed) = (None, false);
         self.changes.forget();
         self.mends.clear();
+        self.half_way = None;
     }
 
     /// A write that was meant will not be made.
@@ -148,13 +160,17 @@ impl Judge {
                 holds!(writes.intent.is_none(), "EXPLAINED", "two writes are told at once: {set:?}");
                 let (from, set) = (from.clone(), set.clone());
                 writes.unsettled.push((now, set.values().clone()));
-                writes.changes.sent(now, set.values());
+                let in_parts = (!set.parts().is_empty()).then(|| from.clone());
+                writes.changes.sent(now, set.values(), in_parts);
                 writes.intent = Some(Intent { at: now, generation: generation.0, from, set: set.clone() });
                 let landing = writes.remembered.split("\"landing\":").nth(1).unwrap_or_default();
                 let landing = landing.split("\"drift\"").next().unwrap_or_default();
                 let values = serde_json::to_string(set.values()).unwrap_or_default();
+                // With weights each has its own beside it.
+                let is_told = |it: &IpAddr| landing.contains(&format!("\"{it} weight "));
+                let is_weighed = !set.parts().is_empty() && set.values().iter().all(is_told);
                 holds!(
-                    landing.contains(&values),
+                    landing.contains(&values) || is_weighed,
                     "NO-JUMP-ON-START",
                     "a write is told that is not remembered first"
                 );
@@ -219,6 +235,7 @@ impl Judge {
         }
         match report {
             Report::Seen { found } => {
+                self.is_withheld = found.as_ref().is_some_and(|found| !found.withheld().is_empty());
                 if let Some(found) = found {
                     self.sees_ttl(found.ttl.as_seconds());
                 }
@@ -362,7 +379,7 @@ impl Judge {
             return Ok(());
         };
         holds!(
-            read.as_ref() == found && now - at <= FRESH_MS,
+            same_set(read.as_ref(), found) && now - at <= FRESH_MS,
             "NEWEST-PLAN-WINS",
             "read {} ms ago: {read:?}",
             now - at
@@ -379,8 +396,9 @@ impl Judge {
         let plan = self.plans.get(&generation);
         holds!(plan.is_some(), "EXPLAINED", "plan {generation} was never told");
         let Some(plan) = plan.cloned() else { return Ok(()) };
-        let expected: BTreeSet<IpAddr> =
-            before.difference(&plan.owned).chain(&plan.wanted).copied().collect();
+        let withheld = found.map(Found::withheld).unwrap_or_default();
+        let attainable = plan.wanted.difference(&withheld);
+        let expected: BTreeSet<IpAddr> = before.difference(&plan.owned).chain(attainable).copied().collect();
         holds!(
             *set.values() == expected,
             "ONLY-OURS",
@@ -393,7 +411,8 @@ impl Judge {
             "{call:?} changes what is not ours"
         );
         let is_failed = found.is_some_and(|found| found.in_force == InForce::Failed);
-        holds!(*set.values() != before || is_failed, "ONLY-WHEN-DIFFERENT", "{call:?}");
+        let changes = *set.values() != before || is_split_otherwise(found, set);
+        holds!(changes || is_failed, "ONLY-WHEN-DIFFERENT", "{call:?}");
         let own = |values: &BTreeSet<IpAddr>| values.intersection(&plan.ours).count();
         // A repair of a set that failed takes nothing away either.
         let takes_nothing = set.values().is_superset(&before) && own(set.values()) > 0;
@@ -413,7 +432,15 @@ impl Judge {
             self.undoes(now, &plan.wanted, settings)?;
         }
         self.is_within_budget(
-            &Sent { at: intended, generation, before: &before, after: set.values() },
+            &Sent {
+                at: intended,
+                generation,
+                before: &before,
+                after: set.values(),
+                found,
+                changes,
+                in_parts: !set.parts().is_empty(),
+            },
             &plan,
             settings,
         )?;
@@ -433,6 +460,10 @@ impl Judge {
     }
 
     pub(crate) fn read_answered(&mut self, now: i64, answer: &Answer) {
+        // Of several sets those of ours count.
+        let ours = self.ours();
+        let judged = answer.clone().map(|found| found.map(|found| found.judged_by(&ours)));
+        let answer = &judged;
         self.whose_change(now, answer);
         if let Ok(Some(found)) = answer {
             self.compare(now, found);
@@ -478,6 +509,8 @@ impl Judge {
         match kind {
             Ok(()) => {
                 self.writes.known = self.writes.unsettled.pop().map(|(_, values)| values);
+                let to = self.writes.known.clone().filter(|_| self.settings.weighted);
+                self.writes.half_way = to.map(|to| (self.writes.called_from.clone(), to));
                 self.writes.budget.taken();
                 self.writes.write_throttled_until = 0;
                 self.writes.synced = Some(self.writes.called.clone());
@@ -511,6 +544,16 @@ impl Judge {
         });
         holds!(sent, "LEAVE-AS-IS", "nobody sent {after:?}");
         Ok(())
+    }
+}
+
+/// Whether a write starts from what was read. With several sets whether that is in force is judged by those of ours.
+fn same_set(read: Option<&Found>, found: Option<&Found>) -> bool {
+    match (read, found) {
+        (Some(read), Some(found)) if !read.parts.is_empty() => {
+            *found == Found { in_force: found.in_force, ..read.clone() }
+        }
+        (read, found) => read == found,
     }
 }
 
