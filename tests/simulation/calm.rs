@@ -42,7 +42,8 @@ impl Simulation<'_> {
                     self.release_all(service);
                 }
             }
-            let trouble = (0..self.services.len()).find_map(|service| self.trouble(service, dead));
+            let is_late = self.now + 2 * LOOKED_EVERY_MS > first_deadline;
+            let trouble = (0..self.services.len()).find_map(|service| self.trouble(service, dead, is_late));
             let sent = self.services.iter().map(|service| service.judge.writes_sent()).sum();
             if trouble.is_some() || sent != writes {
                 (well_since, writes) = (None, sent);
@@ -71,7 +72,8 @@ impl Simulation<'_> {
     fn undone_is_told(&self, dead: &[usize]) -> Judged {
         for (place, service) in self.services.iter().enumerate() {
             let has_time = service.undone_at.is_none_or(|at| self.now - at <= TOLD_WITHIN_MS);
-            let trouble = self.trouble(place, dead).filter(|_| !has_time && service.judge.alarms.is_empty());
+            let trouble =
+                self.trouble(place, dead, true).filter(|_| !has_time && service.judge.alarms.is_empty());
             if let Some(trouble) = trouble {
                 let why = format!("another program undid a write, nobody is alarmed, and {trouble}");
                 return Err(Broken { name: "liveness", why });
@@ -86,7 +88,7 @@ impl Simulation<'_> {
     }
 
     /// What is not as it should be with a service in the end.
-    fn trouble(&self, service: usize, dead: &[usize]) -> Option<String> {
+    fn trouble(&self, service: usize, dead: &[usize], is_late: bool) -> Option<String> {
         let Some(process) = &self.process else { return Some("no process runs".to_owned()) };
         let wanted = self.wanted(service, dead);
         let OneService { judge, cloud, .. } = &self.services[service];
@@ -111,10 +113,12 @@ impl Simulation<'_> {
         }
         // That somebody deleted the set is told for as long as there is none.
         let is_deleted = |alarm: Alarm| alarm == Alarm::Drift && cloud.held.is_none();
-        // Witnesses say what they like to the end.
-        let may_stay =
-            |alarm: Alarm| wanted.alarms.contains(&alarm) || alarm == Alarm::Witness || is_deleted(alarm);
-        let alarm = judge.alarms.iter().find(|((alarm, _), _)| !may_stay(*alarm));
+        // Witnesses that are no resolvers speak by chance, for ever: their alarm is waited for, and not in vain.
+        let by_chance = is_late && self.services[service].settings.witnesses.is_none();
+        let is_chance = |alarm: Alarm| alarm == Alarm::Witness && by_chance;
+        let alarm = judge.alarms.iter().find(|((alarm, _), _)| {
+            !(wanted.alarms.contains(alarm) || is_deleted(*alarm) || is_chance(*alarm))
+        });
         if let Some(((alarm, region), message)) = alarm {
             return Some(format!("the alarm {alarm} of {region:?} is not over: {message}"));
         }

@@ -89,13 +89,9 @@ impl Changes {
         if found.in_force == InForce::Failed {
             return;
         }
-<<<<<<< ours
-        let landed = self.landing.iter().position(|(_, change)| change.values == found.values);
-=======
         // Of one that several calls make the weights may still come, so it may land on.
         let is_whole = |change: &Change| change.from.is_none() && change.values == found.values;
         let landed = self.landing.iter().position(|(_, change)| is_whole(change));
->>>>>>> theirs
         match landed.filter(|_| before.is_some()) {
             Some(landed) => drop(self.landing.remove(landed)),
             None if self.landing.iter().any(|(_, change)| change.explains(&found.values)) => {}
