@@ -113,8 +113,11 @@ impl Simulation<'_> {
         }
         // That somebody deleted the set is told for as long as there is none.
         let is_deleted = |alarm: Alarm| alarm == Alarm::Drift && cloud.held.is_none();
-        // Witnesses that are no resolvers speak by chance, for ever: their alarm is waited for, and not in vain.
-        let by_chance = is_late && self.services[service].settings.witnesses.is_none();
+        // Witnesses that are no resolvers speak by chance, for ever, and no resolver agrees with a set that another program
+        // changes all the time: their alarm is waited for, and not in vain.
+        let agree =
+            self.services[service].settings.witnesses.is_some() && self.schedule.worlds.writer.is_none();
+        let by_chance = is_late && !agree;
         let is_chance = |alarm: Alarm| alarm == Alarm::Witness && by_chance;
         let alarm = judge.alarms.iter().find(|((alarm, _), _)| {
             !(wanted.alarms.contains(alarm) || is_deleted(*alarm) || is_chance(*alarm))
