@@ -1,7 +1,7 @@
 //! Whose doing a name's sets are that are served by weight, and which writes of them count, told read by read: a write of
 //! several calls is half-way for a time.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -188,10 +188,10 @@ fn a_write_of_several_calls_of_a_killed_process_counts_whatever_a_read_shows() {
     let mut story = Story::new(OnDrift::Mend, 1);
     story.wants(&plan(1, [(90, true), (10, true)]));
     assert!(story.reads(&zone([(90, PartState::Served), (50, PartState::Off)])));
-    let memory = story.reports.iter().rev().find_map(|report| match report {
-        Report::Remember(memory) => Some(memory.clone()),
-        _ => None,
-    });
+    let of_writes = |report: &Report| {
+        if let Report::Remember(memory) = report { Some(memory.clone()) } else { None }
+    };
+    let memory = story.reports.iter().rev().find_map(of_writes);
     let (now, mut next) = (story.now, Story::new(OnDrift::Mend, 1));
     next.now = now + Duration::from_secs(2);
     next.reconciler.restore(next.now, Duration::from_secs(2), &memory.unwrap());

@@ -123,7 +123,7 @@ impl Simulation<'_> {
         for (place, (part, other)) in pairs {
             match (part, is_dead(place), is_dead(other)) {
                 (SharedPart::Address, true, true) => {
-                    self.coverage.count("both regions of one address are dead")
+                    self.coverage.count("both regions of one address are dead");
                 }
                 (SharedPart::Address, true, false) | (SharedPart::Address, false, true) => {
                     self.coverage.count("one of two regions of one address is dead");

@@ -229,8 +229,7 @@ impl Event {
             Act::Says(
                 Said::Rule(_, whose, _) | Said::Release(whose) | Said::Approve(whose) | Said::Failback(whose),
             ) => whose == Some(region),
-            Act::Bind(place, Binding::Of(other)) => place == region || other == region,
-            Act::Bind(place, _) => place == region,
+            Act::Bind(place, binding) => place == region || binding == Binding::Of(region),
             _ => false,
         }
     }

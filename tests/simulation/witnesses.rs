@@ -125,24 +125,22 @@ impl Resolvers {
             Some(Manner::ServesStale) | None => {}
         }
         let keeps = |got: &&Got| manner.is_some() || (resolver.caches && now < got.until);
-        let got = match self.got.get(&place).filter(keeps) {
-            Some(got) => got.clone(),
-            None => {
-                let sets = zone.at(now - resolver.lag_ms);
-                let total: u64 = sets.iter().map(|set| set.weight).sum();
-                let mut left = if total == 0 { 0 } else { (drawn >> 8) % total };
-                let hit = |set: &&ServedSet| {
-                    let hit = left < set.weight;
-                    left = left.saturating_sub(set.weight);
-                    hit
-                };
-                let set = sets.iter().find(hit).cloned();
-                let keeps_ms = set.as_ref().map_or(NEGATIVE_MS, |set| i64::from(set.ttl_s) * 1000);
-                let got = Got { until: now + keeps_ms, set };
-                self.got.insert(place, got.clone());
-                got
-            }
-        };
+        let kept = self.got.get(&place).filter(keeps).cloned();
+        let got = kept.unwrap_or_else(|| {
+            let sets = zone.at(now - resolver.lag_ms);
+            let total: u64 = sets.iter().map(|set| set.weight).sum();
+            let mut left = if total == 0 { 0 } else { (drawn >> 8) % total };
+            let hit = |set: &&ServedSet| {
+                let hit = left < set.weight;
+                left = left.saturating_sub(set.weight);
+                hit
+            };
+            let set = sets.iter().find(hit).cloned();
+            let keeps_ms = set.as_ref().map_or(NEGATIVE_MS, |set| i64::from(set.ttl_s) * 1000);
+            let got = Got { until: now + keeps_ms, set };
+            self.got.insert(place, got.clone());
+            got
+        });
         let left_s = u32::try_from((got.until - now).max(0) / 1000).unwrap_or(0);
         let said = got.set.map_or_else(
             || nothing("answers NXDOMAIN: no such name"),

@@ -181,17 +181,15 @@ impl Judge {
         let of_line = witnesses.line.as_deref().filter(|line| {
             matches!(line.course, Course::Witnessing | Course::Unconfirmed) && line.to == inquiry.wanted
         });
-        let (since, patience) = match of_line.and_then(|line| Some((line.active?, line.old_ttl))) {
-            Some((active, ttl)) => {
-                let ms = i64::from(ttl.as_seconds()) * 1000 + MARGIN_MS;
-                (active, (ms, ms))
-            }
+        let known = of_line.and_then(|line| Some((line.active?, line.old_ttl)));
+        let (since, patience) = if let Some((active, ttl)) = known {
+            let ms = i64::from(ttl.as_seconds()) * 1000 + MARGIN_MS;
+            (active, (ms, ms))
+        } else {
             // What it had is not known, or it is a failover from before the start.
-            None => {
-                let of_before = witnesses.old_ttls.iter().filter(|(to, _)| *to == inquiry.wanted);
-                let least = of_before.map(|(_, ttl_ms)| *ttl_ms).fold(witnesses.ttl_ms, i64::min);
-                (inquiry.since, (least + MARGIN_MS, TTL_MAX_MS + MARGIN_MS))
-            }
+            let of_before = witnesses.old_ttls.iter().filter(|(to, _)| *to == inquiry.wanted);
+            let least = of_before.map(|(_, ttl_ms)| *ttl_ms).fold(witnesses.ttl_ms, i64::min);
+            (inquiry.since, (least + MARGIN_MS, TTL_MAX_MS + MARGIN_MS))
         };
         (witnesses.wrong_since, witnesses.patience_ms) = (Some(ms(since)), patience);
         Ok(())

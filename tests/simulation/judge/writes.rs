@@ -404,9 +404,9 @@ impl Judge {
             "ONLY-OURS",
             "plan {generation} wants {expected:?}, called is {call:?}"
         );
-        let mut changed = set.values().symmetric_difference(&before);
+        let mut touched = set.values().symmetric_difference(&before);
         holds!(
-            changed.all(|value| plan.ours.contains(value)),
+            touched.all(|value| plan.ours.contains(value)),
             "ONLY-OURS",
             "{call:?} changes what is not ours"
         );
