@@ -1,4 +1,4 @@
-//! The scripted tests of the core in one binary: eleven of them take a third longer to build.
+//! The scripted tests of the core in one binary: thirteen of them take a third longer to build.
 
 #[path = "../tests/drift.rs"]
 mod drift;
@@ -20,5 +20,9 @@ mod reconciler;
 mod reconfigure;
 #[path = "../tests/restart.rs"]
 mod restart;
+#[path = "../tests/shared_addresses.rs"]
+mod shared_addresses;
 #[path = "../tests/weighted_plans.rs"]
 mod weighted_plans;
+#[path = "../tests/weighted_writes.rs"]
+mod weighted_writes;
