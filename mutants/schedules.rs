@@ -7,7 +7,9 @@ mod simulation;
 
 use std::ops::Range;
 
-const SEEDS: [Range<u64>; 2] = [0..750, 200_000..200_250];
+use pointsman::model;
+
+const SEEDS: [Range<u64>; 3] = [0..750, 200_000..200_250, 300_000..300_250];
 
 #[test]
 fn no_schedule_of_faults_breaks_an_invariant() {
