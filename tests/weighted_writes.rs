@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use pointsman::core::{Call, Generation, Plan, Reconciler, Report, Rule, Timing, WriteRules};
 use pointsman::model::{
-    Alarm, Found, FoundPart, Fqdn, InForce, Line, Moment, OnDrift, Part, PartState, ProviderName, Record,
-    RecordKey, RecordType, Routing, ServiceName, Ttl, Weight, WriteBudget,
+    Alarm, Found, FoundPart, Fqdn, InForce, Line, Moment, OnDrift, Part, PartState, ProviderError,
+    ProviderErrorKind, ProviderName, Record, RecordKey, RecordType, Routing, ServiceName, Ttl, Weight,
+    WriteBudget,
 };
 
 fn address(last: u8) -> IpAddr {
@@ -115,6 +116,12 @@ impl Story {
         self.reconciler.handle_written(self.now, Ok(()));
     }
 
+    fn is_lost(&mut self) {
+        self.now = self.now + Duration::from_millis(20);
+        let lost = ProviderError { kind: ProviderErrorKind::Lost, message: String::new() };
+        self.reconciler.handle_written(self.now, Err(lost));
+    }
+
     fn wants(&mut self, plan: &Arc<Plan>) {
         self.reconciler.handle_plan(self.now, Arc::clone(plan));
     }
@@ -200,4 +207,33 @@ fn a_write_of_several_calls_of_a_killed_process_counts_whatever_a_read_shows() {
     let held =
         next.reports.iter().any(|it| matches!(it, Report::Held(held) if held.rule == Rule::BoundedWrites));
     assert!(held, "{:#?}", next.reports);
+}
+
+#[test]
+fn what_a_late_write_switches_on_it_does_not_switch_off() {
+    let mut story = Story::new(OnDrift::Alarm, 3);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    let (both, one) = ([PartState::Served; 2], [PartState::Served, PartState::Off]);
+    let holds = |[first, second]: [PartState; 2]| zone([(90, first), (10, second)]);
+    for _ in 0..2 {
+        assert!((0..9).any(|_| story.reads(&holds(one))), "none has landed");
+        story.is_lost();
+    }
+    assert!((0..9).any(|_| story.reads(&holds(one))));
+    story.is_taken();
+    assert!(!story.reads(&holds(both)) && !story.is_told_of_drift());
+    assert!(!story.reads(&holds(one)), "the lost ones may land yet, and would leave it on");
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
+}
+
+#[test]
+fn what_somebody_switches_off_while_the_provider_keeps_it_from_being_served_is_a_drift() {
+    let mut story = Story::new(OnDrift::Alarm, 3);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    for state in [PartState::Served, PartState::Withheld] {
+        assert!(!story.reads(&zone([(90, state), (10, state)])));
+    }
+    story.reports.clear();
+    assert!(!story.reads(&zone([(90, PartState::Off), (10, PartState::Off)])), "it is left as it is");
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
 }

@@ -31,14 +31,17 @@ struct Landing {
 }
 
 impl Landing {
-    /// Whether a set that holds this may be the write half-way: every address that it leaves is there, and none but those
-    /// that it leaves or found. Weights are not looked at; each changes when its turn comes.
-    fn is_on_its_way(&self, held: &BTreeSet<Weighed>) -> bool {
+    /// Whether a set that held `before` and holds this may be the write half-way: every address that it leaves is there, and
+    /// none but those that it leaves or found; and what changed is what it changes, for it undoes nothing of its own.
+    /// Weights are not looked at; each changes when its turn comes.
+    fn is_on_its_way(&self, before: Option<&BTreeSet<Weighed>>, held: &BTreeSet<Weighed>) -> bool {
         let addresses =
             |held: &BTreeSet<Weighed>| -> BTreeSet<_> { held.iter().map(|it| it.address).collect() };
         let Some(from) = self.from.as_ref().map(addresses) else { return false };
         let (to, held) = (addresses(&self.values), addresses(held));
-        (&from & &to).is_subset(&held) && held.is_subset(&(&from | &to))
+        let before = before.map_or_else(|| held.clone(), addresses);
+        let goes_on = (&held - &before).is_subset(&to) && (&before - &held).is_disjoint(&to);
+        (&from & &to).is_subset(&held) && held.is_subset(&(&from | &to)) && goes_on
     }
 }
 
@@ -96,9 +99,9 @@ impl Authorship {
     pub(super) fn read(&mut self, now: Moment, values: &BTreeSet<Weighed>) -> Change {
         let known = self.values.replace(values.clone());
         let is_as_before = known.as_ref() == Some(values);
-        let before = known.filter(|before| before != values);
         let landed = self.landing.iter().position(|landing| landing.values == *values);
-        let on_its_way = self.landing.iter().any(|landing| landing.is_on_its_way(values));
+        let on_its_way = self.landing.iter().any(|landing| landing.is_on_its_way(known.as_ref(), values));
+        let before = known.filter(|before| before != values);
         let change = match (before, landed) {
             // Of several calls the first may change nothing that is served.
             (None, None) if is_as_before && on_its_way => Change::Ours,

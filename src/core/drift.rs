@@ -48,16 +48,18 @@ impl Drift {
         ours: &BTreeSet<Weighed>,
         change: &Change,
     ) {
+        let wanted = plan.weighed();
+        // What the provider keeps from being served now may have been as wanted then.
+        let was_as_wanted =
+            |synced: &BTreeSet<Weighed>| attainable.is_subset(synced) && synced.is_subset(&wanted);
         if *ours == attainable {
-            self.synced = Some(attainable);
+            if !self.synced.as_ref().is_some_and(was_as_wanted) {
+                self.synced = Some(attainable);
+            }
             self.against = None;
             return;
         }
         let in_a_fight = self.is_fought(now, window, plan) && change.is_theirs(plan, ours);
-        // What the provider keeps from being served now may have been as wanted then.
-        let wanted = plan.weighed();
-        let was_as_wanted =
-            |synced: &BTreeSet<Weighed>| attainable.is_subset(synced) && synced.is_subset(&wanted);
         if in_a_fight || self.synced.as_ref().is_some_and(was_as_wanted) {
             if !self.is_a_fight(now, window) {
                 self.seen.retain(|seen| *seen + window > now);

@@ -182,7 +182,10 @@ fn with_status(found: Found, in_force: InForce) -> Found {
         InForce::Failed => PartState::Failed,
         InForce::Withheld => PartState::Withheld,
     };
-    let parts: Vec<FoundPart> = found.parts.into_iter().map(|part| FoundPart { state, ..part }).collect();
+    // One that is not served is neither on its way nor has it failed.
+    let is_about = |part: &FoundPart| state == PartState::Withheld || part.state.is_served();
+    let change = |part| if is_about(&part) { FoundPart { state, ..part } } else { part };
+    let parts: Vec<FoundPart> = found.parts.into_iter().map(change).collect();
     let is_out = state == PartState::Withheld && !parts.is_empty();
     let values = if is_out { BTreeSet::new() } else { found.values };
     Found { in_force, parts, values, ..found }

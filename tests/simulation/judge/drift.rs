@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use pointsman::model::{Answer, Found, InForce};
+use pointsman::model::{Answer, Found, InForce, RecordSet};
 
+use super::weighted::is_split_otherwise;
 use super::writes::{READ_LAG_MS, TURNS_MS};
 use super::{Judge, Judged, holds};
 use crate::simulation::settings::Settings;
@@ -43,9 +44,13 @@ struct Change {
 }
 
 impl Change {
-    fn explains(&self, found: &BTreeSet<IpAddr>) -> bool {
+    /// Whether it may have made this of what was there `before`; half-way it undoes nothing of its own.
+    fn explains(&self, before: &BTreeSet<IpAddr>, found: &BTreeSet<IpAddr>) -> bool {
         let is_between = |from: &BTreeSet<IpAddr>| {
-            (from & &self.values).is_subset(found) && found.is_subset(&(from | &self.values))
+            (from & &self.values).is_subset(found)
+                && found.is_subset(&(from | &self.values))
+                && (found - before).is_subset(&self.values)
+                && (before - found).is_disjoint(&self.values)
         };
         self.values == *found || self.from.as_ref().is_some_and(is_between)
     }
@@ -94,8 +99,12 @@ impl Changes {
         let landed = self.landing.iter().position(|(_, change)| is_whole(change));
         match landed.filter(|_| before.is_some()) {
             Some(landed) => drop(self.landing.remove(landed)),
-            None if self.landing.iter().any(|(_, change)| change.explains(&found.values)) => {}
-            None => self.untold = before,
+            None => {
+                let explains = |before: &BTreeSet<IpAddr>| {
+                    self.landing.iter().any(|(_, change)| change.explains(before, &found.values))
+                };
+                self.untold = before.filter(|before| !explains(before));
+            }
         }
         self.landing.retain(|(_, change)| !change.is_taken);
         self.sent.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
@@ -154,13 +163,16 @@ impl Judge {
         let ours = self.ours();
         let writes = &mut self.writes;
         if let Ok(Some(found)) = answer {
-            // Of a write of several calls that was taken the next read may show any part.
-            if let Some((from, to)) = writes.half_way.take() {
+            // Of a write of several calls that was taken the next read that is compared may show any part.
+            let half_way = writes.half_way.take_if(|_| found.in_force != InForce::Pending);
+            if let Some((from, to)) = half_way {
                 let is_between =
                     (&from & &to).is_subset(&found.values) && found.values.is_subset(&(&from | &to));
                 let differs = |synced: &mut BTreeSet<IpAddr>| found.values.intersection(&ours).ne(&*synced);
+                let is_split = |(set, _): &(RecordSet, Option<String>)| !is_split_otherwise(Some(found), set);
                 if is_between {
                     writes.synced.take_if(differs);
+                    writes.synced.take_if(|_| !writes.sent.last().is_some_and(is_split));
                     writes.is_changed = false;
                 }
             }

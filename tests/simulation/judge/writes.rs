@@ -93,7 +93,7 @@ pub(crate) struct Writes {
     /// Whether the sets were as read when the last write of several calls was sent.
     pub(super) is_as_read: bool,
     /// All that was ever sent, each with the description that was read before it.
-    sent: Vec<(RecordSet, Option<String>)>,
+    pub(super) sent: Vec<(RecordSet, Option<String>)>,
 }
 
 impl Writes {
