@@ -1,5 +1,7 @@
-//! The scripted tests of the core in one binary: thirteen of them take a third longer to build.
+//! The scripted tests of the core in one binary: fifteen of them take a third longer to build.
 
+#[path = "../tests/bounded_blast.rs"]
+mod bounded_blast;
 #[path = "../tests/drift.rs"]
 mod drift;
 #[path = "../tests/driver_steps.rs"]
@@ -22,6 +24,8 @@ mod reconfigure;
 mod restart;
 #[path = "../tests/shared_addresses.rs"]
 mod shared_addresses;
+#[path = "../tests/throttles.rs"]
+mod throttles;
 #[path = "../tests/weighted_plans.rs"]
 mod weighted_plans;
 #[path = "../tests/weighted_writes.rs"]

@@ -11,7 +11,7 @@ mod budget;
 mod drift;
 mod ledger;
 mod plans;
-mod shared;
+mod shared_addresses;
 mod weighted;
 mod witnesses;
 mod words;

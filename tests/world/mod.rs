@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::core::{
-    Call, Core, Effect, Failover, Input, Plan, Reached, Reconciler, Report, ServiceMemory, Timing, WriteRules,
+    Call, Core, Effect, Failover, Generation, Input, Plan, Reached, Reconciler, Report, ServiceMemory,
+    Timing, WriteRules,
 };
 use pointsman::model::{
     Alarm, Check, CheckKey, CheckKind, CheckName, Expression, Failback, Flap, Found, FoundPart, Fqdn,
@@ -115,6 +116,26 @@ pub(crate) fn observation(
         saw: "it".into(),
         certificate: None,
     }
+}
+
+/// A world of two regions, in that weather as soon as the first of them has died.
+pub(crate) fn dying(weather: Weather) -> World {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(5, &[Look::Pass, Look::Pass]);
+    world.weather = weather;
+    world.run(3, &[Look::Fail, Look::Pass]);
+    world
+}
+
+/// The pauses between them, in whole seconds.
+pub(crate) fn whole_seconds_between(moments: &[Moment]) -> Vec<u64> {
+    let pairs = moments.iter().zip(moments.iter().skip(1));
+    pairs.map(|(one, next)| (next.since(*one) + Duration::from_millis(500)).as_secs()).collect()
+}
+
+/// The same plan under a greater generation.
+pub(crate) fn newer(plan: &Plan, generation: u64) -> Arc<Plan> {
+    Arc::new(Plan { generation: Generation(generation), ..plan.clone() })
 }
 
 /// How the zone answers writes and reads.
