@@ -97,14 +97,13 @@ impl Changes {
         // Of one that several calls make the weights may still come, so it may land on.
         let is_whole = |change: &Change| change.from.is_none() && change.values == found.values;
         let landed = self.landing.iter().position(|(_, change)| is_whole(change));
-        match landed.filter(|_| before.is_some()) {
-            Some(landed) => drop(self.landing.remove(landed)),
-            None => {
-                let explains = |before: &BTreeSet<IpAddr>| {
-                    self.landing.iter().any(|(_, change)| change.explains(before, &found.values))
-                };
-                self.untold = before.filter(|before| !explains(before));
-            }
+        if let Some(landed) = landed.filter(|_| before.is_some()) {
+            self.landing.remove(landed);
+        } else {
+            let explains = |before: &BTreeSet<IpAddr>| {
+                self.landing.iter().any(|(_, change)| change.explains(before, &found.values))
+            };
+            self.untold = before.filter(|before| !explains(before));
         }
         self.landing.retain(|(_, change)| !change.is_taken);
         self.sent.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
