@@ -161,10 +161,11 @@ impl Judge {
     pub(super) fn whose_change(&mut self, now: i64, answer: &Answer) {
         let ours = self.ours();
         let writes = &mut self.writes;
-        if let Ok(Some(found)) = answer {
-            // Of a write of several calls that was taken the next read that is compared may show any part.
-            let half_way = writes.half_way.take_if(|_| found.in_force != InForce::Pending);
-            if let Some((from, to)) = half_way {
+        // A pending set is not compared yet.
+        let compared = answer.as_ref().ok().and_then(Option::as_ref);
+        if let Some(found) = compared.filter(|found| found.in_force != InForce::Pending) {
+            // Of a write of several calls that was taken the next read may show any part.
+            if let Some((from, to)) = writes.half_way.take() {
                 let is_between =
                     (&from & &to).is_subset(&found.values) && found.values.is_subset(&(&from | &to));
                 let differs = |synced: &mut BTreeSet<IpAddr>| found.values.intersection(&ours).ne(&*synced);
