@@ -26,12 +26,12 @@ struct Landing {
     values: BTreeSet<Weighed>,
     /// What the set held, for a write that several calls make: it lands bit by bit.
     from: Option<BTreeSet<Weighed>>,
-    /// Whether all that was sent of it was taken: then it lands no later than the next read.
+    /// True once all that was sent of it was taken: then it lands no later than the next read.
     taken: bool,
 }
 
 impl Landing {
-    /// Whether a set that held `before` and holds this may be the write half-way: every address that it leaves is there, and
+    /// True if a set that held `before` and holds this may be the write half-way: every address that it leaves is there, and
     /// none but those that it leaves or found; and what changed is what it changes, for it undoes nothing of its own.
     /// Weights are not looked at; each changes when its turn comes.
     fn is_on_its_way(&self, before: Option<&BTreeSet<Weighed>>, held: &BTreeSet<Weighed>) -> bool {
@@ -127,7 +127,7 @@ impl Authorship {
         self.landing.last().is_none_or(|latest| self.values.as_ref() != Some(&latest.values))
     }
 
-    /// Whether several calls make the latest write: what is served does not show how many of them were carried out.
+    /// True if several calls make the latest write: what is served does not show how many of them were carried out.
     pub(super) fn latest_is_in_parts(&self) -> bool {
         self.landing.last().is_some_and(|latest| latest.from.is_some())
     }

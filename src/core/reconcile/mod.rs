@@ -149,7 +149,7 @@ enum Phase {
     },
 }
 
-/// What the pauses between tries are counted from.
+/// The times that the pauses between tries are counted from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pauses {
     called_at: Moment,
@@ -173,7 +173,7 @@ struct Write {
     outdated: bool,
     /// How many words of operators the set had followed before it.
     words_before: u64,
-    /// What the pauses between tries were before it: it is no try until it is sent.
+    /// The pauses as they were before it: it is no try until it is sent.
     pauses_before: Pauses,
     /// The provider's words, when it refused the write as a conflict with what somebody else did.
     refused_with: Option<String>,
