@@ -28,7 +28,7 @@ pub(super) struct Signal {
     /// start.
     risen: bool,
     unknown_in_a_row: u32,
-    /// Whether anybody looked since it knew nothing, if in vain.
+    /// True once anybody looked since it knew nothing, if in vain.
     is_looked_at: bool,
     /// When the first look of the failures that count now started.
     first_failure: Option<Moment>,
@@ -247,7 +247,7 @@ impl Signal {
         self.unknown_in_a_row >= self.fall.count()
     }
 
-    /// Whether anybody looked since it knew nothing, if in vain.
+    /// True once anybody looked since it knew nothing, if in vain.
     pub(super) fn is_looked_at(&self) -> bool {
         self.is_looked_at
     }

@@ -28,15 +28,15 @@ const KEPT_WITHIN: Duration = Duration::from_millis(250);
 pub struct Orders {
     /// The record set; its name and type never change.
     pub record: Record,
-    /// What a write must leave, and how often it may happen.
+    /// The least that a write leaves, and how often one may happen.
     pub rules: WriteRules,
     /// How often the set is read.
     pub timing: Timing,
-    /// Whether nothing is ever written.
+    /// True if nothing is ever written.
     pub dry_run: bool,
 }
 
-/// What a driver asks for the newest of.
+/// The source of the newest orders and plan of a driver.
 pub trait News {
     /// The orders in force, once after each reload; none while there was no further one.
     fn orders(&mut self) -> Option<Orders>;
