@@ -237,3 +237,58 @@ fn what_somebody_switches_off_while_the_provider_keeps_it_from_being_served_is_a
     assert!(!story.reads(&zone([(90, PartState::Off), (10, PartState::Off)])), "it is left as it is");
     assert!(story.is_told_of_drift(), "{:#?}", story.reports);
 }
+
+/// Region 1 was down, and its switch-off is lost; it is back, and now region 2 is down.
+fn lost_then_the_other_dies() -> Story {
+    let mut story = Story::new(OnDrift::Mend, 6);
+    story.wants(&plan(1, [(90, false), (10, true)]));
+    assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+    story.is_lost();
+    story.wants(&plan(2, [(90, true), (10, true)]));
+    assert!(!story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+    story.wants(&plan(3, [(90, true), (10, false)]));
+    story
+}
+
+#[test]
+fn never_empty_a_switch_off_that_may_still_land_counts_as_carried_out() {
+    let mut story = lost_then_the_other_dies();
+    let both = zone([(90, PartState::Served), (10, PartState::Served)]);
+    let lost_at = story.now;
+    let mut reads = 0;
+    while !story.reads(&both) {
+        reads += 1;
+        assert!(reads < 100, "{:#?}", story.reports);
+    }
+    let waited = story.now.since(lost_at);
+    assert!(waited >= Duration::from_secs(80) && waited <= Duration::from_secs(100), "{waited:?}");
+    let held = story.reports.iter().find_map(|it| match it {
+        Report::Held(held) if held.rule == Rule::NeverEmpty => Some(held),
+        _ => None,
+    });
+    let words = held.unwrap().because.clone();
+    assert!(words.contains("may still take 198.51.100.1 away, and then 0 of our addresses"), "{words}");
+}
+
+#[test]
+fn a_switch_off_that_landed_late_holds_nothing_back_any_more() {
+    let mut story = lost_then_the_other_dies();
+    // It lands, is mended, and is over.
+    story.wants(&plan(4, [(90, true), (10, true)]));
+    assert!(story.reads(&zone([(90, PartState::Off), (10, PartState::Served)])));
+    story.is_taken();
+    let both = zone([(90, PartState::Served), (10, PartState::Served)]);
+    assert!(!story.reads(&both));
+    story.wants(&plan(5, [(90, true), (10, false)]));
+    assert!(story.reads(&both), "{:#?}", story.reports);
+}
+
+#[test]
+fn a_switch_off_that_may_still_land_is_sent_again_at_once() {
+    let mut story = Story::new(OnDrift::Mend, 6);
+    story.wants(&plan(1, [(90, false), (10, true)]));
+    let both = zone([(90, PartState::Served), (10, PartState::Served)]);
+    assert!(story.reads(&both));
+    story.is_lost();
+    assert!((0..9).any(|_| story.reads(&both)), "{:#?}", story.reports);
+}

@@ -1,6 +1,7 @@
 //! Whose doing a change of a record set is: that of a write of ours, which may land late, or somebody else's.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::memory::{Age, LandingMemory};
@@ -135,6 +136,24 @@ impl Authorship {
     /// Whether a write may still land.
     pub(super) fn is_landing(&self) -> bool {
         !self.landing.is_empty()
+    }
+
+    /// The addresses that calls of ours may still take out of what is served, though what was read since shows them, and until
+    /// when. A set that is written as a whole takes with it what it leaves instead; one of several is switched off alone.
+    pub(super) fn may_take(&self, now: Moment) -> Option<(BTreeSet<IpAddr>, Moment)> {
+        let addresses = |held: &BTreeSet<Weighed>| held.iter().map(|it| it.address).collect::<BTreeSet<_>>();
+        let mut takes = BTreeSet::new();
+        let mut until = now;
+        for landing in self.landing.iter().filter(|landing| !landing.taken) {
+            let Some(from) = landing.from.as_ref() else { continue };
+            let ends = landing.sent + LANDS_WITHIN;
+            let taken = &addresses(from) - &addresses(&landing.values);
+            if ends > now && !taken.is_empty() {
+                takes.extend(taken);
+                until = until.max(ends);
+            }
+        }
+        (!takes.is_empty()).then_some((takes, until))
     }
 
     pub(super) fn memory(&self, now: Moment) -> (Option<BTreeSet<Weighed>>, Vec<LandingMemory>) {

@@ -288,7 +288,7 @@ impl Simulation<'_> {
         driver.at = At::Dead;
         driver.number += 1;
         let (process, after) = (process.number, driver.starts_again_ms);
-        self.services[service].judge.driver_died();
+        self.services[service].judge.driver_died(self.now);
         self.push(self.now + after, Step::DriverStarts { process, service });
     }
 

@@ -339,6 +339,13 @@ pub(crate) struct PartsWrite {
     pub(crate) set: RecordSet,
 }
 
+impl PartsWrite {
+    /// When its first call was sent.
+    pub(crate) fn sent_at(&self) -> i64 {
+        self.deadline - WRITE_DEADLINE_MS
+    }
+}
+
 impl Simulation<'_> {
     /// A write of a service whose sets are served by weight begins.
     pub(crate) fn write_parts(&mut self, id: u64, service: usize, call: &Call) -> Option<PartsWrite> {
@@ -368,7 +375,7 @@ impl Simulation<'_> {
             self.coverage.count("a weighted write that adds and takes away");
         }
         let OneService { cloud, judge, .. } = &mut self.services[service];
-        judge.parts_written(self.now, found.as_ref(), cloud.parts.as_deref().unwrap_or_default());
+        judge.parts_written(self.now, found.as_ref(), set, cloud.parts.as_deref().unwrap_or_default());
         self.push(self.now, Step::PartSent { call: id });
         Some(PartsWrite {
             adds: adds.len(),

@@ -10,7 +10,7 @@ use super::{Call, Pauses, Phase, Reconciler, Write};
 use crate::core::plan::{Generation, Held, Plan, Rule};
 use crate::core::report::Report;
 use crate::core::write_budget::{Admission, Claim};
-use crate::model::{Found, InForce, Moment, RecordSet, Ttl, Weighed, is_split_as};
+use crate::model::{Found, InForce, Moment, RecordSet, Ttl, Weighed, addresses_in_words, is_split_as};
 
 impl Reconciler {
     pub(super) fn write(&mut self, now: Moment, answer: Option<Found>, compared: Generation) -> Option<Call> {
@@ -36,7 +36,7 @@ impl Reconciler {
         if plan.only_from.as_ref().is_some_and(differs) {
             return None;
         }
-        if let Some(held) = self.never_empty(&plan, &before, &values) {
+        if let Some(held) = self.never_empty(now, &plan, &before, &values) {
             self.reports.push_back(Report::Held(held));
             return None;
         }
@@ -110,18 +110,45 @@ impl Reconciler {
     }
 
     /// The last look before a write. The guard has judged the plan by what the set held when it was made; this
-    /// judges the write by what it holds now.
-    fn never_empty(&self, plan: &Plan, before: &BTreeSet<IpAddr>, values: &BTreeSet<IpAddr>) -> Option<Held> {
-        let left = values.intersection(&plan.owned).count();
+    /// judges the write by what it holds now, and by what is left of it if an earlier call lands late.
+    fn never_empty(
+        &mut self,
+        now: Moment,
+        plan: &Plan,
+        before: &BTreeSet<IpAddr>,
+        values: &BTreeSet<IpAddr>,
+    ) -> Option<Held> {
+        let left: BTreeSet<IpAddr> = values & &plan.owned;
         let least = self.rules.min_published.max(1) as usize;
         // Also a repair takes nothing away, or other weights for what is there.
-        let takes_nothing = left > 0 && values.is_superset(before);
-        (left < least && !takes_nothing).then(|| Held {
+        let takes_nothing = !left.is_empty() && values.is_superset(before);
+        if takes_nothing {
+            return None;
+        }
+        if left.len() < least {
+            return Some(Held {
+                rule: Rule::NeverEmpty,
+                because: format!(
+                    "the write would leave {} of our addresses, fewer than min_published = {least}",
+                    left.len()
+                ),
+                lifts_when: "the plan wants more addresses".to_owned(),
+            });
+        }
+        let (taken, until) = self.history.authorship.may_take(now)?;
+        let firm = (&left - &taken).len();
+        if firm >= least {
+            return None;
+        }
+        self.phase = Phase::Due { at: until.min(now + self.idle_for(now)) };
+        Some(Held {
             rule: Rule::NeverEmpty,
             because: format!(
-                "the write would leave {left} of our addresses, fewer than min_published = {least}"
+                "an earlier write, whose answer was lost, may still take {} away, and then {firm} of our addresses would be \
+                 left, fewer than min_published = {least}",
+                addresses_in_words(&(&left & &taken))
             ),
-            lifts_when: "the plan wants more addresses".to_owned(),
+            lifts_when: format!("that write can not land any more, in {} s", until.since(now).as_secs()),
         })
     }
 

@@ -144,6 +144,11 @@ impl Budget {
         counted.chain(maybe).filter(|aged| now - aged.at < window + aged.late_ms).count()
     }
 
+    /// Whether the intent of the latest write was on disk before it was sent.
+    pub(super) fn latest_is_kept(&self) -> bool {
+        self.counted.last().is_some_and(|write| write.is_kept)
+    }
+
     /// The greatest generation of a write that was on disk before it was sent.
     pub(super) fn newest_kept(&self) -> u64 {
         let kept = self.counted.iter().filter(|write| write.is_kept).map(|write| write.generation);

@@ -43,6 +43,57 @@ fn least_served(parts: &[HeldPart], ours: &BTreeSet<IpAddr>, now: i64) -> usize 
     of(&relevant, &BTreeSet::new(), now)
 }
 
+/// What is known of the calls that may still be carried out.
+#[derive(Debug, Default)]
+pub(super) struct LateCalls {
+    /// As the latest call left the sets.
+    left: Option<Vec<Kept>>,
+    /// When they were last found otherwise, or written by who could not know of what was sent before.
+    disturbed_at: i64,
+    /// The writes sent, how many they were to leave at least, and whether their intents were on disk.
+    sent: Vec<(i64, usize, bool)>,
+}
+
+/// What stays of a set until somebody changes it.
+type Kept = (u32, BTreeSet<IpAddr>, Option<u16>, bool, bool);
+
+impl LateCalls {
+    fn kept(parts: &[HeldPart]) -> Vec<Kept> {
+        parts.iter().map(|it| (it.id, it.values.clone(), it.weight, it.is_on, it.frozen)).collect()
+    }
+
+    /// The sets are found to be this.
+    fn finds(&mut self, now: i64, parts: &[HeldPart]) {
+        if self.left.as_ref().is_some_and(|left| *left != Self::kept(parts)) {
+            self.disturbed_at = now;
+        }
+        self.left = Some(Self::kept(parts));
+    }
+
+    /// A driver starts: what it knows of the writes before it is what was on disk, or nothing.
+    pub(super) fn started(&mut self, now: i64, knows: bool) {
+        if !knows || self.sent.iter().any(|(_, _, is_kept)| !is_kept) {
+            self.disturbed_at = now;
+        }
+    }
+
+    /// How many a call that was sent then must leave now at least; none if nobody could see to it.
+    fn least(&self, sent: i64, now: i64) -> Option<usize> {
+        let foreseen = sent > self.disturbed_at && now - sent < LANDS_WITHIN_MS;
+        let least = self.sent.iter().filter(|(at, ..)| *at >= sent).map(|(_, least, _)| *least).min();
+        least.filter(|_| foreseen)
+    }
+}
+
+/// Nobody reckons with a call for longer than this.
+const LANDS_WITHIN_MS: i64 = 90_000;
+
+/// How many of ours are switched on.
+fn count_on(parts: &[HeldPart], ours: &BTreeSet<IpAddr>) -> usize {
+    let on = parts.iter().filter(|part| part.is_on && !part.frozen);
+    on.flat_map(|part| part.values.intersection(ours)).collect::<BTreeSet<_>>().len()
+}
+
 impl Judge {
     /// A call of a write was carried out, or refused. `is_late` when nobody waits for it any more.
     pub(crate) fn part_landed(
@@ -58,6 +109,18 @@ impl Judge {
         let deleted = before.iter().find(is_deleted);
         holds!(deleted.is_none(), "LEAVE-AS-IS", "a set is deleted: {deleted:?}");
         // What somebody else did since it was read, or a read that was answered from long ago, is nobody's doing here.
+        self.writes.late_calls.finds(now, before);
+        let least = self.writes.late_calls.least(write.sent_at(), now);
+        self.writes.late_calls.left = Some(LateCalls::kept(after));
+        if let Some(least) = least.filter(|_| is_late) {
+            let ours = &self.ours() | &owned;
+            let (were, left) = (count_on(before, &ours), count_on(after, &ours));
+            holds!(
+                left >= least.min(were),
+                "NEVER-EMPTY",
+                "a late call of a write leaves {left} of ours switched on, and {were} were: {before:?} becomes {after:?}"
+            );
+        }
         let is_as_read = self.writes.is_as_read;
         if is_late || !is_as_read {
             return Ok(());
@@ -94,8 +157,22 @@ impl Judge {
     }
 
     /// A write of several calls is sent while the zone holds this.
-    pub(crate) fn parts_written(&mut self, now: i64, found: Option<&Found>, held: &[HeldPart]) {
+    pub(crate) fn parts_written(
+        &mut self,
+        now: i64,
+        found: Option<&Found>,
+        set: &RecordSet,
+        held: &[HeldPart],
+    ) {
         let key = |found: Option<Found>| found.map(|found| found.parts).unwrap_or_default();
         self.writes.is_as_read = key(found.cloned()) == key(found_in(held, now));
+        let is_kept = self.writes.budget.latest_is_kept();
+        let late_calls = &mut self.writes.late_calls;
+        late_calls.finds(now, held);
+        if !self.writes.is_as_read {
+            late_calls.disturbed_at = now;
+        }
+        late_calls.sent.retain(|(at, ..)| now - at < LANDS_WITHIN_MS);
+        late_calls.sent.push((now, set.least() as usize, is_kept));
     }
 }

@@ -10,7 +10,7 @@ use pointsman::model::{
 
 use super::budget::{Budget, Sent};
 use super::drift::{CONFIRM_MS, Changes};
-use super::weighted::is_split_otherwise;
+use super::weighted::{LateCalls, is_split_otherwise};
 use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
 
@@ -32,6 +32,8 @@ pub(super) const TURNS_MS: i64 = 10;
 const THROTTLED_TRY_MS: i64 = 15_000;
 /// So long after a write a read that shows what was there before it is not believed.
 pub(super) const READ_LAG_MS: i64 = 5_000;
+/// By the wall clock a write may be so much older than it is.
+const CLOCKS_MS: i64 = 1_000;
 /// While a lost write may still land the set is read so often.
 const WARY_FOR_MS: i64 = 60_000;
 const WARY_EVERY_MS: i64 = 2_000;
@@ -92,6 +94,7 @@ pub(crate) struct Writes {
     weighed: BTreeSet<Weighed>,
     /// Whether the sets were as read when the last write of several calls was sent.
     pub(super) is_as_read: bool,
+    pub(super) late_calls: LateCalls,
     /// All that was ever sent, each with the description that was read before it.
     pub(super) sent: Vec<(RecordSet, Option<String>)>,
 }
@@ -136,6 +139,8 @@ impl Writes {
     /// A process starts: what its journal knows of counts, by the age that its wall clock gives it.
     pub(super) fn started(&mut self, now: i64, saved: Option<(i64, i64, &Remembered)>) {
         self.budget.started(now, saved);
+        let knows = saved.is_some_and(|(at, gap, _)| gap <= now - at + CLOCKS_MS);
+        self.late_calls.started(now, knows);
         if saved.is_none() {
             (self.steady, self.left, self.floor) = (None, None, 0);
         }
@@ -292,10 +297,11 @@ impl Judge {
     }
 
     /// The driver is started anew with what the core has heard of its writes.
-    pub(crate) fn driver_died(&mut self) {
+    pub(crate) fn driver_died(&mut self, now: i64) {
         self.writes.forget_intent();
         self.writes.forget_calls();
         self.writes.budget.driver_died();
+        self.writes.late_calls.started(now, true);
         // What the dead one told and nobody has heard is in the channel, and will be heard.
     }
 
