@@ -5,7 +5,9 @@
 
 mod world;
 
-use pointsman::model::{Alarm, Line, PolicyKind, Region, Routing, Service, Share, Weight};
+use pointsman::model::{
+    Alarm, Failback, Line, PolicyKind, Region, Routing, Service, Share, Weight, WhenAllDown,
+};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, World, address, region, service};
 
@@ -51,6 +53,20 @@ fn a_dead_region_whose_address_another_one_needs_takes_nobodys_turn_and_is_held_
     let mut world = self::world(configured, &[0]);
     world.run(5, &[Pass, Pass]).run(60, &[Pass, Fail]).assert_published(&[0]);
     assert!(!world.alarms.contains_key(&(Alarm::Held, None)), "{:?}", world.alarms);
+}
+
+#[test]
+fn operator_rules_a_dead_region_whose_address_another_one_needed_has_not_left_and_needs_nobody_to_stay() {
+    let mut configured = shared(2);
+    configured.regions.reverse();
+    configured.failback = Failback::Manual;
+    configured.when_all_down = WhenAllDown::PublishAll;
+    let mut world = world(configured, &[0]);
+    world.run(5, &[Pass, Pass]);
+    world.run(60, &[Pass, Fail]).run(60, &[Fail, Fail]).assert_published(&[0]);
+    // The other one is elsewhere now, and was not published there.
+    world.bind(0, &[address(2)]);
+    world.run(10, &[Fail, Fail]).assert_published(&[0]).assert_writes(0);
 }
 
 #[test]

@@ -57,7 +57,8 @@ impl Standing {
         overrides: &Overrides,
         plan: Option<&Plan>,
     ) -> Self {
-        let planned = plan.and_then(|plan| plan.regions.iter().find(|it| it.region == region.region.name));
+        // One whose address another region needs has not left with its own fall.
+        let planned = plan.filter(|plan| plan.regions.iter().any(|it| it.region == region.region.name));
         let present: BTreeSet<IpAddr> = region.owned.intersection(present).copied().collect();
         Self {
             name: region.region.name.clone(),
@@ -77,7 +78,7 @@ impl Standing {
             evidence: region.evidence_in_words(),
             settles_within: region.settles_within(),
             may_return: region.may_return(),
-            was_wanted: planned.is_none_or(|planned| planned.wanted),
+            was_wanted: planned.is_none_or(|plan| !plan.wanted.is_disjoint(&region.owned)),
             ruled: overrides.of(&region.region.name).cloned(),
         }
     }

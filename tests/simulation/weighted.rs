@@ -217,6 +217,12 @@ impl Cloud {
         self.parts = Some(parts);
     }
 
+    /// What the sets that serve any of these hold.
+    pub(crate) fn split_of(&self, ours: &BTreeSet<IpAddr>) -> Vec<BTreeSet<IpAddr>> {
+        let parts = self.parts.iter().flatten().filter(|part| part.is_on && !part.values.is_disjoint(ours));
+        parts.map(|part| part.values.clone()).collect()
+    }
+
     /// Notes what has become of the sets: what they are as one, and what is served of them until when.
     pub(crate) fn parts_changed(&mut self, now: i64) {
         self.held = self.in_parts(now);

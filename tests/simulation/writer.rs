@@ -64,6 +64,7 @@ impl Simulation<'_> {
         let OneService { cloud, judge, haste, undone_at, .. } = &mut self.services[service];
         let ours = judge.ours();
         let mut is_undone = false;
+        let split = cloud.split_of(&ours);
         cloud.change(now, |cloud| {
             let Some(held) = cloud.held.as_mut().filter(|held| held.id == read.id) else { return };
             let mut new =
@@ -79,8 +80,11 @@ impl Simulation<'_> {
             *held = new;
         });
         judge.edited();
-        if is_undone {
+        // Its own value in a set of ours, too.
+        if is_undone || cloud.split_of(&ours) != split {
             *undone_at = Some(now);
+        }
+        if is_undone {
             haste.is_undone();
             self.coverage.count("another program undoes a write of ours");
         }
