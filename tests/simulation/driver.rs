@@ -301,6 +301,7 @@ impl Simulation<'_> {
         let orders = orders(service, &tasks.orders.1);
         let new = Driver::new(tasks.driver.number, orders, tasks.known_writes.as_ref(), now, moment);
         tasks.driver = Driver { starts_again_ms, ..new };
+        self.services[service].judge.driver_starts();
         self.drive_in(service, 0);
     }
 }

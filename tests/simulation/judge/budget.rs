@@ -172,10 +172,15 @@ impl Budget {
     }
 
     /// The driver is started anew with what the core has heard of its writes.
-    pub(super) fn driver_died(&mut self) {
-        let heard = self.remembers_heard;
-        self.counted.retain(|write| write.remembers <= heard);
+    pub(super) fn driver_starts(&mut self) {
+        let (heard, until) = (self.remembers_heard, self.remembers + 1);
+        let (known, unheard) =
+            std::mem::take(&mut self.counted).into_iter().partition(|it| it.remembers <= heard);
+        self.counted = known;
         self.goes_on(heard);
+        // What the dead one told of them is heard yet, and kept until the new one tells what it knows.
+        let unheard: Vec<Counted> = unheard;
+        self.maybe.extend(unheard.into_iter().map(|it| Maybe { at: it.at, from: it.remembers, until }));
     }
 
     /// A driver goes on from what was heard.

@@ -296,13 +296,17 @@ impl Judge {
         plan.may_write && (plan.is_rescue || waits)
     }
 
-    /// The driver is started anew with what the core has heard of its writes.
+    /// The driver's task panics.
     pub(crate) fn driver_died(&mut self, now: i64) {
         self.writes.forget_intent();
         self.writes.forget_calls();
-        self.writes.budget.driver_died();
         self.writes.late_calls.started(now, true);
         // What the dead one told and nobody has heard is in the channel, and will be heard.
+    }
+
+    /// The driver is started anew with what the core has heard of its writes.
+    pub(crate) fn driver_starts(&mut self) {
+        self.writes.budget.driver_starts();
     }
 
     /// A call is made. `newest` is the newest plan that the driver could know of, `settings` what it runs by.
