@@ -294,6 +294,20 @@ const WAYS: &[Way] = &[
         served: &[(10, &["12"]), (5, &["13"])],
     },
     Way {
+        name: "a dead region leaves and somebody has changed the weight of the other",
+        from: || vec![set(90, &[11]), set(50, &[12])],
+        off: &[],
+        to: &[(90, &[]), (10, &[12])],
+        served: &[(10, &["12"])],
+    },
+    Way {
+        name: "a dead region leaves and the other has an address too many",
+        from: || vec![set(90, &[11]), set(10, &[12, 22])],
+        off: &[],
+        to: &[(90, &[]), (10, &[12])],
+        served: &[(10, &["12"])],
+    },
+    Way {
         name: "one returns while another leaves",
         from: || vec![set(90, &[11]), set(10, &[12])],
         off: &[11],

@@ -1,7 +1,8 @@
 //! One set for each region: which calls bring the sets of one name and line to what is wanted, and in which order.
 //!
 //! Pure. What adds goes first; what takes away goes with it only as far as enough of what is wanted is served by sets that
-//! were in force before and are not waited for, and else in a later write, when a read has shown that the rest is in force
+//! are in force and that no call of the same write changes, since a change can fail. Else it goes in a later write, when a
+//! read has shown that the rest is in force; a change of what is served already, as of its weight, waits for it in turn
 //! (NEVER-EMPTY). A set left with nothing is switched off, never deleted, and never emptied; one that holds anything of
 //! somebody else's keeps that, and its weight, TTL and description (ONLY-OURS). Start at [`stage`].
 
@@ -51,6 +52,8 @@ pub(super) fn stage(found: &Found, set: &RecordSet) -> Stage {
     let ttl_of = |part: &FoundPart| if set.ttl() == found.ttl { part.ttl } else { set.ttl() };
 
     let (mut puts, mut enables, mut posts, mut takes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // Changes of sets that serve what is wanted, and the sets.
+    let (mut changes, mut reductions) = (Vec::new(), Vec::new());
     for Housed { part, wants, home } in &housed {
         let weight = part.weight;
         let Some((place, home)) = home.and_then(|place| Some((place, found.parts.get(place)?))) else {
@@ -78,7 +81,11 @@ pub(super) fn stage(found: &Found, set: &RecordSet) -> Stage {
             continue;
         }
         let only_takes = values.is_subset(&home.values) && same_weight && home.state == PartState::Served;
-        if only_takes { takes.push(put(values)) } else { puts.push(put(values)) }
+        match firm.values().any(|firm| *firm == place) {
+            _ if only_takes => reductions.push((place, put(values))),
+            true => changes.push((place, put(values))),
+            false => puts.push(put(values)),
+        }
     }
     let homes: BTreeSet<usize> = housed.iter().filter_map(|it| it.home).collect();
     for (place, other) in found.parts.iter().enumerate() {
@@ -95,10 +102,20 @@ pub(super) fn stage(found: &Found, set: &RecordSet) -> Stage {
             takes.push(Step::Put { set: other.clone(), values, weight: None, ttl: other.ttl });
         }
     }
+    let is_changed = |home: &usize| changes.iter().chain(&reductions).any(|(place, _)| place == home);
+    let unchanged = firm.values().filter(|home| !is_changed(home)).count();
     if firm.len() < enough {
         takes.clear();
+        reductions.clear();
+    } else if !takes.is_empty() && unchanged < enough {
+        changes.clear();
+        reductions.clear();
     }
-    Stage { adds: [puts, enables, posts].concat(), takes }
+    let calls = |of: Vec<(usize, Step)>| of.into_iter().map(|(_, step)| step).collect();
+    Stage {
+        adds: [calls(changes), puts, enables, posts].concat(),
+        takes: [calls(reductions), takes].concat(),
+    }
 }
 
 /// Finds each part that is to be served the set that is its own: one that holds nothing but its addresses, rather one that
