@@ -141,8 +141,9 @@ struct Planned {
     at: i64,
     wanted: BTreeSet<IpAddr>,
     owned: BTreeSet<IpAddr>,
-    /// What was ours then, by the judge's own account.
+    /// What was ours then, by the judge's own account, and whose.
     ours: BTreeSet<IpAddr>,
+    owns: BTreeMap<usize, BTreeSet<IpAddr>>,
     may_write: bool,
     /// How many words of operators it heeds.
     words: u64,

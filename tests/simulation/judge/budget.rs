@@ -253,8 +253,12 @@ impl Judge {
     pub(super) fn is_within_budget(&mut self, sent: &Sent, plan: &Planned, settings: &Settings) -> Judged {
         let Sent { at: intended, generation, before, after, found, changes, in_parts } = *sent;
         let window = i64::try_from(settings.window_s * 1000).unwrap_or(i64::MAX);
+        // By whose the addresses are, or were when it was planned.
+        let went = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
+            plan.owns.get(place).is_some_and(|owns| !owns.is_disjoint(from) && owns.is_disjoint(to))
+        };
         let goes = |place: &usize, from: &BTreeSet<IpAddr>, to: &BTreeSet<IpAddr>| {
-            self.is_in(*place, from) && !self.is_surely_in(*place, to)
+            self.is_in(*place, from) && !self.is_surely_in(*place, to) || went(place, from, to)
         };
         let leave = self.views.keys().filter(|place| goes(place, before, after));
         let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, after, before));

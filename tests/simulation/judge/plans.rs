@@ -220,6 +220,7 @@ impl Judge {
             wanted: plan.wanted.clone(),
             owned: plan.owned.clone(),
             ours,
+            owns: self.views.iter().map(|(place, view)| (*place, view.owns.clone())).collect(),
             may_write: plan.may_write && !self.words.is_all_frozen(),
             words: self.words.count,
             is_rescue: self.is_rescue(plan, &seen),
