@@ -238,6 +238,25 @@ fn what_somebody_switches_off_while_the_provider_keeps_it_from_being_served_is_a
     assert!(story.is_told_of_drift(), "{:#?}", story.reports);
 }
 
+#[test]
+fn what_a_late_write_did_not_find_it_does_not_take_away() {
+    let mut story = Story::new(OnDrift::Alarm, 3);
+    let off = PartState::Off;
+    story.wants(&plan(1, [(90, true), (10, false)]));
+    assert!(!story.reads(&zone([(90, PartState::Served), (10, off)])));
+    // Region 1 is to have another weight, and nobody knows whether it will.
+    story.wants(&plan(2, [(50, true), (10, false)]));
+    assert!(story.reads(&zone([(90, PartState::Served), (10, off)])));
+    story.is_lost();
+    story.wants(&plan(3, [(90, true), (10, true)]));
+    assert!((0..9).any(|_| story.reads(&zone([(90, PartState::Served), (10, off)]))));
+    story.is_taken();
+    assert!(!story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+    assert!(!story.is_told_of_drift(), "{:#?}", story.reports);
+    assert!(!story.reads(&zone([(90, PartState::Served), (10, off)])), "the lost one found no region 2");
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
+}
+
 /// Region 1 was down, and its switch-off is lost; it is back, and now region 2 is down.
 fn lost_then_the_other_dies() -> Story {
     let mut story = Story::new(OnDrift::Mend, 6);

@@ -44,13 +44,14 @@ struct Change {
 }
 
 impl Change {
-    /// Whether it may have made this of what was there `before`; half-way it undoes nothing of its own.
+    /// Whether it may have made this of what was there `before`; half-way it undoes nothing of its own, and takes away nothing
+    /// that it did not find.
     fn explains(&self, before: &BTreeSet<IpAddr>, found: &BTreeSet<IpAddr>) -> bool {
         let is_between = |from: &BTreeSet<IpAddr>| {
             (from & &self.values).is_subset(found)
                 && found.is_subset(&(from | &self.values))
                 && (found - before).is_subset(&self.values)
-                && (before - found).is_disjoint(&self.values)
+                && (before - found).is_subset(&(from - &self.values))
         };
         self.values == *found || self.from.as_ref().is_some_and(is_between)
     }
