@@ -239,6 +239,28 @@ fn what_somebody_switches_off_while_the_provider_keeps_it_from_being_served_is_a
 }
 
 #[test]
+fn what_somebody_switched_off_and_the_provider_then_kept_from_being_served_is_still_a_drift() {
+    let mut story = Story::new(OnDrift::Alarm, 3);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    for state in [PartState::Served, PartState::Off, PartState::Withheld, PartState::Off] {
+        assert!(!story.reads(&zone([(90, PartState::Served), (10, state)])), "{state:?}");
+    }
+    // Once it is as wanted, or another plan was carried out meanwhile, that is over.
+    for state in [PartState::Served, PartState::Withheld] {
+        assert!(!story.reads(&zone([(90, PartState::Served), (10, state)])), "{state:?}");
+    }
+    let mut other = Story::new(OnDrift::Alarm, 3);
+    other.wants(&plan(1, [(90, true), (10, true)]));
+    for state in [PartState::Served, PartState::Off] {
+        assert!(!other.reads(&zone([(90, PartState::Served), (10, state)])), "{state:?}");
+    }
+    other.wants(&plan(2, [(80, true), (10, true)]));
+    assert!(!other.reads(&zone([(80, PartState::Served), (10, PartState::Withheld)])));
+    other.wants(&plan(3, [(90, true), (10, true)]));
+    assert!(other.reads(&zone([(80, PartState::Served), (10, PartState::Withheld)])), "{:#?}", other.reports);
+}
+
+#[test]
 fn what_a_late_write_did_not_find_it_does_not_take_away() {
     let mut story = Story::new(OnDrift::Alarm, 3);
     let off = PartState::Off;

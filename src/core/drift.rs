@@ -53,10 +53,11 @@ impl Drift {
         let was_as_wanted =
             |synced: &BTreeSet<Weighed>| attainable.is_subset(synced) && synced.is_subset(&wanted);
         if *ours == attainable {
+            // What is kept from being served may be as somebody left it.
+            self.against.take_if(|against| attainable == wanted || *against != wanted);
             if !self.synced.as_ref().is_some_and(was_as_wanted) {
                 self.synced = Some(attainable);
             }
-            self.against = None;
             return;
         }
         let in_a_fight = self.is_fought(now, window, plan) && change.is_theirs(plan, ours);
