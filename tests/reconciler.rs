@@ -392,6 +392,20 @@ fn a_set_that_is_missing_twice_is_made_when_that_is_allowed_and_alarmed_when_it_
 }
 
 #[test]
+fn a_set_that_was_just_made_and_that_no_list_shows_yet_is_not_made_a_second_time() {
+    let mut service = service(2);
+    service.record.create = true;
+    let mut world = World::new(service, &[0, 1]);
+    world.run(50, &[Pass, Pass]);
+    world.weather = Weather::Forget;
+    world.run(15, &[Pass, Pass]);
+    assert_eq!(world.sent.len(), 1, "made at 61 s");
+    // Somebody has deleted it.
+    world.run(5, &[Pass, Pass]);
+    assert_eq!(world.sent.len(), 2);
+}
+
+#[test]
 fn what_somebody_else_removed_is_put_back_within_resync_and_alarmed() {
     let mut world = World::new(service(2), &[0, 1]);
     world.run(65, &[Pass, Pass]);

@@ -20,7 +20,11 @@ impl Reconciler {
         let waited = now.since(write.sent);
         // What has been waited for here is not waited for a second time.
         self.pending_since = Some(write.sent);
-        let Some(found) = &answer else { return self.compare(now, answer) };
+        let Some(found) = &answer else {
+            // One that was just made may be missing in a list yet: made again it would be there twice.
+            let is_made = write.before.is_empty() && write.parts_before.is_empty();
+            return if is_made && waited < READ_LAG { again(write) } else { self.compare(now, answer) };
+        };
         if found.in_force == InForce::Pending && waited < SETTLE_DEADLINE {
             self.delayed(self.still_pending(), POLL_MOST);
             return again(write);

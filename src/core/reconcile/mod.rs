@@ -496,6 +496,8 @@ impl Reconciler {
                 self.writing.succeeded();
                 self.writes_throttled_until = Moment::START;
                 self.wary_until = self.wary_until.max(now + READ_LAG);
+                // That lists lacked it before says nothing of what was made since.
+                self.missing_since = None;
                 self.history.authorship.taken();
                 let ours = self.plan.as_ref().map(|plan| plan.ours_in(&write.set)).unwrap_or_default();
                 self.history.drift.wrote(ours);

@@ -54,6 +54,9 @@ pub(crate) struct Writes {
     read: Option<(i64, Option<Found>)>,
     /// Since when every read that was answered found nothing.
     pub(super) missing_since: Option<i64>,
+    /// When the write was meant that is on its way, if it makes the set; and that was taken, while no list shows the set.
+    making: Option<i64>,
+    made_at: Option<i64>,
     /// A throttle of a read holds everything back until then, one of a write the next write.
     throttled_until: i64,
     write_throttled_until: i64,
@@ -114,7 +117,7 @@ impl Writes {
 
     fn forget_calls(&mut self) {
         (self.in_flight, self.intent, self.is_kept, self.withdrawn) = (false, None, false, false);
-        (self.read, self.missing_since, self.answered) = (None, None, None);
+        (self.read, self.missing_since, self.answered, self.made_at) = (None, None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
         (self.wary_until, self.quiet_since) = (0, None);
         (self.synced, self.is_changed) = (None, false);
@@ -402,6 +405,12 @@ impl Judge {
                 "BLIND-IS-NOT-DOWN",
                 "a set is made that was missed for {missing_ms} ms"
             );
+            let made_ms = writes.made_at.map(|made| intended - made);
+            holds!(
+                made_ms.is_none_or(|ms| ms >= READ_LAG_MS - TURNS_MS),
+                "BLIND-IS-NOT-DOWN",
+                "a set is made that was made {made_ms:?} ms ago"
+            );
         }
         let plan = self.plans.get(&generation);
         holds!(plan.is_some(), "EXPLAINED", "plan {generation} was never told");
@@ -456,6 +465,7 @@ impl Judge {
         )?;
         let writes = &mut self.writes;
         (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
+        writes.making = found.is_none().then_some(intended);
         writes.called_from = before;
         writes.followed_before = std::mem::replace(&mut self.words.followed, words);
         writes.sent.push((set.clone(), found.and_then(|found| found.description.clone())));
@@ -497,6 +507,7 @@ impl Judge {
                 let is_pending = found.as_ref().is_some_and(|found| found.in_force == InForce::Pending);
                 writes.left.take_if(|_| !may_lag && !is_pending);
                 writes.throttled_until = 0;
+                writes.made_at.take_if(|_| found.is_some());
                 writes.missing_since = match found {
                     Some(_) => None,
                     None => writes.missing_since.or(Some(now)),
@@ -518,6 +529,8 @@ impl Judge {
         self.writes.answered = Some(kind);
         match kind {
             Ok(()) => {
+                // What lists lacked before says nothing of it.
+                (self.writes.made_at, self.writes.missing_since) = (self.writes.making.take(), None);
                 self.writes.known = self.writes.unsettled.pop().map(|(_, values)| values);
                 let to = self.writes.known.clone().filter(|_| self.settings.weighted);
                 self.writes.half_way = to.map(|to| (self.writes.called_from.clone(), to));
