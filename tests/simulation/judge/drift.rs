@@ -14,6 +14,8 @@ use crate::simulation::settings::Settings;
 const LANDS_WITHIN_MS: i64 = 90_000;
 /// A list that lacks the set is believed when another one so much later does too.
 pub(super) const CONFIRM_MS: i64 = 1_000;
+/// What has been pending for so long is taken as it is.
+const PENDING_MS: i64 = 60_000;
 /// So many changes against us within a window are not fought over any more.
 const A_FIGHT: usize = 3;
 
@@ -145,15 +147,35 @@ impl Judge {
         Ok(())
     }
 
+    /// For how long the set has been pending, with what a read found.
+    pub(super) fn note_pending(&mut self, now: i64, answer: &Answer) {
+        let writes = &mut self.writes;
+        let is_believed = writes.missing_since.is_some_and(|since| now - since >= CONFIRM_MS);
+        match answer {
+            Ok(Some(found)) if found.in_force == InForce::Pending => {
+                writes.pending_since.get_or_insert(now);
+            }
+            // One that may be answered from before a write does not show what that left.
+            Ok(Some(found))
+                if found.values == writes.called_from && now - writes.written_at < READ_LAG_MS => {}
+            Ok(Some(_)) => writes.pending_since = None,
+            Ok(None) if is_believed => writes.pending_since = None,
+            Ok(None) | Err(_) => {}
+        }
+    }
+
     /// Takes in what a read found.
     pub(super) fn compare(&mut self, now: i64, found: &Found) {
+        let pending_ms = self.writes.pending_ms(now, found);
         let writes = &mut self.writes;
         // A read soon after a write may be answered from before it, and a pending set is not compared yet.
         let age = now - writes.written_at;
         let is_as_before = writes.changes.settles && found.values == writes.called_from;
-        if is_as_before && (READ_LAG_MS - TURNS_MS..READ_LAG_MS + TURNS_MS).contains(&age) {
+        let at_the_turn = |end: i64, ms: i64| (end - TURNS_MS..end + TURNS_MS).contains(&ms);
+        let may_lag = is_as_before && at_the_turn(READ_LAG_MS, age);
+        if may_lag || pending_ms.is_some_and(|ms| at_the_turn(PENDING_MS, ms)) {
             writes.changes.known = None;
-        } else if found.in_force != InForce::Pending && !(is_as_before && age < READ_LAG_MS) {
+        } else if pending_ms.is_none_or(|ms| ms >= PENDING_MS) && !(is_as_before && age < READ_LAG_MS) {
             writes.changes.read(now, found);
         }
     }
@@ -164,7 +186,8 @@ impl Judge {
         let writes = &mut self.writes;
         // A pending set is not compared yet.
         let compared = answer.as_ref().ok().and_then(Option::as_ref);
-        if let Some(found) = compared.filter(|found| found.in_force != InForce::Pending) {
+        let is_compared = |found: &&Found| writes.pending_ms(now, found).is_none_or(|ms| ms >= PENDING_MS);
+        if let Some(found) = compared.filter(is_compared) {
             // Of a write of several calls that was taken the next read may show any part.
             if let Some((from, to)) = writes.half_way.take() {
                 let is_between =

@@ -57,6 +57,8 @@ pub(crate) struct Writes {
     /// When the write was meant that is on its way, if it makes the set; and that was taken, while no list shows the set.
     making: Option<i64>,
     made_at: Option<i64>,
+    /// Since when the set may be pending: as it was first read so, or the last write that was taken was meant.
+    pub(super) pending_since: Option<i64>,
     /// A throttle of a read holds everything back until then, one of a write the next write.
     throttled_until: i64,
     write_throttled_until: i64,
@@ -115,15 +117,21 @@ impl Writes {
         self.is_held = false;
     }
 
+    /// For how long what was found has been pending; none if it is not.
+    pub(super) fn pending_ms(&self, now: i64, found: &Found) -> Option<i64> {
+        let is_pending = found.in_force == InForce::Pending;
+        is_pending.then(|| self.pending_since.map_or(0, |since| now - since))
+    }
+
     fn forget_calls(&mut self) {
         (self.in_flight, self.intent, self.is_kept, self.withdrawn) = (false, None, false, false);
         (self.read, self.missing_since, self.answered, self.made_at) = (None, None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
         (self.wary_until, self.quiet_since) = (0, None);
         (self.synced, self.is_changed) = (None, false);
+        (self.pending_since, self.half_way) = (None, None);
         self.changes.forget();
         self.mends.clear();
-        self.half_way = None;
     }
 
     /// A write that was meant will not be made.
@@ -484,6 +492,7 @@ impl Judge {
         let ours = self.ours();
         let judged = answer.clone().map(|found| found.map(|found| found.judged_by(&ours)));
         let answer = &judged;
+        self.note_pending(now, answer);
         self.whose_change(now, answer);
         if let Ok(Some(found)) = answer {
             self.compare(now, found);
@@ -531,6 +540,7 @@ impl Judge {
             Ok(()) => {
                 // What lists lacked before says nothing of it.
                 (self.writes.made_at, self.writes.missing_since) = (self.writes.making.take(), None);
+                self.writes.pending_since = Some(self.writes.written_at);
                 self.writes.known = self.writes.unsettled.pop().map(|(_, values)| values);
                 let to = self.writes.known.clone().filter(|_| self.settings.weighted);
                 self.writes.half_way = to.map(|to| (self.writes.called_from.clone(), to));
