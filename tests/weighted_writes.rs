@@ -261,6 +261,20 @@ fn what_somebody_switched_off_and_the_provider_then_kept_from_being_served_is_st
 }
 
 #[test]
+fn what_a_write_for_another_plan_has_replaced_is_nobody_elses_change_any_more() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    for state in [PartState::Served, PartState::Off] {
+        assert!(!story.reads(&zone([(90, PartState::Served), (10, state)])), "{state:?}");
+    }
+    story.wants(&plan(2, [(50, true), (10, true)]));
+    assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Off)])));
+    story.is_taken();
+    story.wants(&plan(3, [(90, true), (10, true)]));
+    assert!(story.reads(&zone([(50, PartState::Served), (10, PartState::Served)])), "{:#?}", story.reports);
+}
+
+#[test]
 fn what_a_late_write_did_not_find_it_does_not_take_away() {
     let mut story = Story::new(OnDrift::Alarm, 3);
     let off = PartState::Off;

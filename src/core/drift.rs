@@ -28,9 +28,9 @@ pub(super) struct Drift {
 }
 
 impl Drift {
-    /// A write that leaves these addresses of ours was taken.
+    /// A write that leaves these addresses of ours was taken: what somebody did before is written over.
     pub(super) fn wrote(&mut self, ours: BTreeSet<Weighed>) {
-        self.synced = Some(ours);
+        (self.synced, self.against) = (Some(ours), None);
     }
 
     /// The set was changed by us, or it cannot be told by whom.
