@@ -95,6 +95,11 @@ impl Story {
 
     /// The next read finds that; says whether a write follows.
     fn reads(&mut self, found: &Found) -> bool {
+        self.finds(Some(found))
+    }
+
+    /// The same of a read that may find nothing.
+    fn finds(&mut self, found: Option<&Found>) -> bool {
         loop {
             self.now = self.reconciler.next_wake().unwrap().max(self.now);
             match self.reconciler.poll_call(self.now) {
@@ -103,7 +108,7 @@ impl Story {
                 None => {}
             }
         }
-        self.reconciler.handle_read(self.now, Ok(Some(found.clone())));
+        self.reconciler.handle_read(self.now, Ok(found.cloned()));
         let call = self.reconciler.poll_call(self.now);
         while let Some(report) = self.reconciler.poll_report() {
             self.reports.push(report);
@@ -346,4 +351,26 @@ fn a_switch_off_that_may_still_land_is_sent_again_at_once() {
     assert!(story.reads(&both));
     story.is_lost();
     assert!((0..9).any(|_| story.reads(&both)), "{:#?}", story.reports);
+}
+
+#[test]
+fn bounded_writes_sets_that_are_gone_do_not_show_that_a_lost_write_did_not_land() {
+    let mut story = Story::new(OnDrift::Mend, 1);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    let withheld = zone([(90, PartState::Withheld), (10, PartState::Withheld)]);
+    let found = Found { values: BTreeSet::new(), ..withheld };
+    assert!(!story.reads(&found));
+    // Region 1 has moved to where nothing keeps it from being served.
+    let both = plan(2, [(90, true), (10, true)]);
+    let mut moved = Plan::clone(&both);
+    moved.wanted = [address(2), address(3)].into();
+    moved.owned.insert(address(3));
+    let first = moved.parts.first_mut().unwrap();
+    (first.values, first.owned) = ([address(3)].into(), [address(1), address(3)].into());
+    story.wants(&Arc::new(moved));
+    assert!(story.reads(&found));
+    story.is_lost();
+    story.finds(None);
+    story.finds(None);
+    assert!(!story.reads(&found), "the budget is used up: {:#?}", story.reports);
 }

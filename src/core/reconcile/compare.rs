@@ -121,7 +121,9 @@ impl Reconciler {
     /// same values.
     fn settle_lost(&mut self, now: Moment, answer: Option<&Found>) {
         let Some(write) = self.lost.take() else { return };
-        let as_before = answer.map_or(write.before.is_empty(), |found| {
+        // Sets that were there, and served nothing, are not as before when there is none any more.
+        let none_before = write.before.is_empty() && write.parts_before.is_empty();
+        let as_before = answer.map_or(none_before, |found| {
             found.values == write.before && found.parts == write.parts_before
         });
         match write.refused_with {

@@ -47,6 +47,8 @@ pub(crate) struct Writes {
     pub(super) is_kept: bool,
     /// The landing writes that the driver last told to remember, as text.
     remembered: String,
+    /// When a write was remembered, until it is told.
+    untold: Option<i64>,
     pub(super) budget: Budget,
     /// The greatest generation that an earlier process had on disk before it wrote.
     floor: u64,
@@ -136,8 +138,8 @@ impl Writes {
 
     /// A write that was meant will not be made.
     fn forget_intent(&mut self) {
-        if let Some(intent) = &self.intent {
-            self.budget.meant_in_vain(intent.at);
+        if let Some(at) = self.intent.as_ref().map(|intent| intent.at).or(self.untold.take()) {
+            self.budget.meant_in_vain(at);
         }
     }
 
@@ -171,8 +173,12 @@ impl Judge {
             Report::Remember(memory) => {
                 writes.budget.remembers += 1;
                 writes.remembered = serde_json::to_string(memory).unwrap_or_default();
+                // It counts from then on, told or not.
+                let is_new = counts_one_of_now(&writes.remembered);
+                writes.untold = (is_new && writes.intent.is_none()).then_some(now);
             }
             Report::Sent { generation, from, set } => {
+                writes.untold = None;
                 holds!(writes.intent.is_none(), "EXPLAINED", "two writes are told at once: {set:?}");
                 let (from, set) = (from.clone(), set.clone());
                 writes.unsettled.push((now, set.values().clone()));
@@ -578,6 +584,12 @@ impl Judge {
         holds!(sent, "LEAVE-AS-IS", "nobody sent {after:?}");
         Ok(())
     }
+}
+
+/// Whether the newest of the writes that are remembered is of this moment.
+fn counts_one_of_now(remembered: &str) -> bool {
+    let ages = remembered.split("\"sent\":[").nth(1).and_then(|rest| rest.split(']').next());
+    ages.and_then(|ages| ages.rsplit(',').next()) == Some("0")
 }
 
 /// Whether a write starts from what was read. With several sets whether that is in force is judged by those of ours.
