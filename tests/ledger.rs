@@ -452,3 +452,38 @@ fn the_ttl_that_clients_hold_is_the_one_from_before_the_write() {
     world.run(3, &[Pass, Pass]).run(4, &[Fail, Pass]);
     assert_eq!(line(&world).old_ttl.as_seconds(), 30);
 }
+
+#[test]
+fn witnesses_are_held_against_nothing_while_there_is_no_set() {
+    let mut world = both_up();
+    world.run(4, &[Fail, Pass]);
+    witness(&mut world, &[(ONE, None)]);
+    world.weather = Weather::Forget;
+    for _ in 0..8 {
+        world.run(30, &[Fail, Pass]);
+        witness(&mut world, &[(ONE, None)]);
+    }
+    assert!(!world.alarms.contains_key(&(Alarm::Witness, None)), "{:?}", world.alarms);
+    assert_eq!(line(&world).course, Course::Superseded);
+    // It is there again, and they are asked for it.
+    world.weather = Weather::Fair;
+    for _ in 0..8 {
+        world.run(30, &[Fail, Pass]);
+        witness(&mut world, &[(ONE, None)]);
+    }
+    assert!(world.alarms.contains_key(&(Alarm::Witness, None)), "{:?}", world.alarms);
+}
+
+#[test]
+fn a_write_of_a_set_that_is_gone_is_called_off_when_nothing_is_wanted_of_it_any_more() {
+    let mut configured = service(2);
+    configured.record.create = true;
+    let mut world = World::new(configured, &[0, 1]);
+    world.run(3, &[Pass, Pass]);
+    world.weather = Weather::LoseWrite;
+    world.run(4, &[Fail, Pass]);
+    world.weather = Weather::Forget;
+    world.run(1, &[Fail, Fail]).run(120, &[Fail, Fail]);
+    assert_eq!(line(&world).course, Course::CalledOff);
+    assert!(!world.alarms.contains_key(&(Alarm::Held, None)), "{:?}", world.alarms);
+}

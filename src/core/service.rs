@@ -205,6 +205,10 @@ impl ServiceState {
         match report {
             Report::Seen { found } => {
                 self.seen = Some(SeenSet { found: found.clone(), at: now });
+                // Nothing is in sync with a set that is not there; with nothing wanted of it nothing is held back either.
+                if found.is_none() && self.wants_nothing() {
+                    self.write_held = None;
+                }
             }
             Report::InSync | Report::Sent { .. } => self.write_held = None,
             Report::Held(held) => self.write_held = Some(held.clone()),
@@ -222,6 +226,11 @@ impl ServiceState {
         }
         self.follow_write(now, report, effects);
         self.advance(now, effects);
+    }
+
+    /// Whether the newest plan wants nobody in the set.
+    pub(super) fn wants_nothing(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.wanted.is_empty())
     }
 
     /// Moves every region as far as time and evidence allow, then decides.

@@ -24,7 +24,7 @@ const NAMED_MAX: usize = 3;
 /// What witnesses are asked, and what they said.
 #[derive(Clone, Debug)]
 pub(super) struct Witnessing {
-    /// None before the set was read.
+    /// None before the set was read, and while there is none.
     inquiry: Option<Arc<Inquiry>>,
     /// How many inquiries there have been, which numbers them.
     inquiries: u64,
@@ -34,8 +34,8 @@ pub(super) struct Witnessing {
     since: Option<Moment>,
     /// How long that may be so.
     patience: Duration,
-    /// The TTL that the set has now.
-    ttl: Ttl,
+    /// The TTL that the set has now, or had when it was there last.
+    ttl: Option<Ttl>,
     /// When the newest plan was made, and whether by an operator's word.
     planned: Option<(Moment, Cause)>,
     /// How many words of operators were heeded until then.
@@ -50,7 +50,7 @@ impl Default for Witnessing {
             disagree: Vec::new(),
             since: None,
             patience: Duration::ZERO,
-            ttl: Ttl::DEFAULT,
+            ttl: None,
             planned: None,
             words: 0,
         }
@@ -130,6 +130,11 @@ impl ServiceState {
                     self.inquire_of_failover(found, effects);
                 }
             }
+            // Nothing more is written to a set that is not there when nothing is wanted of it.
+            Report::Seen { found: None } if self.wants_nothing() => {
+                let step = self.ledger.in_sync();
+                self.told(now, step, effects);
+            }
             Report::InSync => {
                 let found = self.seen.as_ref().and_then(|seen| seen.found.clone());
                 let step = self.ledger.in_sync();
@@ -140,8 +145,12 @@ impl ServiceState {
             }
             Report::Drifted { .. } => {
                 let found = self.seen.as_ref().and_then(|seen| seen.found.clone());
-                if let Some(found) = found.filter(|found| found.in_force == InForce::Yes) {
-                    self.inquire_at_rest(now, &found, effects);
+                match found {
+                    Some(found) if found.in_force == InForce::Yes => {
+                        self.inquire_at_rest(now, &found, effects)
+                    }
+                    Some(_) => {}
+                    None => self.inquire_no_more(now, effects),
                 }
             }
             Report::Seen { .. }
@@ -173,7 +182,7 @@ impl ServiceState {
         self.witnessing.disagree = disagree.into_iter().cloned().collect();
         if self.witnessing.disagree.is_empty() {
             self.witnessing.since = None;
-            self.witnessing.patience = patience(self.witnessing.ttl);
+            self.witnessing.patience = patience(self.witnessing.ttl.unwrap_or(Ttl::DEFAULT));
             if let Some(step) = self.ledger.moved() {
                 self.end_of_asking(now, step, effects);
             }
@@ -219,7 +228,7 @@ impl ServiceState {
     /// The set holds what nobody is asked about yet: after a start, or by somebody else's doing.
     fn inquire_at_rest(&mut self, now: Moment, found: &Found, effects: &mut Vec<Effect>) {
         if self.witnessing.is_about(&found.values) {
-            self.witnessing.ttl = found.ttl;
+            self.witnessing.ttl = Some(found.ttl);
             return;
         }
         // A failover from before a restart goes on where it was.
@@ -228,9 +237,16 @@ impl ServiceState {
         }
         let step = self.ledger.overtaken();
         self.told(now, step, effects);
-        let known = self.witnessing.inquiry.is_some();
-        let old_ttl = if known { self.witnessing.ttl.max(found.ttl) } else { found.ttl };
+        let old_ttl = self.witnessing.ttl.map_or(found.ttl, |old| old.max(found.ttl));
         self.inquire(now, old_ttl, found, effects);
+    }
+
+    /// There is no set any more: nobody can say what they ought to answer.
+    fn inquire_no_more(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let step = self.ledger.overtaken();
+        self.told(now, step, effects);
+        (self.witnessing.inquiry, self.witnessing.since) = (None, None);
+        self.witnessing.disagree.clear();
     }
 
     fn inquire(&mut self, since: Moment, old_ttl: Ttl, found: &Found, effects: &mut Vec<Effect>) {
@@ -239,7 +255,7 @@ impl ServiceState {
         witnessing.disagree.clear();
         witnessing.since = Some(since);
         witnessing.patience = patience(old_ttl);
-        witnessing.ttl = found.ttl;
+        witnessing.ttl = Some(found.ttl);
         let inquiry = Arc::new(Inquiry {
             service: self.service.name.clone(),
             number: witnessing.inquiries,

@@ -157,7 +157,8 @@ pub(crate) struct Judge {
     views: BTreeMap<usize, View>,
     /// What the set holds as the core was told; none before the first time.
     seen: Option<BTreeSet<IpAddr>>,
-    /// Whether the provider keeps some of it from being served, as the core was told.
+    /// Whether it exists, and whether the provider keeps some of it from being served, as the core was told.
+    is_there: bool,
     is_withheld: bool,
     held: Vec<Held>,
     pub(crate) alarms: BTreeMap<(Alarm, Option<RegionName>), String>,
@@ -199,6 +200,7 @@ impl Judge {
             settings: settings.clone(),
             views: BTreeMap::new(),
             seen: None,
+            is_there: false,
             is_withheld: false,
             held: Vec::new(),
             alarms: BTreeMap::new(),

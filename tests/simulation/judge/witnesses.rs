@@ -23,6 +23,8 @@ const WRITTEN_DOWN_MAX: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Witnesses {
     inquiry: Option<Arc<Inquiry>>,
+    /// Whether the set that they were asked for was heard to be gone.
+    is_gone: bool,
     /// What was said last to the newest inquiry, and since when it was not what the zone holds, in every round.
     said: Option<Vec<Testimony>>,
     wrong_since: Option<i64>,
@@ -86,7 +88,8 @@ impl Judge {
     pub(crate) fn hears_witnesses(&mut self, now: i64, inquiry: u64, said: &[Testimony]) {
         let is_weighted = self.settings.weighted;
         let witnesses = &mut self.witnesses;
-        let to_the_newest = witnesses.inquiry.as_ref().is_some_and(|newest| newest.number == inquiry);
+        let is_newest = witnesses.inquiry.as_ref().is_some_and(|newest| newest.number == inquiry);
+        let to_the_newest = is_newest && !witnesses.is_gone;
         witnesses.step = About::Witnesses { to_the_newest };
         if !to_the_newest {
             return;
@@ -112,6 +115,12 @@ impl Judge {
         let (least, most) = self.witnesses.ttls_ms;
         self.witnesses.ttl_ms = ms;
         self.witnesses.ttls_ms = (least.min(ms), most.max(ms));
+    }
+
+    /// The core hears that there is no set any more: what witnesses answer is neither right nor wrong.
+    pub(super) fn hears_of_no_set(&mut self) {
+        let witnesses = &mut self.witnesses;
+        (witnesses.is_gone, witnesses.said, witnesses.wrong_since) = (true, None, None);
     }
 
     /// A process starts and has asked nobody yet.
@@ -176,7 +185,7 @@ impl Judge {
             "EXPLAINED",
             "witnesses are asked for what the zone was not seen to hold: {inquiry:?}"
         );
-        witnesses.said = None;
+        (witnesses.said, witnesses.is_gone) = (None, false);
         witnesses.ttls_ms = (witnesses.ttl_ms, witnesses.ttl_ms);
         let of_line = witnesses.line.as_deref().filter(|line| {
             matches!(line.course, Course::Witnessing | Course::Unconfirmed) && line.to == inquiry.wanted

@@ -257,6 +257,7 @@ impl Judge {
         }
         match report {
             Report::Seen { found } => {
+                self.is_there = found.is_some();
                 self.is_withheld = found.as_ref().is_some_and(|found| !found.withheld().is_empty());
                 if let Some(found) = found {
                     self.sees_ttl(found.ttl.as_seconds());
@@ -268,6 +269,7 @@ impl Judge {
                 self.writes.budget.remembers_heard += 1;
                 self.words.followed_heard = self.words.followed;
             }
+            Report::Drifted { .. } if !self.is_there => self.hears_of_no_set(),
             Report::InSync
             | Report::Sent { .. }
             | Report::Written { .. }
