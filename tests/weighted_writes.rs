@@ -298,6 +298,25 @@ fn what_a_late_write_did_not_find_it_does_not_take_away() {
     assert!(story.is_told_of_drift(), "{:#?}", story.reports);
 }
 
+#[test]
+fn what_a_late_write_leaves_as_it_found_it_is_not_brought_back_by_it() {
+    let mut story = Story::new(OnDrift::Alarm, 3);
+    let both = zone([(90, PartState::Served), (10, PartState::Served)]);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(!story.reads(&both));
+    // Region 2 is to have another weight, and nobody knows whether it will.
+    story.wants(&plan(2, [(90, true), (50, true)]));
+    assert!(story.reads(&both));
+    story.is_lost();
+    story.wants(&plan(3, [(90, false), (10, true)]));
+    assert!((0..9).any(|_| story.reads(&both)));
+    story.is_taken();
+    assert!(!story.reads(&zone([(90, PartState::Off), (10, PartState::Served)])));
+    assert!(!story.is_told_of_drift(), "{:#?}", story.reports);
+    assert!(!story.reads(&both), "the lost one does nothing to region 1");
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
+}
+
 /// Region 1 was down, and its switch-off is lost; it is back, and now region 2 is down.
 fn lost_then_the_other_dies() -> Story {
     let mut story = Story::new(OnDrift::Mend, 6);

@@ -33,16 +33,17 @@ struct Landing {
 
 impl Landing {
     /// True if a set that held `before` and holds this may be the write half-way: every address that it leaves is there, and
-    /// none but those that it leaves or found; and what changed is what it changes: it undoes nothing of its own, and takes
-    /// away nothing that came after it was sent.
-    /// Weights are not looked at; each changes when its turn comes.
+    /// none but those that it leaves or found; and what changed is what it changes: it undoes nothing of its own, brings
+    /// nothing that it found as it leaves it, and takes away nothing that came after it was sent.
+    /// The weights that are held are not looked at; each changes when its turn comes.
     fn is_on_its_way(&self, before: Option<&BTreeSet<Weighed>>, held: &BTreeSet<Weighed>) -> bool {
         let addresses =
             |held: &BTreeSet<Weighed>| -> BTreeSet<_> { held.iter().map(|it| it.address).collect() };
-        let Some(from) = self.from.as_ref().map(addresses) else { return false };
-        let (to, held) = (addresses(&self.values), addresses(held));
+        let Some(found) = self.from.as_ref() else { return false };
+        let brings = addresses(&(&self.values - found));
+        let (from, to, held) = (addresses(found), addresses(&self.values), addresses(held));
         let before = before.map_or_else(|| held.clone(), addresses);
-        let goes_on = (&held - &before).is_subset(&to) && (&before - &held).is_subset(&(&from - &to));
+        let goes_on = (&held - &before).is_subset(&brings) && (&before - &held).is_subset(&(&from - &to));
         (&from & &to).is_subset(&held) && held.is_subset(&(&from | &to)) && goes_on
     }
 }

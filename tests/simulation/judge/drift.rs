@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use pointsman::model::{Answer, Found, InForce, RecordSet};
 
-use super::weighted::is_split_otherwise;
+use super::weighted::{is_split_otherwise, touched};
 use super::writes::{READ_LAG_MS, TURNS_MS};
 use super::{Judge, Judged, holds};
 use crate::simulation::settings::Settings;
@@ -41,18 +41,20 @@ struct Change {
     values: BTreeSet<IpAddr>,
     /// What was there, when several calls make it: any part of it may be carried out.
     from: Option<BTreeSet<IpAddr>>,
+    /// What those calls are about.
+    brings: BTreeSet<IpAddr>,
     /// Whether all calls of several were taken: the next read shows what came of them.
     is_taken: bool,
 }
 
 impl Change {
-    /// Whether it may have made this of what was there `before`; half-way it undoes nothing of its own, and takes away nothing
-    /// that it did not find.
+    /// Whether it may have made this of what was there `before`; half-way it undoes nothing of its own, brings nothing that it
+    /// leaves as it found it, and takes away nothing that it did not find.
     fn explains(&self, before: &BTreeSet<IpAddr>, found: &BTreeSet<IpAddr>) -> bool {
         let is_between = |from: &BTreeSet<IpAddr>| {
             (from & &self.values).is_subset(found)
                 && found.is_subset(&(from | &self.values))
-                && (found - before).is_subset(&self.values)
+                && (found - before).is_subset(&self.brings)
                 && (before - found).is_subset(&(from - &self.values))
         };
         self.values == *found || self.from.as_ref().is_some_and(is_between)
@@ -67,9 +69,15 @@ impl Changes {
         (self.known, self.untold, self.settles) = (None, None, false);
     }
 
-    /// A write is told; `from` what was there, when several calls make it.
-    pub(super) fn sent(&mut self, now: i64, values: &BTreeSet<IpAddr>, from: Option<BTreeSet<IpAddr>>) {
-        let change = Change { values: values.clone(), from, is_taken: false };
+    /// A write is told, of what was found before it.
+    pub(super) fn sent(&mut self, now: i64, set: &RecordSet, found: Option<&Found>) {
+        let before = || found.map(|found| found.values.clone()).unwrap_or_default();
+        let change = Change {
+            values: set.values().clone(),
+            from: (!set.parts().is_empty()).then(before),
+            brings: touched(found, set),
+            is_taken: false,
+        };
         self.landing.push((Some(now), change.clone()));
         self.sent.push((now, change));
     }

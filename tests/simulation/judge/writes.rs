@@ -182,8 +182,8 @@ impl Judge {
                 holds!(writes.intent.is_none(), "EXPLAINED", "two writes are told at once: {set:?}");
                 let (from, set) = (from.clone(), set.clone());
                 writes.unsettled.push((now, set.values().clone()));
-                let in_parts = (!set.parts().is_empty()).then(|| from.clone());
-                writes.changes.sent(now, set.values(), in_parts);
+                let found = writes.read.as_ref().and_then(|(_, found)| found.as_ref());
+                writes.changes.sent(now, &set, found);
                 writes.intent = Some(Intent { at: now, generation: generation.0, from, set: set.clone() });
                 let landing = writes.remembered.split("\"landing\":").nth(1).unwrap_or_default();
                 let landing = landing.split("\"drift\"").next().unwrap_or_default();
