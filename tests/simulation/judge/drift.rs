@@ -69,6 +69,12 @@ impl Changes {
         (self.known, self.untold, self.settles) = (None, None, false);
     }
 
+    /// A process starts: what may land is so old as the wall clock says, and never older than it is.
+    pub(super) fn started(&mut self, now: i64, saved: i64, gap: i64) {
+        let slept = (now - saved - gap).max(0);
+        self.landing.iter_mut().filter_map(|(at, _)| at.as_mut()).for_each(|at| *at += slept);
+    }
+
     /// A write is told, of what was found before it.
     pub(super) fn sent(&mut self, now: i64, set: &RecordSet, found: Option<&Found>) {
         let before = || found.map(|found| found.values.clone()).unwrap_or_default();

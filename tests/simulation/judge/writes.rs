@@ -154,8 +154,9 @@ impl Writes {
         self.budget.started(now, saved);
         let knows = saved.is_some_and(|(at, gap, _)| gap <= now - at + CLOCKS_MS);
         self.late_calls.started(now, knows);
-        if saved.is_none() {
-            (self.steady, self.left, self.floor) = (None, None, 0);
+        match saved {
+            Some((at, gap, _)) => self.changes.started(now, at, gap),
+            None => (self.steady, self.left, self.floor) = (None, None, 0),
         }
     }
 }
