@@ -232,8 +232,9 @@ impl Judge {
         if let (Some(found), Some(synced)) =
             (answer.as_ref().ok().filter(|it| is_believed(it)), &writes.synced)
         {
-            let values = found.as_ref().map(|found| found.values.clone()).unwrap_or_default();
-            let differs = values.intersection(&ours).ne(synced);
+            let held = found.as_ref().map(Found::weighed).unwrap_or_default();
+            let held: BTreeSet<_> = held.into_iter().filter(|it| ours.contains(&it.address)).collect();
+            let differs = !held.iter().map(|it| &it.address).eq(synced) || held != writes.weighed;
             writes.drift_at = if differs { writes.drift_at.or(Some(now)) } else { None };
         }
     }

@@ -28,6 +28,16 @@ pub(super) fn is_split_otherwise(found: Option<&Found>, set: &RecordSet) -> bool
     served(found, &owned) != wanted
 }
 
+/// Whether a write starts from what was read. With several sets whether that is in force is judged by those of ours.
+pub(super) fn same_set(read: Option<&Found>, found: Option<&Found>) -> bool {
+    match (read, found) {
+        (Some(read), Some(found)) if !read.parts.is_empty() => {
+            *found == Found { in_force: found.in_force, ..read.clone() }
+        }
+        (read, found) => read == found,
+    }
+}
+
 /// The values of all sets that a write of this changes, makes or switches.
 pub(super) fn touched(found: Option<&Found>, set: &RecordSet) -> BTreeSet<IpAddr> {
     let owned = set.parts().iter().flat_map(|part| part.owned.iter().copied()).collect();

@@ -10,7 +10,7 @@ use pointsman::model::{
 
 use super::budget::{Budget, Sent};
 use super::drift::{CONFIRM_MS, Changes};
-use super::weighted::{LateCalls, is_split_otherwise};
+use super::weighted::{LateCalls, is_split_otherwise, same_set};
 use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
 
@@ -98,7 +98,7 @@ pub(crate) struct Writes {
     /// What the set held before the last write of several calls that was taken, and what it is to leave, until a read.
     pub(super) half_way: Option<(BTreeSet<IpAddr>, BTreeSet<IpAddr>)>,
     /// At which weights the newest plan wants what it does.
-    weighed: BTreeSet<Weighed>,
+    pub(super) weighed: BTreeSet<Weighed>,
     /// Whether the sets were as read when the last write of several calls was sent.
     pub(super) is_as_read: bool,
     pub(super) late_calls: LateCalls,
@@ -482,6 +482,7 @@ impl Judge {
         )?;
         let writes = &mut self.writes;
         (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
+        writes.drift_at = None;
         writes.making = found.is_none().then_some(intended);
         writes.called_from = before;
         writes.followed_before = std::mem::replace(&mut self.words.followed, words);
@@ -593,16 +594,6 @@ impl Judge {
 fn counts_one_of_now(remembered: &str) -> bool {
     let ages = remembered.split("\"sent\":[").nth(1).and_then(|rest| rest.split(']').next());
     ages.and_then(|ages| ages.rsplit(',').next()) == Some("0")
-}
-
-/// Whether a write starts from what was read. With several sets whether that is in force is judged by those of ours.
-fn same_set(read: Option<&Found>, found: Option<&Found>) -> bool {
-    match (read, found) {
-        (Some(read), Some(found)) if !read.parts.is_empty() => {
-            *found == Found { in_force: found.in_force, ..read.clone() }
-        }
-        (read, found) => read == found,
-    }
 }
 
 /// Until when an answer asks not to be called.
