@@ -326,6 +326,12 @@ impl Judge {
     }
 }
 
+/// Whether the newest of the writes that are remembered is of this moment.
+pub(super) fn counts_one_of_now(remembered: &str) -> bool {
+    let ages = remembered.split("\"sent\":[").nth(1).and_then(|rest| rest.split(']').next());
+    ages.and_then(|ages| ages.rsplit(',').next()) == Some("0")
+}
+
 /// What one write was in a reading of all: within the budget, or beyond it by a claim; none if it was earned.
 type Part = (i64, Option<Option<Claim>>);
 

@@ -8,7 +8,7 @@ use pointsman::model::{
     Alarm, Answer, Found, InForce, Mode, ProviderError, ProviderErrorKind, RecordSet, Weighed,
 };
 
-use super::budget::{Budget, Sent};
+use super::budget::{Budget, Sent, counts_one_of_now};
 use super::drift::{CONFIRM_MS, Changes};
 use super::weighted::{LateCalls, is_split_otherwise, same_set};
 use super::{Judge, Judged, Planned, Remembered, holds};
@@ -588,12 +588,6 @@ impl Judge {
         holds!(sent, "LEAVE-AS-IS", "nobody sent {after:?}");
         Ok(())
     }
-}
-
-/// Whether the newest of the writes that are remembered is of this moment.
-fn counts_one_of_now(remembered: &str) -> bool {
-    let ages = remembered.split("\"sent\":[").nth(1).and_then(|rest| rest.split(']').next());
-    ages.and_then(|ages| ages.rsplit(',').next()) == Some("0")
 }
 
 /// Until when an answer asks not to be called.
