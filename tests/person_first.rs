@@ -251,3 +251,17 @@ fn with_tiers_the_next_best_stays_in_until_the_word() {
     world.run(90, &[Pass, Pass]).assert_published(&[1]);
     world.say(failback(Scope::Service)).run(2, &[Pass, Pass]).assert_published(&[0]);
 }
+
+#[test]
+fn operator_rules_a_failback_said_of_a_region_that_waits_to_leave_is_to_nothing() {
+    let mut world = World::new(advised(manual(service(2))), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]);
+    assert_eq!(waits(&world), [(WaitsFor::Approve, Some("r0"))]);
+    world.say(failback(of(0)));
+    assert!(!world.heeded);
+    // It leaves, and whoever approves all that waits later has not ordered its return.
+    world.say(approve(of(0))).run(3, &[Fail, Pass]).assert_published(&[1]);
+    world.run(60, &[Pass, Pass]);
+    assert_eq!(waits(&world), [(WaitsFor::Failback, Some("r0"))]);
+    world.say(approve(Scope::Service)).run(3, &[Pass, Pass]).assert_published(&[1]);
+}

@@ -2,7 +2,7 @@
 
 use super::service::ServiceState;
 use super::{Effect, overrides};
-use crate::model::{Moment, Override, Scope, Word};
+use crate::model::{Moment, Override, Scope, WaitsFor, Word};
 
 impl ServiceState {
     /// Takes in a word.
@@ -38,7 +38,7 @@ impl ServiceState {
     /// Lets the regions return that wait for it; says whether any does.
     fn let_return(&mut self, scope: &Scope) -> bool {
         let mut any = false;
-        for waiting in &self.waiting {
+        for waiting in self.waiting.iter().filter(|it| it.waits_for == WaitsFor::Failback) {
             let Some(name) = waiting.region.as_ref().filter(|name| scope.reaches(name)) else { continue };
             for region in self.regions.iter_mut().filter(|region| region.region.name == *name) {
                 any |= region.let_return();
