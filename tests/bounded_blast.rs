@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::core::Plan;
-use pointsman::model::{Alarm, Liveness, Service, Share, Threshold};
+use pointsman::model::{Alarm, Liveness, Override, Ruling, Scope, Service, Share, Threshold, Word};
 use world::Look::{Fail, Pass};
-use world::{RECOVER_AFTER, Weather, World, address, service};
+use world::{RECOVER_AFTER, Weather, World, address, region_name, service};
 #[test]
 fn bounded_blast_of_three_regions_two_that_die_one_after_the_other_both_leave() {
     let mut world = World::new(service(3), &[0, 1, 2]);
@@ -142,4 +142,26 @@ fn bounded_blast_one_pass_of_a_region_that_fell_frees_no_other_one_of_the_same_e
     world.run(2, &[Pass, Fail, Pass]).assert_published(&[0, 1, 2]);
     // With `rise` passes it has shown that it works again.
     world.run(1, &[Pass, Fail, Pass]).assert_published(&[0, 2]);
+}
+
+#[test]
+fn bounded_blast_a_region_that_has_just_left_counts_as_failing_together_with_the_next() {
+    let mut world = World::new(Service { max_removed: 4, ..service(5) }, &[0, 1, 2, 3, 4]);
+    world.run(10, &[Pass; 5]).run(30, &[Fail, Pass, Pass, Pass, Pass]);
+    world.run(30, &[Fail, Fail, Pass, Pass, Pass]).assert_published(&[2, 3, 4]);
+    // With it three of five fail, which is more than half.
+    world.run(30, &[Fail, Fail, Fail, Pass, Pass]).assert_published(&[2, 3, 4]);
+}
+
+#[test]
+fn bounded_blast_a_region_that_was_kept_until_now_waits_for_the_suspects_of_now() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    let frozen = Scope::Region(region_name(0));
+    let (author, reason) = ("ada".to_owned(), "a test".to_owned());
+    let freeze = Override { ruling: Ruling::Freeze(frozen.clone()), author, reason, until: None };
+    world.run(10, &[Pass; 3]).say(Word::Override(freeze)).run(30, &[Fail, Pass, Pass]);
+    world.run(1, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]);
+    // It may leave from here on, and the other one is about to fall: then both stay.
+    world.say(Word::Release { scope: frozen, author: "ada".to_owned() }).assert_published(&[0, 1, 2]);
+    world.run(5, &[Fail, Fail, Pass]).assert_published(&[0, 1, 2]).assert_writes(0);
 }
