@@ -317,6 +317,22 @@ fn what_a_late_write_leaves_as_it_found_it_is_not_brought_back_by_it() {
     assert!(story.is_told_of_drift(), "{:#?}", story.reports);
 }
 
+#[test]
+fn a_plan_that_comes_between_the_read_and_the_write_is_held_against_a_drift_too() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    let holds = |second: PartState| zone([(90, PartState::Served), (10, second)]);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(!story.reads(&holds(PartState::Served)) && !story.reads(&holds(PartState::Off)));
+    story.wants(&plan(2, [(50, true), (10, true)]));
+    assert_eq!(story.reconciler.poll_call(story.now), Some(Call::Read));
+    story.reconciler.handle_read(story.now, Ok(Some(holds(PartState::Off))));
+    // It wants again what somebody has changed.
+    story.wants(&plan(3, [(90, true), (10, true)]));
+    for _ in 0..3 {
+        assert!(!story.reads(&holds(PartState::Off)), "{:#?}", story.reports);
+    }
+}
+
 /// Region 1 was down, and its switch-off is lost; it is back, and now region 2 is down.
 fn lost_then_the_other_dies() -> Story {
     let mut story = Story::new(OnDrift::Mend, 6);

@@ -16,15 +16,17 @@ impl Reconciler {
     pub(super) fn write(&mut self, now: Moment, answer: Option<Found>, compared: Generation) -> Option<Call> {
         self.phase = Phase::Due { at: now + self.idle_for(now) };
         let plan = self.plan.clone()?;
+        // A plan that came since has not been compared with the set: the next read tells that it is met, or whether somebody
+        // has changed what it wants.
+        if plan.generation != compared {
+            self.phase = Phase::Due { at: now };
+            return None;
+        }
         let before = answer.as_ref().map(|found| found.values.clone()).unwrap_or_default();
         let values = values_wanted(answer.as_ref(), &before, &plan);
         let failed = answer.as_ref().is_some_and(|found| found.in_force == InForce::Failed);
         let is_split = answer.as_ref().is_none_or(|found| is_split_as(found, &plan.parts));
         if values == before && is_split && !failed {
-            // A plan that came while the set was read has not been compared with it: the next read tells that it is met.
-            if plan.generation != compared {
-                self.phase = Phase::Due { at: now };
-            }
             return None;
         }
         // What was approved or released brings a plan of its own.
