@@ -318,6 +318,79 @@ fn what_a_late_write_leaves_as_it_found_it_is_not_brought_back_by_it() {
 }
 
 #[test]
+fn what_a_late_write_took_away_once_it_does_not_take_away_again() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    let holds = |second: PartState| zone([(90, PartState::Served), (10, second)]);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(!story.reads(&holds(PartState::Served)));
+    story.wants(&plan(2, [(50, true), (10, false)]));
+    assert!(story.reads(&holds(PartState::Served)));
+    story.is_lost();
+    story.wants(&plan(3, [(90, true), (10, true)]));
+    assert!(!story.reads(&holds(PartState::Served)));
+    // Half of it has landed, as far as anybody can tell.
+    assert!((0..9).any(|_| story.reads(&holds(PartState::Off))));
+    story.is_taken();
+    assert!(!story.reads(&holds(PartState::Served)) && !story.is_told_of_drift());
+    assert!(!story.reads(&holds(PartState::Off)), "its switch-off is used up");
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
+}
+
+#[test]
+fn two_late_writes_that_land_between_two_reads_are_nobody_elses_doing() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    let holds = |first: u16, second: u16| zone([(first, PartState::Served), (second, PartState::Served)]);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(!story.reads(&holds(90, 10)));
+    for wanted in [plan(2, [(50, true), (10, true)]), plan(3, [(90, true), (70, true)])] {
+        story.wants(&wanted);
+        assert!((0..9).any(|_| story.reads(&holds(90, 10))));
+        story.is_lost();
+    }
+    assert!((0..9).any(|_| story.reads(&holds(50, 70))), "{:#?}", story.reports);
+    assert!(!story.is_told_of_drift(), "{:#?}", story.reports);
+}
+
+#[test]
+fn a_weight_that_no_late_write_brings_is_somebody_elses() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    let holds = |first: u16, second: u16| zone([(first, PartState::Served), (second, PartState::Served)]);
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(!story.reads(&holds(90, 10)));
+    story.wants(&plan(2, [(50, true), (10, true)]));
+    assert!(story.reads(&holds(90, 10)));
+    story.is_lost();
+    story.wants(&plan(3, [(90, true), (10, true)]));
+    assert!(!story.reads(&holds(90, 10)));
+    assert!(!story.reads(&holds(90, 70)), "the lost one changes the weight of region 1");
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
+}
+
+#[test]
+fn what_a_late_write_took_away_stays_used_up_over_a_restart() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    let holds = |second: PartState| zone([(90, PartState::Served), (10, second)]);
+    story.wants(&plan(1, [(50, true), (10, false)]));
+    assert!(story.reads(&holds(PartState::Served)));
+    story.is_lost();
+    story.wants(&plan(2, [(90, true), (10, true)]));
+    assert!(!story.reads(&holds(PartState::Served)));
+    assert!((0..9).any(|_| story.reads(&holds(PartState::Off))));
+    story.is_taken();
+    assert!(!story.reads(&holds(PartState::Served)) && !story.is_told_of_drift());
+    let of_writes = |report: &Report| {
+        if let Report::Remember(memory) = report { Some(memory.clone()) } else { None }
+    };
+    let memory = story.reports.iter().rev().find_map(of_writes);
+    let (now, mut next) = (story.now, Story::new(OnDrift::Alarm, 6));
+    next.now = now + Duration::from_secs(2);
+    next.reconciler.restore(next.now, Duration::from_secs(2), &memory.unwrap());
+    next.wants(&plan(3, [(90, true), (10, true)]));
+    assert!(!next.reads(&holds(PartState::Off)), "{:#?}", next.reports);
+    assert!(next.is_told_of_drift(), "{:#?}", next.reports);
+}
+
+#[test]
 fn a_plan_that_comes_between_the_read_and_the_write_is_held_against_a_drift_too() {
     let mut story = Story::new(OnDrift::Alarm, 6);
     let holds = |second: PartState| zone([(90, PartState::Served), (10, second)]);

@@ -1,4 +1,5 @@
-//! Whose doing a change of a record set is: that of a write of ours, which may land late, or somebody else's.
+//! Whose doing a change of a record set is: that of a write of ours, which may land late, or somebody else's. The rule is
+//! told in docs/safety.md, "Whose doing a change is".
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -27,24 +28,23 @@ struct Landing {
     values: BTreeSet<Weighed>,
     /// What the set held, for a write that several calls make: it lands bit by bit.
     from: Option<BTreeSet<Weighed>>,
+    /// What it has brought and taken away since, each of which it does once.
+    done: BTreeSet<Weighed>,
     /// True once all that was sent of it was taken: then it lands no later than the next read.
     taken: bool,
 }
 
 impl Landing {
-    /// True if a set that held `before` and holds this may be the write half-way: every address that it leaves is there, and
-    /// none but those that it leaves or found; and what changed is what it changes: it undoes nothing of its own, brings
-    /// nothing that it found as it leaves it, and takes away nothing that came after it was sent.
-    /// The weights that are held are not looked at; each changes when its turn comes.
-    fn is_on_its_way(&self, before: Option<&BTreeSet<Weighed>>, held: &BTreeSet<Weighed>) -> bool {
-        let addresses =
-            |held: &BTreeSet<Weighed>| -> BTreeSet<_> { held.iter().map(|it| it.address).collect() };
-        let Some(found) = self.from.as_ref() else { return false };
-        let brings = addresses(&(&self.values - found));
-        let (from, to, held) = (addresses(found), addresses(&self.values), addresses(held));
-        let before = before.map_or_else(|| held.clone(), addresses);
-        let goes_on = (&held - &before).is_subset(&brings) && (&before - &held).is_subset(&(&from - &to));
-        (&from & &to).is_subset(&held) && held.is_subset(&(&from | &to)) && goes_on
+    /// What its calls may still bring, and take away: nothing that it leaves as it found it, and nothing twice.
+    fn still_does(&self) -> (BTreeSet<Weighed>, BTreeSet<Weighed>) {
+        let Some(from) = self.from.as_ref() else { return (BTreeSet::new(), BTreeSet::new()) };
+        (&(&self.values - from) - &self.done, &(from - &self.values) - &self.done)
+    }
+
+    /// True if all that several calls were to do has shown itself.
+    fn is_done(&self) -> bool {
+        let (brings, takes) = self.still_does();
+        !self.done.is_empty() && brings.is_empty() && takes.is_empty()
     }
 }
 
@@ -80,7 +80,7 @@ impl Authorship {
 
     /// A write of these values is being sent; `from` what was there, when several calls make it.
     pub(super) fn sent(&mut self, now: Moment, values: BTreeSet<Weighed>, from: Option<BTreeSet<Weighed>>) {
-        self.landing.push(Landing { sent: now, values, from, taken: false });
+        self.landing.push(Landing { sent: now, values, from, done: BTreeSet::new(), taken: false });
     }
 
     /// The latest write was taken, or of one that several calls make what could be sent of it.
@@ -100,24 +100,44 @@ impl Authorship {
     /// The set was read. What lands is told by its values; so long after it was sent that nothing lands any more it is
     /// still told by them at the first read since, whenever that comes.
     pub(super) fn read(&mut self, now: Moment, values: &BTreeSet<Weighed>) -> Change {
-        let known = self.values.replace(values.clone());
-        let is_as_before = known.as_ref() == Some(values);
-        let landed = self.landing.iter().position(|landing| landing.values == *values);
-        let on_its_way = self.landing.iter().any(|landing| landing.is_on_its_way(known.as_ref(), values));
-        let before = known.filter(|before| before != values);
-        let change = match (before, landed) {
+        let change = match self.values.replace(values.clone()) {
+            None => Change::None,
             // Of several calls the first may change nothing that is served.
-            (None, None) if is_as_before && on_its_way => Change::Ours,
-            (None, _) => Change::None,
-            (Some(_), Some(place)) => {
-                self.landing.remove(place);
-                Change::Ours
+            Some(before) if before == *values => {
+                if self.landing.iter().any(|landing| landing.taken) {
+                    Change::Ours
+                } else {
+                    Change::None
+                }
             }
-            (Some(_), None) if on_its_way => Change::Ours,
-            (Some(before), None) => Change::Theirs { before },
+            Some(before) if self.lands(&before, values) => Change::Ours,
+            Some(before) => Change::Theirs { before },
         };
         self.landing.retain(|landing| !landing.taken && landing.sent + LANDS_WITHIN > now);
         change
+    }
+
+    /// Whether writes of ours made this of what was there before: one as a whole, or those of several calls bit by bit.
+    fn lands(&mut self, before: &BTreeSet<Weighed>, values: &BTreeSet<Weighed>) -> bool {
+        let is_whole = |landing: &Landing| landing.from.is_none() && landing.values == *values;
+        if let Some(place) = self.landing.iter().position(is_whole) {
+            self.landing.remove(place);
+            return true;
+        }
+        let (mut came, mut left) = (values - before, before - values);
+        let mut landing = self.landing.clone();
+        // What was taken lands now or never, so the newest comes first.
+        for landing in landing.iter_mut().rev() {
+            let (brings, takes) = landing.still_does();
+            landing.done.extend(&(&came & &brings) | &(&left & &takes));
+            (came, left) = (&came - &brings, &left - &takes);
+        }
+        if !came.is_empty() || !left.is_empty() {
+            return false;
+        }
+        landing.retain(|landing| !landing.is_done());
+        self.landing = landing;
+        true
     }
 
     /// The set was read, and its values are nobody's doing.
@@ -163,6 +183,7 @@ impl Authorship {
             sent: Age::of(l.sent, now),
             values: l.values.clone(),
             from: l.from.clone(),
+            done: l.done.clone(),
         };
         (self.values.clone(), self.landing.iter().map(landing).collect())
     }
@@ -177,6 +198,7 @@ impl Authorship {
             sent: l.sent.before(saved),
             values: l.values.clone(),
             from: l.from.clone(),
+            done: l.done.clone(),
             taken: false,
         });
         Self { values: values.cloned(), landing: landing.collect() }
