@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use pointsman::model::{Answer, Found, InForce, RecordSet};
+use pointsman::model::{Answer, Found, InForce, Part, RecordSet, Weighed};
 
-use super::weighted::{is_split_otherwise, touched};
+use super::weighted::is_split_otherwise;
 use super::writes::{READ_LAG_MS, TURNS_MS};
 use super::{Judge, Judged, holds};
 use crate::simulation::settings::Settings;
@@ -16,6 +16,8 @@ const LANDS_WITHIN_MS: i64 = 90_000;
 pub(super) const CONFIRM_MS: i64 = 1_000;
 /// What has been pending for so long is taken as it is.
 const PENDING_MS: i64 = 60_000;
+/// A driver knows of a plan so long after it was made.
+const KNOWN_WITHIN_MS: i64 = 100;
 /// So many changes against us within a window are not fought over any more.
 const A_FIGHT: usize = 3;
 
@@ -23,42 +25,44 @@ const A_FIGHT: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// What it held when a read was last compared with what was known, or a write was last taken.
-    known: Option<BTreeSet<IpAddr>>,
+    known: Option<BTreeSet<Weighed>>,
     /// What was told to be sent, and when, while nobody knows what became of it: its landing is nobody else's change. Of what
     /// an earlier driver told a later one knows from its first read on.
     landing: Vec<(Option<i64>, Change)>,
     /// All that this driver told lately.
     sent: Vec<(i64, Change)>,
-    /// Whether the last write was taken and no read was compared since.
-    settles: bool,
+    /// The last write that was taken, while no read was compared since.
+    settles: Option<Settles>,
     /// What somebody else changed, while that is not told.
-    untold: Option<BTreeSet<IpAddr>>,
+    untold: Option<BTreeSet<Weighed>>,
 }
 
-/// What a write is to leave.
+/// What a write does.
 #[derive(Clone, Debug)]
 struct Change {
-    values: BTreeSet<IpAddr>,
-    /// What was there, when several calls make it: any part of it may be carried out.
-    from: Option<BTreeSet<IpAddr>>,
-    /// What those calls are about.
-    brings: BTreeSet<IpAddr>,
+    /// What a whole set that it writes holds.
+    whole: Option<BTreeSet<Weighed>>,
+    /// What each of several calls may bring or take away, and has not yet.
+    brings: BTreeSet<Weighed>,
+    takes: BTreeSet<Weighed>,
     /// Whether all calls of several were taken: the next read shows what came of them.
     is_taken: bool,
 }
 
-impl Change {
-    /// Whether it may have made this of what was there `before`; half-way it undoes nothing of its own, brings nothing that it
-    /// leaves as it found it, and takes away nothing that it did not find.
-    fn explains(&self, before: &BTreeSet<IpAddr>, found: &BTreeSet<IpAddr>) -> bool {
-        let is_between = |from: &BTreeSet<IpAddr>| {
-            (from & &self.values).is_subset(found)
-                && found.is_subset(&(from | &self.values))
-                && (found - before).is_subset(&self.brings)
-                && (before - found).is_subset(&(from - &self.values))
-        };
-        self.values == *found || self.from.as_ref().is_some_and(is_between)
-    }
+#[derive(Debug)]
+struct Settles {
+    at: i64,
+    found: Option<Found>,
+    set: RecordSet,
+}
+
+/// Whose doing it is what a read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// It is as it was, or nobody can tell.
+    Nobodys,
+    Ours,
+    Theirs,
 }
 
 impl Changes {
@@ -66,7 +70,7 @@ impl Changes {
     pub(super) fn forget(&mut self) {
         let untaken = |change| Change { is_taken: false, ..change };
         self.landing.extend(self.sent.drain(..).map(|(_, change)| (None, untaken(change))));
-        (self.known, self.untold, self.settles) = (None, None, false);
+        (self.known, self.untold, self.settles) = (None, None, None);
     }
 
     /// A process starts: what may land is so old as the wall clock says, and never older than it is.
@@ -77,22 +81,26 @@ impl Changes {
 
     /// A write is told, of what was found before it.
     pub(super) fn sent(&mut self, now: i64, set: &RecordSet, found: Option<&Found>) {
-        let before = || found.map(|found| found.values.clone()).unwrap_or_default();
+        let held = found.map(Found::weighed).unwrap_or_default();
+        let leaves = left_by(set, &held);
+        let is_whole = set.parts().is_empty();
+        let if_in_parts = |them: BTreeSet<Weighed>| if is_whole { BTreeSet::new() } else { them };
         let change = Change {
-            values: set.values().clone(),
-            from: (!set.parts().is_empty()).then(before),
-            brings: touched(found, set),
+            whole: is_whole.then(|| leaves.clone()),
+            brings: if_in_parts(&leaves - &held),
+            takes: if_in_parts(&held - &leaves),
             is_taken: false,
         };
         self.landing.push((Some(now), change.clone()));
         self.sent.push((now, change));
     }
 
-    pub(super) fn taken(&mut self) {
-        self.settles = true;
+    /// The last write, called at this time, of what was found then, is taken.
+    pub(super) fn taken(&mut self, at: i64, set: RecordSet, found: Option<Found>) {
+        self.settles = Some(Settles { at, found, set });
         match self.landing.last_mut() {
-            Some((_, latest)) if latest.from.is_some() => latest.is_taken = true,
-            _ => self.known = self.landing.pop().map(|(_, change)| change.values),
+            Some((_, latest)) if latest.whole.is_none() => latest.is_taken = true,
+            _ => self.known = self.landing.pop().and_then(|(_, change)| change.whole),
         }
     }
 
@@ -100,32 +108,84 @@ impl Changes {
         self.landing.pop();
     }
 
-    pub(super) fn told(&mut self, values: BTreeSet<IpAddr>) {
-        (self.known, self.untold, self.settles) = (Some(values), None, false);
+    pub(super) fn told(&mut self, values: BTreeSet<Weighed>) {
+        (self.known, self.untold, self.settles) = (Some(values), None, None);
     }
 
-    fn read(&mut self, now: i64, found: &Found) {
-        self.settles = false;
-        let before = self.known.replace(found.values.clone()).filter(|before| *before != found.values);
+    /// When the write was called that this may be answered from before; none if it is not.
+    pub(super) fn may_lag(&self, found: Option<&Found>) -> Option<i64> {
+        let Settles { at, found: before, set } = self.settles.as_ref()?;
+        let shows = |found: Option<&Found>| {
+            found.map(|found| (found.values.clone(), found.parts.clone())).unwrap_or_default()
+        };
+        let is_as_before = shows(found) == shows(before.as_ref());
+        let is_there =
+            found.is_some_and(|found| found.values == *set.values() && !is_split_otherwise(Some(found), set));
+        (is_as_before && !is_there).then_some(*at)
+    }
+
+    fn read(&mut self, now: i64, found: Option<&Found>) -> Whose {
+        let held = found.map(Found::weighed).unwrap_or_default();
+        let is_settled = self.settles.take().is_some();
+        let before = self.known.replace(held.clone());
         // Nobody can tell whose doing the values of a change that failed are.
-        if found.in_force == InForce::Failed {
-            return;
+        if found.is_some_and(|found| found.in_force == InForce::Failed) {
+            return Whose::Nobodys;
         }
-        // Of one that several calls make the weights may still come, so it may land on.
-        let is_whole = |change: &Change| change.from.is_none() && change.values == found.values;
-        let landed = self.landing.iter().position(|(_, change)| is_whole(change));
-        if let Some(landed) = landed.filter(|_| before.is_some()) {
-            self.landing.remove(landed);
-        } else {
-            let explains = |before: &BTreeSet<IpAddr>| {
-                self.landing.iter().any(|(_, change)| change.explains(before, &found.values))
-            };
-            self.untold = before.filter(|before| !explains(before));
-        }
+        let whose = match before {
+            None => Whose::Nobodys,
+            // Of several calls the first may change nothing that is served.
+            Some(before) if before == held && is_settled => Whose::Ours,
+            Some(before) if before == held => Whose::Nobodys,
+            Some(before) if self.lands(&before, &held) => Whose::Ours,
+            Some(before) => {
+                self.untold = Some(before);
+                Whose::Theirs
+            }
+        };
         self.landing.retain(|(_, change)| !change.is_taken);
         self.sent.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
         self.landing.retain_mut(|(at, _)| now - *at.get_or_insert(now) < LANDS_WITHIN_MS);
+        whose
     }
+
+    /// Whether all that came and left is the doing of writes that may land; each does it once.
+    fn lands(&mut self, before: &BTreeSet<Weighed>, held: &BTreeSet<Weighed>) -> bool {
+        let is_it = |(_, change): &(Option<i64>, Change)| change.whole.as_ref() == Some(held);
+        if let Some(landed) = self.landing.iter().position(is_it) {
+            self.landing.remove(landed);
+            return true;
+        }
+        let mut does = Vec::new();
+        let came = (held - before).into_iter().map(|it| (true, it));
+        for (comes, what) in came.chain((before - held).into_iter().map(|it| (false, it))) {
+            let may = |(_, change): &(Option<i64>, Change)| {
+                if comes { change.brings.contains(&what) } else { change.takes.contains(&what) }
+            };
+            let Some(place) = self.landing.iter().rposition(may) else { return false };
+            does.push((place, comes, what));
+        }
+        for (place, comes, what) in does {
+            let (_, change) = &mut self.landing[place];
+            if comes {
+                change.brings.remove(&what)
+            } else {
+                change.takes.remove(&what)
+            };
+        }
+        true
+    }
+}
+
+/// What a write of this leaves of a name that holds that.
+pub(super) fn left_by(set: &RecordSet, held: &BTreeSet<Weighed>) -> BTreeSet<Weighed> {
+    if set.parts().is_empty() {
+        return set.values().iter().copied().map(Weighed::from).collect();
+    }
+    let is_foreign = |it: &&Weighed| set.parts().iter().all(|part| !part.owned.contains(&it.address));
+    let ours = set.parts().iter().flat_map(Part::weighed);
+    let ours = ours.filter(|it| set.values().contains(&it.address));
+    held.iter().filter(is_foreign).copied().chain(ours).collect()
 }
 
 impl Judge {
@@ -171,71 +231,68 @@ impl Judge {
             }
             // One that may be answered from before a write does not show what that left.
             Ok(Some(found))
-                if found.values == writes.called_from && now - writes.written_at < READ_LAG_MS => {}
+                if writes.changes.may_lag(Some(found)).is_some_and(|at| now - at < READ_LAG_MS) => {}
             Ok(Some(_)) => writes.pending_since = None,
             Ok(None) if is_believed => writes.pending_since = None,
             Ok(None) | Err(_) => {}
         }
     }
 
-    /// Takes in what a read found.
-    pub(super) fn compare(&mut self, now: i64, found: &Found) {
-        let pending_ms = self.writes.pending_ms(now, found);
+    /// Finds out from a read whether somebody changed the set, and whether that is against what is wanted.
+    pub(super) fn compare(&mut self, now: i64, answer: &Answer) {
+        let Ok(found) = answer else { return };
+        let found = found.as_ref();
         let writes = &mut self.writes;
-        // A read soon after a write may be answered from before it, and a pending set is not compared yet.
-        let age = now - writes.written_at;
-        let is_as_before = writes.changes.settles && found.values == writes.called_from;
-        let at_the_turn = |end: i64, ms: i64| (end - TURNS_MS..end + TURNS_MS).contains(&ms);
-        let may_lag = is_as_before && at_the_turn(READ_LAG_MS, age);
-        if may_lag || pending_ms.is_some_and(|ms| at_the_turn(PENDING_MS, ms)) {
-            writes.changes.known = None;
-        } else if pending_ms.is_none_or(|ms| ms >= PENDING_MS) && !(is_as_before && age < READ_LAG_MS) {
-            writes.changes.read(now, found);
+        let missing_ms = found.is_none().then(|| writes.missing_since.map_or(0, |since| now - since));
+        let pending_ms = found.and_then(|found| writes.pending_ms(now, found));
+        let lag_ms = writes.changes.may_lag(found).map(|at| now - at);
+        // One list that lacks the set may lie, a pending set is not compared yet, and a read soon after a write may be answered
+        // from before it.
+        let waits = [(missing_ms, CONFIRM_MS), (pending_ms, PENDING_MS), (lag_ms, READ_LAG_MS)];
+        let left_ms = waits.iter().filter_map(|(ms, end)| ms.map(|ms| end - ms)).max().unwrap_or(i64::MIN);
+        if left_ms > TURNS_MS {
+            return;
         }
+        if left_ms > -TURNS_MS {
+            (writes.changes.known, writes.synced) = (None, None);
+            return;
+        }
+        let whose = writes.changes.read(now, found);
+        self.drifts(now, found, whose);
     }
 
-    /// Finds out from a read whether somebody changed the set.
-    pub(super) fn whose_change(&mut self, now: i64, answer: &Answer) {
+    /// Holds what a read found against what is wanted.
+    fn drifts(&mut self, now: i64, found: Option<&Found>, whose: Whose) {
         let ours = self.ours();
+        // The driver may not know yet of a plan that was just made.
+        let is_sure = self.plans.last_key_value().is_some_and(|(_, plan)| now - plan.at > KNOWN_WITHIN_MS);
         let writes = &mut self.writes;
-        // A pending set is not compared yet.
-        let compared = answer.as_ref().ok().and_then(Option::as_ref);
-        let is_compared = |found: &&Found| writes.pending_ms(now, found).is_none_or(|ms| ms >= PENDING_MS);
-        if let Some(found) = compared.filter(is_compared) {
-            // Of a write of several calls that was taken the next read may show any part.
-            if let Some((from, to)) = writes.half_way.take() {
-                let is_between =
-                    (&from & &to).is_subset(&found.values) && found.values.is_subset(&(&from | &to));
-                let differs = |synced: &mut BTreeSet<IpAddr>| found.values.intersection(&ours).ne(&*synced);
-                let is_split = |(set, _): &(RecordSet, Option<String>)| !is_split_otherwise(Some(found), set);
-                if is_between {
-                    writes.synced.take_if(differs);
-                    writes.synced.take_if(|_| !writes.sent.last().is_some_and(is_split));
-                    writes.is_changed = false;
-                }
-            }
-            // Nobody can tell it from a write of ours that lands late.
-            let is_changed = writes.known.replace(found.values.clone()).is_some_and(|it| it != found.values);
-            let lands = writes.unsettled.iter().position(|(_, values)| *values == found.values);
-            if let Some(place) = lands.filter(|_| is_changed) {
-                writes.unsettled.remove(place);
-                writes.is_changed = false;
-                // What the set holds now is our own doing, so nobody changes it from what was wanted.
-                writes.synced.take_if(|synced| found.values.intersection(&ours).ne(&*synced));
-            }
-            writes.unsettled.retain(|(at, _)| now - at < LANDS_WITHIN_MS);
+        let held = found.map(Found::weighed).unwrap_or_default();
+        let held: BTreeSet<_> = held.into_iter().filter(|it| ours.contains(&it.address)).collect();
+        let can_be = as_far_as_served(&writes.weighed, found);
+        // Nobody can tell whose doing the values of a change that failed are.
+        if whose == Whose::Ours || found.is_some_and(|found| found.in_force == InForce::Failed) {
+            (writes.synced, writes.is_changed) = (None, false);
         }
-        // A list that lacks the set shows a drift as well, when it is believed: nobody can tell that it lies.
-        let is_believed = |found: &Option<Found>| {
-            found.is_some() || writes.missing_since.is_some_and(|since| now - since >= CONFIRM_MS)
-        };
-        if let (Some(found), Some(synced)) =
-            (answer.as_ref().ok().filter(|it| is_believed(it)), &writes.synced)
-        {
-            let held = found.as_ref().map(Found::weighed).unwrap_or_default();
-            let held: BTreeSet<_> = held.into_iter().filter(|it| ours.contains(&it.address)).collect();
-            let differs = !held.iter().map(|it| &it.address).eq(synced) || held != writes.weighed;
-            writes.drift_at = if differs { writes.drift_at.or(Some(now)) } else { None };
+        let was_as_wanted =
+            |synced: &BTreeSet<Weighed>| can_be.is_subset(synced) && synced.is_subset(&writes.weighed);
+        let was_as_wanted = writes.synced.as_ref().is_some_and(was_as_wanted);
+        if held == can_be {
+            writes.against.take_if(|against| can_be == writes.weighed || *against != writes.weighed);
+            (writes.is_changed, writes.drift_at) = (false, None);
+            if !was_as_wanted {
+                writes.synced = is_sure.then_some(can_be);
+            }
+        } else if was_as_wanted && writes.is_changed {
+            writes.against = is_sure.then(|| writes.weighed.clone());
+            writes.drift_at = Some(now);
+            writes.synced = None;
         }
     }
+}
+
+/// What the provider does not keep from being served.
+pub(super) fn as_far_as_served(wanted: &BTreeSet<Weighed>, found: Option<&Found>) -> BTreeSet<Weighed> {
+    let withheld = found.map(Found::withheld).unwrap_or_default();
+    wanted.iter().filter(|it| !withheld.contains(&it.address)).copied().collect()
 }

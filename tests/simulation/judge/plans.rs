@@ -225,7 +225,7 @@ impl Judge {
             words: self.words.count,
             is_rescue: self.is_rescue(plan, &seen),
         };
-        self.writes.planned(&planned.wanted, plan.weighed());
+        self.writes.planned(plan.weighed());
         self.plans.insert(generation, planned);
         Ok(())
     }

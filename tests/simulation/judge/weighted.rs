@@ -38,17 +38,6 @@ pub(super) fn same_set(read: Option<&Found>, found: Option<&Found>) -> bool {
     }
 }
 
-/// The values of all sets that a write of this changes, makes or switches.
-pub(super) fn touched(found: Option<&Found>, set: &RecordSet) -> BTreeSet<IpAddr> {
-    let owned = set.parts().iter().flat_map(|part| part.owned.iter().copied()).collect();
-    let are = found.map(|found| served(found, &owned)).unwrap_or_default();
-    let wanted = set.parts().iter().map(|part| (part.values.clone(), Some(part.weight)));
-    let wanted: Vec<_> = wanted.collect();
-    let comes = wanted.iter().filter(|it| !are.contains(it));
-    let goes = are.iter().filter(|it| !wanted.contains(it));
-    comes.chain(goes).flat_map(|(values, _)| values.iter().copied()).collect()
-}
-
 /// The least that may be served of ours, whichever of its two states each set is in.
 fn least_served(parts: &[HeldPart], ours: &BTreeSet<IpAddr>, now: i64) -> usize {
     fn of(rest: &[HeldPart], so_far: &BTreeSet<IpAddr>, now: i64) -> usize {

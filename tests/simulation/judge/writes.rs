@@ -9,7 +9,7 @@ use pointsman::model::{
 };
 
 use super::budget::{Budget, Sent, counts_one_of_now};
-use super::drift::{CONFIRM_MS, Changes};
+use super::drift::{CONFIRM_MS, Changes, left_by};
 use super::weighted::{LateCalls, is_split_otherwise, same_set};
 use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
@@ -74,29 +74,25 @@ pub(crate) struct Writes {
     /// Until when a write whose answer was lost may land, and when the last read went well with nothing called since.
     wary_until: i64,
     quiet_since: Option<i64>,
-    /// What was wanted of ours when the set last held just that, and whether somebody changed it since.
-    pub(super) synced: Option<BTreeSet<IpAddr>>,
+    /// What the set held of ours when it last was as wanted, as far as that could be served, whether somebody changed it since,
+    /// and what was wanted when a read showed that.
+    pub(super) synced: Option<BTreeSet<Weighed>>,
     pub(super) is_changed: bool,
+    pub(super) against: Option<BTreeSet<Weighed>>,
     /// When a read first showed that.
     pub(super) drift_at: Option<i64>,
     /// Whether the driver told, of the newest plan, that it may not be written now.
     pub(super) is_held: bool,
-    /// What the last write was for, and what the set held before it.
-    called: BTreeSet<IpAddr>,
-    pub(super) called_from: BTreeSet<IpAddr>,
+    /// What the last write leaves of ours, and what was found before it.
+    called: BTreeSet<Weighed>,
+    called_from: Option<Found>,
     pub(super) changes: Changes,
     /// When what somebody else did was undone, and what was wanted.
     pub(super) mends: Vec<(i64, BTreeSet<IpAddr>)>,
-    /// What was told to be sent, and when, while nobody knows what became of it.
-    pub(super) unsettled: Vec<(i64, BTreeSet<IpAddr>)>,
-    /// What the set held when it was last read, or written and taken.
-    pub(super) known: Option<BTreeSet<IpAddr>>,
-    /// The same when it was last read and not pending.
+    /// What the set held when it was last read and not pending.
     steady: Option<BTreeSet<IpAddr>>,
     /// What the last write that was taken left, while a read may still be answered from before it or that is pending.
     pub(super) left: Option<BTreeSet<IpAddr>>,
-    /// What the set held before the last write of several calls that was taken, and what it is to leave, until a read.
-    pub(super) half_way: Option<(BTreeSet<IpAddr>, BTreeSet<IpAddr>)>,
     /// At which weights the newest plan wants what it does.
     pub(super) weighed: BTreeSet<Weighed>,
     /// Whether the sets were as read when the last write of several calls was sent.
@@ -112,10 +108,8 @@ impl Writes {
     }
 
     /// What somebody did against another plan is no matter any more.
-    pub(super) fn planned(&mut self, wanted: &BTreeSet<IpAddr>, weighed: BTreeSet<Weighed>) {
-        let weighs_otherwise = weighed != self.weighed;
+    pub(super) fn planned(&mut self, weighed: BTreeSet<Weighed>) {
         self.weighed = weighed;
-        self.synced.take_if(|synced| synced != wanted || weighs_otherwise);
         self.is_held = false;
     }
 
@@ -130,8 +124,8 @@ impl Writes {
         (self.read, self.missing_since, self.answered, self.made_at) = (None, None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
         (self.wary_until, self.quiet_since) = (0, None);
-        (self.synced, self.is_changed) = (None, false);
-        (self.pending_since, self.half_way) = (None, None);
+        (self.synced, self.is_changed, self.against) = (None, false, None);
+        self.pending_since = None;
         self.changes.forget();
         self.mends.clear();
     }
@@ -182,7 +176,6 @@ impl Judge {
                 writes.untold = None;
                 holds!(writes.intent.is_none(), "EXPLAINED", "two writes are told at once: {set:?}");
                 let (from, set) = (from.clone(), set.clone());
-                writes.unsettled.push((now, set.values().clone()));
                 let found = writes.read.as_ref().and_then(|(_, found)| found.as_ref());
                 writes.changes.sent(now, &set, found);
                 writes.intent = Some(Intent { at: now, generation: generation.0, from, set: set.clone() });
@@ -226,17 +219,18 @@ impl Judge {
             }
             Report::Drifted { before, now: after } => {
                 holds!(before != after, "EXPLAINED", "a drift that changes nothing at {now}");
-                writes.changes.told(after.iter().map(|weighed| weighed.address).collect());
+                writes.changes.told(after.clone());
             }
             Report::InSync => {
                 // The driver may not know the newest plan yet, and tell of an older one.
                 let newest = self.plans.last_key_value().map(|(_, plan)| plan);
                 let found = writes.read.as_ref().and_then(|(_, found)| found.as_ref());
+                let held = found.map(Found::weighed).unwrap_or_default();
                 let holds_just_that = |plan: &&Planned| {
-                    found.is_some_and(|found| found.values.intersection(&plan.owned).eq(&plan.wanted))
+                    held.iter().filter(|it| plan.owned.contains(&it.address)).eq(&writes.weighed)
                 };
-                writes.synced = newest.filter(holds_just_that).map(|plan| plan.wanted.clone());
-                writes.is_changed = false;
+                writes.synced = newest.filter(holds_just_that).map(|_| writes.weighed.clone());
+                (writes.is_changed, writes.against) = (false, None);
             }
             Report::Held(held) if held.rule == Rule::BoundedWrites => self.is_used_up(now)?,
             Report::Seen { .. }
@@ -293,7 +287,6 @@ impl Judge {
         if let Some(intent) = self.writes.intent.take() {
             self.writes.budget.taken_back(intent.at);
         }
-        self.writes.unsettled.pop();
         self.writes.changes.refused();
         self.writes.withdrawn = true;
     }
@@ -463,8 +456,12 @@ impl Judge {
         let words = plan.words;
         // A plan that wants something else may be written, whatever was fought over before.
         self.writes.mends.retain(|(_, then)| *then == plan.wanted);
-        let undoes = self.writes.synced.as_ref() == Some(&plan.wanted) && self.writes.is_changed;
-        if undoes && before.intersection(&plan.ours).ne(set.values().intersection(&plan.ours)) {
+        let held = found.map(Found::weighed).unwrap_or_default();
+        let of_ours = |them: &BTreeSet<Weighed>| -> BTreeSet<Weighed> {
+            them.iter().filter(|it| plan.ours.contains(&it.address)).copied().collect()
+        };
+        let leaves = of_ours(&left_by(set, &held));
+        if self.writes.against.as_ref() == Some(&self.writes.weighed) && of_ours(&held) != leaves {
             self.undoes(now, &plan.wanted, settings)?;
         }
         self.is_within_budget(
@@ -481,10 +478,10 @@ impl Judge {
             settings,
         )?;
         let writes = &mut self.writes;
-        (writes.synced, writes.called, writes.is_changed) = (None, plan.wanted.clone(), false);
+        (writes.synced, writes.called, writes.is_changed, writes.against) = (None, leaves, false, None);
         writes.drift_at = None;
         writes.making = found.is_none().then_some(intended);
-        writes.called_from = before;
+        writes.called_from = found.cloned();
         writes.followed_before = std::mem::replace(&mut self.words.followed, words);
         writes.sent.push((set.clone(), found.and_then(|found| found.description.clone())));
         let ttl = self.settings.ttl;
@@ -503,10 +500,7 @@ impl Judge {
         let judged = answer.clone().map(|found| found.map(|found| found.judged_by(&ours)));
         let answer = &judged;
         self.note_pending(now, answer);
-        self.whose_change(now, answer);
-        if let Ok(Some(found)) = answer {
-            self.compare(now, found);
-        }
+        self.compare(now, answer);
         let writes = &mut self.writes;
         writes.in_flight = false;
         if let Some(found) =
@@ -521,7 +515,8 @@ impl Judge {
                 if is_believed && writes.budget.shows(found.as_ref()) {
                     self.words.followed = writes.followed_before;
                 }
-                let is_as_before = found.as_ref().is_some_and(|found| found.values == writes.called_from);
+                let is_as_before = found.as_ref().map(|found| &found.values)
+                    == Some(&writes.called_from.as_ref().map(|it| it.values.clone()).unwrap_or_default());
                 let may_lag = is_as_before && now - writes.written_at < READ_LAG_MS;
                 let is_pending = found.as_ref().is_some_and(|found| found.in_force == InForce::Pending);
                 writes.left.take_if(|_| !may_lag && !is_pending);
@@ -531,10 +526,6 @@ impl Judge {
                     Some(_) => None,
                     None => writes.missing_since.or(Some(now)),
                 };
-                // While its last change has failed nobody can tell whose doing its values are.
-                if found.as_ref().is_some_and(|found| found.in_force == InForce::Failed) {
-                    writes.synced = None;
-                }
                 writes.read = Some((now, found.clone()));
                 writes.quiet_since = Some(now);
             }
@@ -551,20 +542,17 @@ impl Judge {
                 // What lists lacked before says nothing of it.
                 (self.writes.made_at, self.writes.missing_since) = (self.writes.making.take(), None);
                 self.writes.pending_since = Some(self.writes.written_at);
-                self.writes.known = self.writes.unsettled.pop().map(|(_, values)| values);
-                let to = self.writes.known.clone().filter(|_| self.settings.weighted);
-                self.writes.half_way = to.map(|to| (self.writes.called_from.clone(), to));
                 self.writes.budget.taken();
                 self.writes.write_throttled_until = 0;
                 self.writes.synced = Some(self.writes.called.clone());
-                self.writes.left.clone_from(&self.writes.known);
-                self.writes.changes.taken();
+                let Some((set, _)) = self.writes.sent.last().cloned() else { return };
+                self.writes.left = Some(set.values().clone());
+                self.writes.changes.taken(self.writes.written_at, set, self.writes.called_from.clone());
             }
             Err(ProviderErrorKind::Lost | ProviderErrorKind::Unclear) => {
                 self.writes.wary_until = now + WARY_FOR_MS;
             }
             Err(kind) => {
-                self.writes.unsettled.pop();
                 self.writes.changes.refused();
                 self.writes.budget.refused();
                 self.words.followed = self.writes.followed_before;
