@@ -167,9 +167,10 @@ impl Authorship {
         let mut takes = BTreeSet::new();
         let mut until = now;
         for landing in self.landing.iter().filter(|landing| !landing.taken) {
-            let Some(from) = landing.from.as_ref() else { continue };
             let ends = landing.sent + LANDS_WITHIN;
-            let taken = &addresses(from) - &addresses(&landing.values);
+            let (_, takes_yet) = landing.still_does();
+            // One that stays at another weight is not taken away.
+            let taken = &addresses(&takes_yet) - &addresses(&landing.values);
             if ends > now && !taken.is_empty() {
                 takes.extend(taken);
                 until = until.max(ends);

@@ -123,9 +123,8 @@ impl Reconciler {
         let Some(write) = self.lost.take() else { return };
         // Sets that were there, and served nothing, are not as before when there is none any more.
         let none_before = write.before.is_empty() && write.parts_before.is_empty();
-        let as_before = answer.map_or(none_before, |found| {
-            found.values == write.before && found.parts == write.parts_before
-        });
+        let as_before = answer
+            .map_or(none_before, |found| found.values == write.before && found.parts == write.parts_before);
         match write.refused_with {
             Some(words) if as_before && self.conflicts_in_a_row >= CONFLICTS_MOST => {
                 let key = &self.record.key;
