@@ -430,11 +430,9 @@ fn never_empty_a_switch_off_that_may_still_land_counts_as_carried_out() {
     }
     let waited = story.now.since(lost_at);
     assert!(waited >= Duration::from_secs(80) && waited <= Duration::from_secs(100), "{waited:?}");
-    let held = story.reports.iter().find_map(|it| match it {
-        Report::Held(held) if held.rule == Rule::NeverEmpty => Some(held),
-        _ => None,
-    });
-    let words = held.unwrap().because.clone();
+    let of_held = |it: &Report| if let Report::Held(held) = it { Some(held.clone()) } else { None };
+    let held = story.reports.iter().filter_map(of_held).find(|held| held.rule == Rule::NeverEmpty);
+    let words = held.unwrap().because;
     assert!(words.contains("may still take 198.51.100.1 away, and then 0 of our addresses"), "{words}");
 }
 

@@ -170,9 +170,9 @@ impl Authorship {
             let ends = landing.sent + LANDS_WITHIN;
             let (_, takes_yet) = landing.still_does();
             // One that stays at another weight is not taken away.
-            let taken = &addresses(&takes_yet) - &addresses(&landing.values);
-            if ends > now && !taken.is_empty() {
-                takes.extend(taken);
+            let leave = &addresses(&takes_yet) - &addresses(&landing.values);
+            if ends > now && !leave.is_empty() {
+                takes.extend(leave);
                 until = until.max(ends);
             }
         }

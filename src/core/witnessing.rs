@@ -147,7 +147,7 @@ impl ServiceState {
                 let found = self.seen.as_ref().and_then(|seen| seen.found.clone());
                 match found {
                     Some(found) if found.in_force == InForce::Yes => {
-                        self.inquire_at_rest(now, &found, effects)
+                        self.inquire_at_rest(now, &found, effects);
                     }
                     Some(_) => {}
                     None => self.inquire_no_more(now, effects),

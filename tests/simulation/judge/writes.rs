@@ -148,9 +148,10 @@ impl Writes {
         self.budget.started(now, saved);
         let knows = saved.is_some_and(|(at, gap, _)| gap <= now - at + CLOCKS_MS);
         self.late_calls.started(now, knows);
-        match saved {
-            Some((at, gap, _)) => self.changes.started(now, at, gap),
-            None => (self.steady, self.left, self.floor) = (None, None, 0),
+        if let Some((at, gap, _)) = saved {
+            self.changes.started(now, at, gap);
+        } else {
+            (self.steady, self.left, self.floor) = (None, None, 0);
         }
     }
 }
