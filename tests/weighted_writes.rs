@@ -480,3 +480,25 @@ fn bounded_writes_sets_that_are_gone_do_not_show_that_a_lost_write_did_not_land(
     story.finds(None);
     assert!(!story.reads(&found), "the budget is used up: {:#?}", story.reports);
 }
+
+#[test]
+fn what_comes_along_with_a_set_that_gets_another_weight_is_nobody_elses_doing() {
+    let mut story = Story::new(OnDrift::Alarm, 6);
+    // Both regions are in one set, of which region 1 makes its own.
+    let shared = |number| Found {
+        parts: vec![FoundPart {
+            values: [address(1), address(2)].into(),
+            ..zone([(number, PartState::Served); 2]).parts.remove(0)
+        }],
+        ..zone([(number, PartState::Served); 2])
+    };
+    story.wants(&plan(1, [(90, true), (10, true)]));
+    assert!(story.reads(&shared(50)));
+    story.is_lost();
+    assert!((0..9).any(|_| story.reads(&shared(90))));
+    story.is_lost();
+    assert!(!story.is_told_of_drift(), "{:#?}", story.reports);
+    // It comes along with nothing but that.
+    story.reads(&shared(70));
+    assert!(story.is_told_of_drift(), "{:#?}", story.reports);
+}

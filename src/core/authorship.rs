@@ -35,16 +35,30 @@ struct Landing {
 }
 
 impl Landing {
-    /// What its calls may still bring, and take away: nothing that it leaves as it found it, and nothing twice.
+    /// What its calls may still bring, and take away: nothing that it leaves as it found it, and nothing twice. What else is in
+    /// a set whose weight it changes comes along, until it has been moved.
     fn still_does(&self) -> (BTreeSet<Weighed>, BTreeSet<Weighed>) {
-        let Some(from) = self.from.as_ref() else { return (BTreeSet::new(), BTreeSet::new()) };
-        (&(&self.values - from) - &self.done, &(from - &self.values) - &self.done)
+        let (brings, takes, along) = self.does();
+        (&(&brings | &along) - &self.done, &(&takes - &self.done) | &(&along & &self.done))
     }
 
     /// True if all that several calls were to do has shown itself.
     fn is_done(&self) -> bool {
-        let (brings, takes) = self.still_does();
-        !self.done.is_empty() && brings.is_empty() && takes.is_empty()
+        let (brings, takes, _) = self.does();
+        !self.done.is_empty() && (&brings | &takes).is_subset(&self.done)
+    }
+
+    /// What its calls bring and take away, and what may come along.
+    fn does(&self) -> (BTreeSet<Weighed>, BTreeSet<Weighed>, BTreeSet<Weighed>) {
+        let none = BTreeSet::new;
+        let Some(from) = self.from.as_ref() else { return (none(), none(), none()) };
+        let (brings, takes) = (&self.values - from, from - &self.values);
+        let along: BTreeSet<Weighed> = from
+            .iter()
+            .flat_map(|found| brings.iter().map(|it| Weighed { weight: it.weight, ..*found }))
+            .filter(|it| !self.values.contains(it) && !from.contains(it))
+            .collect();
+        (brings, takes, along)
     }
 }
 

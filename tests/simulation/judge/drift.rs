@@ -45,6 +45,9 @@ struct Change {
     /// What each of several calls may bring or take away, and has not yet.
     brings: BTreeSet<Weighed>,
     takes: BTreeSet<Weighed>,
+    /// What is in a set with what it gives another weight, and has that weight too for a while: not yet, and by now.
+    along: BTreeSet<Weighed>,
+    came_along: BTreeSet<Weighed>,
     /// Whether all calls of several were taken: the next read shows what came of them.
     is_taken: bool,
 }
@@ -84,11 +87,17 @@ impl Changes {
         let held = found.map(Found::weighed).unwrap_or_default();
         let leaves = left_by(set, &held);
         let is_whole = set.parts().is_empty();
+        let weights = set.parts().iter().map(|part| Some(part.weight));
+        let along = weights.flat_map(|weight| held.iter().map(move |it| Weighed { weight, ..*it }));
+        let along: BTreeSet<Weighed> =
+            along.filter(|it| !held.contains(it) && !leaves.contains(it)).collect();
         let if_in_parts = |them: BTreeSet<Weighed>| if is_whole { BTreeSet::new() } else { them };
         let change = Change {
             whole: is_whole.then(|| leaves.clone()),
             brings: if_in_parts(&leaves - &held),
             takes: if_in_parts(&held - &leaves),
+            along: if_in_parts(along),
+            came_along: BTreeSet::new(),
             is_taken: false,
         };
         self.landing.push((Some(now), change.clone()));
@@ -160,18 +169,20 @@ impl Changes {
         let came = (held - before).into_iter().map(|it| (true, it));
         for (comes, what) in came.chain((before - held).into_iter().map(|it| (false, it))) {
             let may = |(_, change): &(Option<i64>, Change)| {
-                if comes { change.brings.contains(&what) } else { change.takes.contains(&what) }
+                let (does, along) =
+                    if comes { (&change.brings, &change.along) } else { (&change.takes, &change.came_along) };
+                does.contains(&what) || along.contains(&what)
             };
             let Some(place) = self.landing.iter().rposition(may) else { return false };
             does.push((place, comes, what));
         }
         for (place, comes, what) in does {
             let (_, change) = &mut self.landing[place];
-            if comes {
-                change.brings.remove(&what)
-            } else {
-                change.takes.remove(&what)
-            };
+            if !comes {
+                change.takes.remove(&what);
+            } else if !change.brings.remove(&what) && change.along.remove(&what) {
+                change.came_along.insert(what);
+            }
         }
         true
     }
