@@ -455,6 +455,17 @@ fn a_set_that_stays_pending_is_alarmed_and_one_that_failed_is_written_once_more(
 }
 
 #[test]
+fn lists_that_forgot_the_set_keep_nobody_in_for_long_who_is_to_leave() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(10, &[Pass, Pass]);
+    world.weather = Weather::Forget;
+    world.run(6, &[Fail, Pass]);
+    assert!(world.alarms.contains_key(&(Alarm::Missing, None)), "{:?}", world.alarms);
+    world.weather = Weather::Fair;
+    world.run(12, &[Fail, Pass]).assert_published(&[1]);
+}
+
+#[test]
 fn a_set_that_is_switched_off_is_alarmed_and_left_as_it_is() {
     let mut world = World::new(service(2), &[0, 1]);
     world.run(5, &[Pass, Pass]);

@@ -502,3 +502,28 @@ fn what_comes_along_with_a_set_that_gets_another_weight_is_nobody_elses_doing() 
     story.reads(&shared(70));
     assert!(story.is_told_of_drift(), "{:#?}", story.reports);
 }
+
+#[test]
+fn never_empty_a_switch_off_that_may_still_land_is_reckoned_with_though_another_try_of_it_was_taken() {
+    let both = zone([(90, PartState::Served), (10, PartState::Served)]);
+    let without_1 = zone([(90, PartState::Off), (10, PartState::Served)]);
+    for on_drift in [OnDrift::Mend, OnDrift::Alarm] {
+        let mut story = Story::new(on_drift, 6);
+        story.wants(&plan(1, [(90, false), (10, true)]));
+        assert!(story.reads(&both));
+        story.is_lost();
+        assert!((0..9).any(|_| story.reads(&both)), "another try");
+        story.is_taken();
+        story.reads(&without_1);
+        // It is back, and the other one dies.
+        story.wants(&plan(2, [(90, true), (10, true)]));
+        assert!((0..9).any(|_| story.reads(&without_1)));
+        story.is_taken();
+        story.reads(&both);
+        story.wants(&plan(3, [(90, true), (10, false)]));
+        assert!(!(0..20).any(|_| story.reads(&both)), "the first try may still land");
+        // It does, and is our own doing.
+        story.reads(&without_1);
+        assert!(!story.is_told_of_drift(), "{on_drift:?}: {:#?}", story.reports);
+    }
+}

@@ -9,9 +9,8 @@ use super::memory::{Age, LandingMemory};
 use super::plan::Plan;
 use crate::model::{Moment, Weighed};
 
-/// A write without an answer may land for so long after it was sent: longer than one is waited for and the set is then
-/// read warily.
-const LANDS_WITHIN: Duration = Duration::from_secs(90);
+/// A write without an answer may land for so long after it was sent, and the set is read warily.
+pub(super) const LANDS_WITHIN: Duration = Duration::from_secs(90);
 
 /// What one record set holds as far as is known, and which writes of ours may still change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -71,7 +71,7 @@ impl Reconciler {
         let attainable = plan.attainable_weighed(answer.as_ref());
         self.history.drift.judge(now, self.rules.budget.window, (&plan, attainable), &ours, &change);
         match &answer {
-            None if !self.record.create => return idle,
+            None if !self.record.create => return Phase::Due { at: now + self.idle_without_a_set(now) },
             Some(found) if plan.is_met_by(found) => match found.in_force {
                 InForce::Yes if plan.attainable(Some(found)) != plan.wanted => {
                     let withheld = addresses_in_words(&(&found.withheld() & &plan.wanted));

@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::authorship::LANDS_WITHIN;
 use super::backoff::{Backoff, FIRST, pause_after_lost, weigh};
 use super::history::History;
 use super::memory::WritesMemory;
@@ -39,7 +40,7 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 /// A set that is not in force after this is alarmed, and its values are taken as they are.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 /// A write without an answer may still land; so long the set is read every [`WARY_EVERY`].
-const WARY_FOR: Duration = Duration::from_secs(60);
+const WARY_FOR: Duration = LANDS_WITHIN;
 const WARY_EVERY: Duration = Duration::from_secs(2);
 /// Deadlines of a read, see [`Reconciler::read_deadline`]; both end before the next try is due.
 const READ_DEADLINE_FIRST: Duration = Duration::from_secs(4);
@@ -584,6 +585,12 @@ impl Reconciler {
 
     fn idle_for(&self, now: Moment) -> Duration {
         if now < self.wary_until { self.timing.resync.min(WARY_EVERY) } else { self.timing.resync }
+    }
+
+    /// The same of a set that is missing: a list that forgot it keeps no change waiting for long.
+    fn idle_without_a_set(&self, now: Moment) -> Duration {
+        let idle = self.idle_for(now);
+        if self.change_waits() { idle.min(TRY_EVERY) } else { idle }
     }
 
     fn alarm(&mut self, alarm: Alarm, message: String) {

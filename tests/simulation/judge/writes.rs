@@ -35,7 +35,7 @@ pub(super) const READ_LAG_MS: i64 = 5_000;
 /// By the wall clock a write may be so much older than it is.
 const CLOCKS_MS: i64 = 1_000;
 /// While a lost write may still land the set is read so often.
-const WARY_FOR_MS: i64 = 60_000;
+const WARY_FOR_MS: i64 = 90_000;
 const WARY_EVERY_MS: i64 = 2_000;
 
 /// What is known of the calls.
