@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
@@ -53,9 +54,23 @@ pub(crate) fn record(name: &str, ttl: u32, data: RData) -> StaticRecord {
     StaticRecord { name: fqdn(name), ttl: Ttl::from_seconds(ttl).unwrap(), data }
 }
 
+/// Below the ports that systems give to clients, which one may be given while a zone is stopped and started again.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(21_000);
+
+/// An address of loopback that nobody has, nor is given.
+fn free() -> SocketAddr {
+    loop {
+        let address: SocketAddr = (Ipv4Addr::LOCALHOST, NEXT_PORT.fetch_add(1, Ordering::Relaxed)).into();
+        assert!(address.port() < 32_000, "no port is free");
+        if TcpListener::bind(address).is_ok() && std::net::UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 /// `dev.test.` with a few records, on a port that nobody has.
 pub(crate) fn zone(secondaries: Vec<Secondary>) -> EmbeddedZone {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let free = free();
     let address = |last| RData::A(A(Ipv4Addr::new(192, 0, 2, last)));
     EmbeddedZone {
         listen: vec![free],
