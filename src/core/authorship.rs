@@ -1,4 +1,4 @@
-//! Whose doing a change of a record set is: that of a write of ours, which may land late, or somebody else's. The rule is
+//! Tells whose doing a change of a record set is: a write of ours, which may land late, or somebody else. The rule is
 //! told in docs/safety.md, "Whose doing a change is".
 
 use std::collections::BTreeSet;
@@ -27,15 +27,15 @@ struct Landing {
     values: BTreeSet<Weighed>,
     /// What the set held, for a write that several calls make: it lands bit by bit.
     from: Option<BTreeSet<Weighed>>,
-    /// What it has brought and taken away since, each of which it does once.
+    /// The values that it has brought and taken away since; it does each once.
     done: BTreeSet<Weighed>,
     /// True once all that was sent of it was taken: then it lands no later than the next read.
     taken: bool,
 }
 
 impl Landing {
-    /// What its calls may still bring, and take away: nothing that it leaves as it found it, and nothing twice. What else is in
-    /// a set whose weight it changes comes along, until it has been moved.
+    /// Tells what its calls may still bring, and take away: nothing that it leaves as it found it, and nothing twice. What else
+    /// is in a set whose weight it changes comes along, until it has been moved.
     fn still_does(&self) -> (BTreeSet<Weighed>, BTreeSet<Weighed>) {
         let (brings, takes, along) = self.does();
         (&(&brings | &along) - &self.done, &(&takes - &self.done) | &(&along & &self.done))
@@ -47,7 +47,7 @@ impl Landing {
         !self.done.is_empty() && (&brings | &takes).is_subset(&self.done)
     }
 
-    /// What its calls bring and take away, and what may come along.
+    /// Tells what its calls bring and take away, and what may come along.
     fn does(&self) -> (BTreeSet<Weighed>, BTreeSet<Weighed>, BTreeSet<Weighed>) {
         let none = BTreeSet::new;
         let Some(from) = self.from.as_ref() else { return (none(), none(), none()) };
@@ -130,7 +130,7 @@ impl Authorship {
         change
     }
 
-    /// Whether writes of ours made this of what was there before: one as a whole, or those of several calls bit by bit.
+    /// Returns true if writes of ours made this of what was there before: one as a whole, or those of several calls bit by bit.
     fn lands(&mut self, before: &BTreeSet<Weighed>, values: &BTreeSet<Weighed>) -> bool {
         let is_whole = |landing: &Landing| landing.from.is_none() && landing.values == *values;
         if let Some(place) = self.landing.iter().position(is_whole) {
