@@ -192,12 +192,12 @@ impl Together {
         self.window.is_some_and(|window| since + window <= self.now)
     }
 
-    /// Whether a region is not out of the set for a whole window.
+    /// Returns true unless a region has been out of the set for a whole window.
     fn is_just_out(&self, region: &Standing) -> bool {
         !region.left.is_some_and(|left| self.is_over(left))
     }
 
-    /// Whether a region that is down counts as failing together with others: one that is in the set, or just out.
+    /// Returns true if a region that is down counts as failing together with others: in the set, or just out of it.
     fn counts(&self, region: &Standing) -> bool {
         let has_lasted = region.fell.is_some_and(|fell| self.is_over(fell));
         self.is_just_out(region) && !(has_lasted && self.is_vouched_for)

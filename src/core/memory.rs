@@ -110,7 +110,7 @@ pub(super) struct LandingMemory {
     /// What was there, when several calls make the write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<BTreeSet<Weighed>>,
-    /// What it has brought and taken away since.
+    /// The values that it has brought and taken away since.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) done: BTreeSet<Weighed>,
 }

@@ -228,7 +228,7 @@ impl ServiceState {
         self.advance(now, effects);
     }
 
-    /// Whether the newest plan wants nobody in the set.
+    /// Returns true if the newest plan wants nobody in the set.
     pub(super) fn wants_nothing(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.wanted.is_empty())
     }
