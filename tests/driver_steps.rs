@@ -76,7 +76,7 @@ fn about_to_write() -> (Service, DriverSteps, Newest) {
     let mut steps = DriverSteps::resume(orders(&service, false), None, at(0));
     let mut news = Newest { plan: Some(plan(&service, 1, &[1])), orders: None };
     assert!(matches!(steps.next(at(0), &mut news), Some(Step::Make { call: Call::Read, .. })));
-    steps.read(at(1), Ok(Some(holds(&[0, 1]))));
+    steps.read(at(1), Ok(Some(holds(&[0, 1]))), &mut news);
     let (before, told) = told(&mut steps, at(1), &mut news);
     assert!(matches!(before.last(), Some(Report::Remember(_))), "{before:?}");
     let within = Duration::from_millis(250);
@@ -140,12 +140,25 @@ fn a_plan_that_came_while_the_set_was_read_and_is_met_by_it_is_told_to_be_met_at
     let mut steps = DriverSteps::resume(orders(&service, false), None, at(0));
     let mut news = Newest { plan: Some(plan(&service, 1, &[1])), orders: None };
     assert!(matches!(steps.next(at(0), &mut news), Some(Step::Make { call: Call::Read, .. })));
-    steps.read(at(1), Ok(Some(holds(&[0, 1]))));
+    news.plan = Some(plan(&service, 2, &[0, 1]));
+    steps.read(at(1), Ok(Some(holds(&[0, 1]))), &mut news);
+    let (told, then) = told(&mut steps, at(1), &mut news);
+    assert!(told.contains(&Report::InSync), "{told:?}");
+    assert_eq!(then, Some(Step::Rest(at(60_001))));
+}
+
+#[test]
+fn a_plan_that_comes_right_after_the_set_was_read_and_is_met_by_it_is_told_to_be_met_at_once() {
+    let service = service(2);
+    let mut steps = DriverSteps::resume(orders(&service, false), None, at(0));
+    let mut news = Newest { plan: Some(plan(&service, 1, &[1])), orders: None };
+    assert!(matches!(steps.next(at(0), &mut news), Some(Step::Make { call: Call::Read, .. })));
+    steps.read(at(1), Ok(Some(holds(&[0, 1]))), &mut news);
     news.plan = Some(plan(&service, 2, &[0, 1]));
     let (_, then) = told(&mut steps, at(1), &mut news);
     assert_eq!(then, Some(Step::Rest(at(1))), "it is read once more, without a pause");
     assert!(matches!(steps.next(at(1), &mut news), Some(Step::Make { call: Call::Read, .. })));
-    steps.read(at(2), Ok(Some(holds(&[0, 1]))));
+    steps.read(at(2), Ok(Some(holds(&[0, 1]))), &mut news);
     let (told, then) = told(&mut steps, at(2), &mut news);
     assert!(told.contains(&Report::InSync), "{told:?}");
     assert_eq!(then, Some(Step::Rest(at(60_002))));
@@ -157,7 +170,7 @@ fn a_driver_that_has_no_more_to_do_rests_until_the_next_resync() {
     let mut steps = DriverSteps::resume(orders(&service, false), None, at(0));
     let mut news = Newest { plan: Some(plan(&service, 1, &[0, 1])), orders: None };
     assert!(matches!(steps.next(at(0), &mut news), Some(Step::Make { .. })));
-    steps.read(at(1), Ok(Some(holds(&[0, 1]))));
+    steps.read(at(1), Ok(Some(holds(&[0, 1]))), &mut news);
     let (told, then) = told(&mut steps, at(1), &mut news);
     assert!(told.contains(&Report::InSync), "{told:?}");
     assert_eq!(then, Some(Step::Rest(at(60_001))));

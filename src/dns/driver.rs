@@ -144,7 +144,7 @@ impl Driver {
                     () = stop.cancelled() => return false,
                     answer = provider.read(&key, deadline) => answer,
                 };
-                self.steps.read(self.clock.now(), answer);
+                self.steps.read(self.clock.now(), answer, &mut self.inbox);
                 return true;
             }
             Call::Replace { found, set } => {

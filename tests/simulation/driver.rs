@@ -250,11 +250,12 @@ impl Simulation<'_> {
             self.tell_of(service, |_| format!("    a read fails: {error}"));
         }
         self.services[service].judge.read_answered(self.now, &answer);
-        let now = self.now;
+        let (now, mut newest) = (self.now, self.newest(service));
         if let Some(process) = &mut self.process {
             let moment = process.moment(now);
-            process.tasks[service].driver.steps.read(moment, answer);
+            process.tasks[service].driver.steps.read(moment, answer, &mut newest);
         }
+        self.has_taken(service, &newest);
         self.step_soon(service);
     }
 

@@ -170,7 +170,8 @@ impl Driven {
     }
 
     pub(crate) fn was_read(&mut self, habits: Habits, answer: Answer) {
-        self.steps.read(self.now, answer);
+        let mut news = self.news();
+        self.steps.read(self.now, answer, &mut news);
         self.turn(habits);
     }
 

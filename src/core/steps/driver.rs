@@ -8,8 +8,8 @@
 //!                                  └──────────────── withdraw ───────────────┘
 //! ```
 //! All that the reconciler tells is told before its call is made, and the journal is waited for before a write
-//! (EXPLAINED). The newest orders and the newest plan are taken at each turn, right before a call, and before the answer
-//! of a write is judged (NEWEST-PLAN-WINS). Start at [`DriverSteps::next`].
+//! (EXPLAINED). The newest orders and the newest plan are taken at each turn and right before a call, the newest plan also
+//! before an answer is judged (NEWEST-PLAN-WINS). Start at [`DriverSteps::next`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,8 +152,10 @@ impl DriverSteps {
         Step::Make { call, deadline }
     }
 
-    /// Takes the answer of a read.
-    pub fn read(&mut self, now: Moment, answer: Answer) {
+    /// Takes the answer of a read, and holds it against a newer plan that came while it was under way: what was found is no
+    /// match for one that is over.
+    pub fn read(&mut self, now: Moment, answer: Answer, news: &mut impl News) {
+        self.take_plan(now, news);
         self.reconciler.handle_read(now, answer);
         self.at = At::Telling(Then::Turn);
     }
