@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use clap::Parser;
 use pointsman::clock::instant_now;
-use pointsman::model;
 use simulation::{Failing, Schedule, hunt, play, run};
 
 /// Progress is printed so often.

@@ -1,4 +1,4 @@
-//! The scripted tests of the core in one binary: fifteen of them take a third longer to build.
+//! The scripted tests of the core in one binary: one for each takes a third longer to build.
 
 #[path = "../tests/bounded_blast.rs"]
 mod bounded_blast;
@@ -26,6 +26,8 @@ mod restart;
 mod shared_addresses;
 #[path = "../tests/throttles.rs"]
 mod throttles;
+#[path = "../tests/weighted_order.rs"]
+mod weighted_order;
 #[path = "../tests/weighted_plans.rs"]
 mod weighted_plans;
 #[path = "../tests/weighted_writes.rs"]

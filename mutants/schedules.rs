@@ -7,8 +7,6 @@ mod simulation;
 
 use std::ops::Range;
 
-use pointsman::model;
-
 const SEEDS: [Range<u64>; 3] = [0..750, 200_000..200_250, 300_000..300_250];
 
 #[test]

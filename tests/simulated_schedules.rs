@@ -6,7 +6,6 @@ mod simulation;
 
 use std::ops::Range;
 
-use pointsman::model;
 use simulation::{Coverage, Schedule, Trap, hunt, play, run};
 
 /// These seeds are played each time, always the same ones, so that a failure is a change's doing: those without scenes of

@@ -3,14 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-#[path = "../src/dns/huawei/parts.rs"]
-mod parts;
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use parts::{Stage, Step, stage};
-use pointsman::model::{self, Found, FoundPart, InForce, Part, PartState, RecordSet, Ttl, Weight};
+use pointsman::core::parts::{Stage, Step, stage};
+use pointsman::model::{Found, FoundPart, InForce, Part, PartState, RecordSet, Ttl, Weight};
 
 fn addresses(last: &[u8]) -> BTreeSet<IpAddr> {
     last.iter().map(|last| Ipv4Addr::new(192, 0, 2, *last).into()).collect()

@@ -527,3 +527,57 @@ fn never_empty_a_switch_off_that_may_still_land_is_reckoned_with_though_another_
         assert!(!story.is_told_of_drift(), "{on_drift:?}: {:#?}", story.reports);
     }
 }
+
+/// Region 1 is out and its switch-off is lost; now its set serves both regions' addresses, and the other set is to go.
+fn lost_then_both_in_one_set() -> (Story, Found) {
+    let mut story = Story::new(OnDrift::Mend, 6);
+    story.wants(&plan(1, [(90, false), (10, true)]));
+    assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+    story.is_lost();
+    let back = Plan::clone(&plan(2, [(90, true), (10, false)]));
+    let (all, none) = (BTreeSet::from([address(1), address(2)]), BTreeSet::new());
+    let values = [(all.clone(), all.clone()), (none.clone(), none)];
+    let parts =
+        back.parts.into_iter().zip(values).map(|(part, (values, owned))| Part { values, owned, ..part });
+    story.wants(&Arc::new(Plan { wanted: all.clone(), parts: parts.collect(), ..back }));
+    let both = zone([(90, PartState::Served), (10, PartState::Served)]);
+    let parts = both.parts.into_iter().zip([all, [address(2)].into()]);
+    let parts = parts.map(|(part, values)| FoundPart { values, ..part }).collect();
+    let shared = Found { parts, ..both };
+    (story, shared)
+}
+
+#[test]
+fn never_empty_a_switch_off_that_may_still_land_takes_whatever_is_in_its_set_by_then() {
+    let (mut story, shared) = lost_then_both_in_one_set();
+    assert!(!(0..20).any(|_| story.reads(&shared)), "all would be in the set that may still be switched off");
+    let of_writes = |report: &Report| {
+        if let Report::Remember(memory) = report { Some(memory.clone()) } else { None }
+    };
+    let memory = story.reports.iter().rev().find_map(of_writes).unwrap();
+    // So it is after a restart.
+    let (mut next, _) = lost_then_both_in_one_set();
+    next.reconciler.restore(next.now, Duration::from_secs(2), &memory);
+    assert!(!(0..10).any(|_| next.reads(&shared)), "{:#?}", next.reports);
+    assert!((0..60).any(|_| story.reads(&shared)), "it lands no more: {:#?}", story.reports);
+}
+
+#[test]
+fn who_enters_does_not_wait_while_who_leaves_has_to() {
+    let mut story = Story::new(OnDrift::Mend, 6);
+    let both = zone([(90, PartState::Served), (10, PartState::Served)]);
+    let without_1 = zone([(90, PartState::Off), (10, PartState::Served)]);
+    story.wants(&plan(1, [(90, false), (10, true)]));
+    for _ in 0..2 {
+        assert!((0..9).any(|_| story.reads(&both)), "a try");
+        story.is_lost();
+    }
+    assert!(!story.reads(&without_1), "the second has landed, the first may still");
+    story.wants(&plan(2, [(90, true), (10, false)]));
+    let since = story.now;
+    assert!((0..2).any(|_| story.reads(&without_1)), "region 1 enters: {:#?}", story.reports);
+    assert!(story.now.since(since) < Duration::from_secs(3));
+    story.is_taken();
+    assert!(!(0..20).any(|_| story.reads(&both)), "region 2 stays while region 1 may be switched off");
+    assert!((0..60).any(|_| story.reads(&both)), "{:#?}", story.reports);
+}

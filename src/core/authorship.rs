@@ -2,10 +2,10 @@
 //! told in docs/safety.md, "Whose doing a change is".
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::memory::{Age, LandingMemory};
+use super::parts::Reduction;
 use super::plan::Plan;
 use crate::model::{Moment, Weighed};
 
@@ -27,6 +27,8 @@ struct Landing {
     values: BTreeSet<Weighed>,
     /// What the set held, for a write that several calls make: it lands bit by bit.
     from: Option<BTreeSet<Weighed>>,
+    /// Which of its calls take away from a set.
+    reductions: Vec<Reduction>,
     /// The values that it has brought and taken away since; it does each once.
     done: BTreeSet<Weighed>,
     /// True once all that was sent of it was taken: then it lands no later than the next read.
@@ -41,10 +43,14 @@ impl Landing {
         (&(&brings | &along) - &self.done, &(&takes - &self.done) | &(&along & &self.done))
     }
 
-    /// True if all that several calls were to do has shown itself.
+    /// True if all that several calls were to do has shown itself; what one takes from a set that is served by another as
+    /// well never does.
     fn is_done(&self) -> bool {
         let (brings, takes, _) = self.does();
-        !self.done.is_empty() && (&brings | &takes).is_subset(&self.done)
+        let is_over = |reduction: &Reduction| reduction.is_over(&takes, &self.done);
+        !self.done.is_empty()
+            && (&brings | &takes).is_subset(&self.done)
+            && self.reductions.iter().all(is_over)
     }
 
     /// Tells what its calls bring and take away, and what may come along.
@@ -91,9 +97,16 @@ impl Authorship {
         self.values.as_ref()
     }
 
-    /// A write of these values is being sent; `from` what was there, when several calls make it.
-    pub(super) fn sent(&mut self, now: Moment, values: BTreeSet<Weighed>, from: Option<BTreeSet<Weighed>>) {
-        self.landing.push(Landing { sent: now, values, from, done: BTreeSet::new(), taken: false });
+    /// A write of these values is being sent; when several calls make it, with what was there and those that take away.
+    pub(super) fn sent(
+        &mut self,
+        now: Moment,
+        values: BTreeSet<Weighed>,
+        in_parts: Option<(BTreeSet<Weighed>, Vec<Reduction>)>,
+    ) {
+        let (from, reductions) = in_parts.unzip();
+        let (reductions, done) = (reductions.unwrap_or_default(), BTreeSet::new());
+        self.landing.push(Landing { sent: now, values, from, reductions, done, taken: false });
     }
 
     /// The latest write was taken, or of one that several calls make what could be sent of it.
@@ -173,23 +186,21 @@ impl Authorship {
         !self.landing.is_empty()
     }
 
-    /// The addresses that calls of ours may still take out of what is served, though what was read since shows them, and until
-    /// when. A set that is written as a whole takes with it what it leaves instead; one of several is switched off alone.
-    pub(super) fn may_take(&self, now: Moment) -> Option<(BTreeSet<IpAddr>, Moment)> {
-        let addresses = |held: &BTreeSet<Weighed>| held.iter().map(|it| it.address).collect::<BTreeSet<_>>();
-        let mut takes = BTreeSet::new();
+    /// The calls of ours that may still take away from what a set holds by then, and until when; none when there are none. A
+    /// set that is written as a whole takes with it what it leaves instead.
+    pub(super) fn may_take(&self, now: Moment) -> Option<(Vec<Reduction>, Moment)> {
+        let mut late = Vec::new();
         let mut until = now;
         for landing in self.landing.iter().filter(|landing| !landing.taken) {
             let ends = landing.sent + LANDS_WITHIN;
-            let (_, takes_yet) = landing.still_does();
-            // One that stays at another weight is not taken away.
-            let leave = &addresses(&takes_yet) - &addresses(&landing.values);
-            if ends > now && !leave.is_empty() {
-                takes.extend(leave);
+            let (_, takes, _) = landing.does();
+            let may_come = |it: &&Reduction| ends > now && !it.is_over(&takes, &landing.done);
+            for reduction in landing.reductions.iter().filter(may_come) {
+                late.push(reduction.clone());
                 until = until.max(ends);
             }
         }
-        (!takes.is_empty()).then_some((takes, until))
+        (!late.is_empty()).then_some((late, until))
     }
 
     pub(super) fn memory(&self, now: Moment) -> (Option<BTreeSet<Weighed>>, Vec<LandingMemory>) {
@@ -197,6 +208,7 @@ impl Authorship {
             sent: Age::of(l.sent, now),
             values: l.values.clone(),
             from: l.from.clone(),
+            reductions: l.reductions.clone(),
             done: l.done.clone(),
         };
         (self.values.clone(), self.landing.iter().map(landing).collect())
@@ -212,6 +224,7 @@ impl Authorship {
             sent: l.sent.before(saved),
             values: l.values.clone(),
             from: l.from.clone(),
+            reductions: l.reductions.clone(),
             done: l.done.clone(),
             taken: false,
         });

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::failover_memory::FailoverMemory;
+use super::parts::Reduction;
 use super::row::Row;
 use super::{Core, Effect, fingerprint, signal};
 use crate::model::{CheckName, Moment, Record, Region, RegionName, Ruling, ServiceName, Weighed};
@@ -110,6 +111,9 @@ pub(super) struct LandingMemory {
     /// What was there, when several calls make the write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<BTreeSet<Weighed>>,
+    /// Which of its calls take away from a set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) reductions: Vec<Reduction>,
     /// The values that it has brought and taken away since.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) done: BTreeSet<Weighed>,

@@ -6,7 +6,8 @@
 //!
 //! An observation goes `signal` (rise and fall) → `region` (liveness, the diagram stands there) → `policy`
 //! (who should be published) → `guard` (what may go now) → [`Plan`]. `reconcile`, a machine of its own beside
-//! it, brings a record set to what the newest plan wants and reports back. `steps` is the order in which the daemon drives both. `memory` is what of both outlives the process,
+//! it, brings a record set to what the newest plan wants and reports back. `parts` says which calls a write of several sets
+//! is. `steps` is the order in which the daemon drives both. `memory` is what of both outlives the process,
 //! `reload` takes in another configuration. Start at [`Input`] and [`Effect`].
 
 mod agenda;
@@ -25,6 +26,7 @@ mod ledger;
 mod ledger_words;
 mod memory;
 mod overrides;
+pub mod parts;
 mod plan;
 mod policy;
 mod reconcile;

@@ -30,9 +30,6 @@ mod hands;
 mod haste;
 mod journal;
 mod judge;
-/// The shipped code, which the library does not show.
-#[path = "../../src/dns/huawei/parts.rs"]
-mod parts;
 mod play;
 mod process;
 mod regions;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::core::Call;
+use pointsman::core::parts::{self, Stage as Calls, Step as PartCall};
 use pointsman::model::{
     Found, FoundPart, InForce, PartState, ProviderError, ProviderErrorKind, RecordSet, Ttl, Weight,
 };
@@ -13,7 +14,6 @@ use super::account::{WRITE_DEADLINE_MS, WriteFault};
 use super::cloud::{Cloud, Held};
 use super::event::Stage;
 use super::judge::Judged;
-use super::parts::{self, Stage as Calls, Step as PartCall};
 use super::play::{Simulation, Step};
 use super::service::OneService;
 use super::witnesses::ServedSet;

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Call, Pauses, Phase, Reconciler, Write};
+use crate::core::authorship::LANDS_WITHIN;
+use crate::core::parts::{Stage, stage};
 use crate::core::plan::{Generation, Held, Plan, Rule};
 use crate::core::report::Report;
 use crate::core::write_budget::{Admission, Claim};
@@ -38,13 +40,24 @@ impl Reconciler {
         if plan.only_from.as_ref().is_some_and(differs) {
             return None;
         }
-        if let Some(held) = self.never_empty(now, &plan, &before, &values) {
+        if let Some(held) = self.never_empty(&plan, &before, &values) {
             self.reports.push_back(Report::Held(held));
             return None;
         }
         let ttl = plan.ttl.or(answer.as_ref().map(|found| found.ttl)).unwrap_or(Ttl::DEFAULT);
         let Ok(set) = RecordSet::new(values, ttl) else { return None };
         let set = set.in_parts(plan.parts.clone(), self.rules.min_published);
+        let weighed = answer.as_ref().map(Found::weighed).unwrap_or_default();
+        let is_in_parts = !set.parts().is_empty();
+        let mut reductions = Vec::new();
+        if let Some(found) = answer.as_ref().filter(|_| is_in_parts) {
+            let stage = stage(found, &set);
+            if let Some(held) = self.never_empty_if_late(now, &plan, found, &stage) {
+                self.reports.push_back(Report::Held(held));
+                return None;
+            }
+            reductions = stage.reductions(found);
+        }
         if self.dry_run {
             let telling = Some((plan.generation, before.clone()));
             if self.told != telling {
@@ -85,9 +98,8 @@ impl Reconciler {
         (self.called_at, self.written_at) = (now, Some(now));
         self.history.writes.sent(now, admission);
         let words_before = std::mem::replace(&mut self.history.words, plan.words);
-        let weighed = answer.as_ref().map(Found::weighed).unwrap_or_default();
         let leaves = weighed_wanted(&weighed, &set, &plan);
-        self.history.authorship.sent(now, leaves, (!set.parts().is_empty()).then_some(weighed));
+        self.history.authorship.sent(now, leaves, is_in_parts.then_some((weighed, reductions)));
         self.remember(now);
         let generation = plan.generation;
         self.reports.push_back(Report::Sent { generation, from: before.clone(), set: set.clone() });
@@ -112,14 +124,8 @@ impl Reconciler {
     }
 
     /// The last look before a write. The guard has judged the plan by what the set held when it was made; this
-    /// judges the write by what it holds now, and by what is left of it if an earlier call lands late.
-    fn never_empty(
-        &mut self,
-        now: Moment,
-        plan: &Plan,
-        before: &BTreeSet<IpAddr>,
-        values: &BTreeSet<IpAddr>,
-    ) -> Option<Held> {
+    /// judges the write by what it holds now.
+    fn never_empty(&self, plan: &Plan, before: &BTreeSet<IpAddr>, values: &BTreeSet<IpAddr>) -> Option<Held> {
         let left: BTreeSet<IpAddr> = values & &plan.owned;
         let least = self.rules.min_published.max(1) as usize;
         // Also a repair takes nothing away, or other weights for what is there.
@@ -137,20 +143,36 @@ impl Reconciler {
                 lifts_when: "the plan wants more addresses".to_owned(),
             });
         }
-        let (taken, until) = self.history.authorship.may_take(now)?;
-        let firm = (&left - &taken).len();
-        if firm >= least {
+        None
+    }
+
+    /// The same for what is left if earlier calls, whose answers were lost, land late: they may take away whatever is in a set
+    /// by then. Nothing is held that takes nothing away.
+    fn never_empty_if_late(
+        &mut self,
+        now: Moment,
+        plan: &Plan,
+        found: &Found,
+        stage: &Stage,
+    ) -> Option<Held> {
+        let (late, until) = self.history.authorship.may_take(now)?;
+        let least = self.rules.min_published.max(1) as usize;
+        let (served, left) = stage.serves(found, &late);
+        let (_, left_before) = Stage::default().serves(found, &late);
+        let [served, left, left_before] = [served, left, left_before].map(|them| &them & &plan.owned);
+        if left.len() >= least || left.is_superset(&left_before) {
             return None;
         }
         self.phase = Phase::Due { at: until.min(now + self.idle_for(now)) };
         Some(Held {
             rule: Rule::NeverEmpty,
             because: format!(
-                "an earlier write, whose answer was lost, may still take {} away, and then {firm} of our addresses would be \
+                "an earlier write, whose answer was lost, may still take {} away, and then {} of our addresses would be \
                  left, fewer than min_published = {least}",
-                addresses_in_words(&(&left & &taken))
+                addresses_in_words(&(&served - &left)),
+                left.len()
             ),
-            lifts_when: format!("that write can not land any more, in {} s", until.since(now).as_secs()),
+            lifts_when: format!("that write can not land any more, {LANDS_WITHIN:?} after it was sent"),
         })
     }
 

@@ -7,7 +7,6 @@
 //! has none (NEVER-EMPTY). Without a line or weights in the configuration it speaks v2, else v2.1; several sets that are
 //! one by weights are `weighted`'s. Start at [`HuaweiProvider`].
 
-mod parts;
 mod weighted;
 
 use std::collections::BTreeSet;

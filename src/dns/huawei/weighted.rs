@@ -1,4 +1,4 @@
-//! Several record sets of one name and line as one: what a read finds in them, and the calls that `parts` asks for, in turn.
+//! Several record sets of one name and line as one: what a read finds in them, and the calls that the core's `parts` asks for, in turn.
 //!
 //! Each call is sent once. When one fails, what only takes away is sent all the same; what took part of a write is told as
 //! lost, since some of it was done, and found out by reading.
@@ -8,8 +8,8 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
-use super::parts::{Stage, Step, stage};
 use super::{HuaweiProvider, failed, ttl_s};
+use crate::core::parts::{Stage, Step, stage};
 use crate::huawei::{ApiError, DnsRecordSet, NewRecordSet, Switch};
 use crate::model::{
     Answer, Found, FoundPart, InForce, Line, PartState, ProviderError, ProviderErrorKind, RecordKey,

@@ -4,33 +4,124 @@
 //! are in force and that no call of the same write changes, since a change can fail. Else it goes in a later write, when a
 //! read has shown that the rest is in force; a change of what is served already, as of its weight, waits for it in turn
 //! (NEVER-EMPTY). A set left with nothing is switched off, never deleted, and never emptied; one that holds anything of
-//! somebody else's keeps that, and its weight, TTL and description (ONLY-OURS). Start at [`stage`].
+//! somebody else's keeps that, and its weight, TTL and description (ONLY-OURS). Start at [`stage`]; what a call does that lands
+//! late is a [`Reduction`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{Found, FoundPart, Part, PartState, RecordSet, Ttl, Weight};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Found, FoundPart, Part, PartState, RecordSet, Ttl, Weighed, Weight};
 
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     /// Replaces a set's values and, when one is given, its weight.
-    Put { set: FoundPart, values: BTreeSet<IpAddr>, weight: Option<Weight>, ttl: Ttl },
+    Put {
+        /// The set as it was found.
+        set: FoundPart,
+        /// Its values then.
+        values: BTreeSet<IpAddr>,
+        /// Its weight then; none: as it is.
+        weight: Option<Weight>,
+        /// Its TTL then.
+        ttl: Ttl,
+    },
     /// Switches a set on.
-    Enable { id: String },
+    Enable {
+        /// Which.
+        id: String,
+    },
     /// Makes a set.
-    Post { values: BTreeSet<IpAddr>, weight: Weight, ttl: Ttl },
+    Post {
+        /// Its values.
+        values: BTreeSet<IpAddr>,
+        /// Its weight.
+        weight: Weight,
+        /// Its TTL.
+        ttl: Ttl,
+    },
     /// Switches a set off.
-    Disable { id: String },
+    Disable {
+        /// Which.
+        id: String,
+    },
 }
 
-/// What can be done now.
+/// The calls that can be made now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stage {
-    /// What lets more be served, or the same otherwise; in this order.
-    pub(super) adds: Vec<Step>,
-    /// What takes away, and may go whatever became of the others.
-    pub(super) takes: Vec<Step>,
+pub struct Stage {
+    /// Those that let more be served, or the same otherwise; in this order.
+    pub adds: Vec<Step>,
+    /// Those that take away, and may go whatever became of the others.
+    pub takes: Vec<Step>,
+}
+
+/// A call that takes away from one set, as far as it holds more than this then.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Reduction {
+    /// Which set.
+    set: String,
+    /// What it held when the call was sent.
+    held: BTreeSet<Weighed>,
+    /// What the call leaves in it.
+    leaves: BTreeSet<IpAddr>,
+}
+
+impl Reduction {
+    /// True if its calls are over, by what those of its whole write have taken away since. One that nobody could see never is.
+    pub(super) fn is_over(&self, takes: &BTreeSet<Weighed>, done: &BTreeSet<Weighed>) -> bool {
+        let shows = &self.held & takes;
+        !shows.is_empty() && shows.is_subset(done)
+    }
+}
+
+impl Stage {
+    /// The calls that take away from a set, or would from what somebody puts into it before they land.
+    pub(super) fn reductions(&self, found: &Found) -> Vec<Reduction> {
+        let reduction = |step: &Step| {
+            let (id, leaves) = match step {
+                Step::Put { set, values, .. } => (&set.id, values.clone()),
+                Step::Disable { id } => (id, BTreeSet::new()),
+                Step::Enable { .. } | Step::Post { .. } => return None,
+            };
+            let set = found.parts.iter().find(|set| set.id == *id)?;
+            Some(Reduction { set: set.id.clone(), held: set.weighed().collect(), leaves })
+        };
+        self.adds.iter().chain(&self.takes).filter_map(reduction).collect()
+    }
+
+    /// The values that are served once the calls are carried out, and those of them that are left when these are carried out
+    /// after that too.
+    pub(super) fn serves(&self, found: &Found, late: &[Reduction]) -> (BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
+        let mut sets: BTreeMap<&str, (bool, &BTreeSet<IpAddr>)> =
+            found.parts.iter().map(|set| (set.id.as_str(), (set.state.is_served(), &set.values))).collect();
+        let mut made = Vec::new();
+        for step in self.adds.iter().chain(&self.takes) {
+            match step {
+                Step::Post { values, .. } => made.push(values),
+                Step::Put { set, values, .. } => {
+                    sets.entry(set.id.as_str()).and_modify(|(_, held)| *held = values);
+                }
+                Step::Enable { id } => {
+                    sets.entry(id.as_str()).and_modify(|(is_on, _)| *is_on = true);
+                }
+                Step::Disable { id } => {
+                    sets.entry(id.as_str()).and_modify(|(is_on, _)| *is_on = false);
+                }
+            }
+        }
+        let made: BTreeSet<IpAddr> = made.into_iter().flatten().copied().collect();
+        let (mut served, mut left) = (made.clone(), made);
+        for (id, (_, values)) in sets.into_iter().filter(|(_, (is_on, _))| *is_on) {
+            let stays =
+                |value: &&IpAddr| late.iter().all(|late| late.set != id || late.leaves.contains(*value));
+            left.extend(values.iter().filter(stays));
+            served.extend(values);
+        }
+        (served, left)
+    }
 }
 
 /// A part that is to be served, and the set that is its own.
@@ -42,7 +133,8 @@ struct Housed<'a> {
 }
 
 /// What brings `found` nearer to `set`. When all of it is taken and in force, another call says what is left.
-pub(super) fn stage(found: &Found, set: &RecordSet) -> Stage {
+#[must_use]
+pub fn stage(found: &Found, set: &RecordSet) -> Stage {
     let owned: BTreeSet<IpAddr> = set.parts().iter().flat_map(|part| part.owned.iter().copied()).collect();
     let housed = house(found, set, &owned);
     let wanted: BTreeSet<IpAddr> = housed.iter().flat_map(|it| it.wants.iter().copied()).collect();
