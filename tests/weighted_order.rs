@@ -75,6 +75,17 @@ fn never_empty_nobody_leaves_in_the_write_that_changes_the_set_of_the_last_other
 }
 
 #[test]
+fn never_empty_an_address_leaves_the_set_that_it_does_not_belong_in_before_its_own_gets_another_weight() {
+    use PartState::Served;
+    let set =
+        wanted(&[(90, &[11]), (10, &[12])]).in_parts(wanted(&[(90, &[11]), (10, &[12])]).parts().to_vec(), 2);
+    let Stage { adds, takes } = stage(&zone(&[(50, &[11], Served), (10, &[11, 12], Served)]), &set);
+    assert_eq!((ids(&adds), ids(&takes)), (vec![], vec!["2"]), "its own may fail");
+    let Stage { adds, takes } = stage(&zone(&[(50, &[11], Served), (10, &[12], Served)]), &set);
+    assert_eq!((ids(&adds), ids(&takes)), (vec!["1"], vec![]));
+}
+
+#[test]
 fn with_another_set_that_is_not_touched_all_goes_in_one_write() {
     use PartState::Served;
     let set = wanted(&[(90, &[]), (10, &[12]), (5, &[13])]);

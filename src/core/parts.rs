@@ -194,14 +194,19 @@ pub fn stage(found: &Found, set: &RecordSet) -> Stage {
             takes.push(Step::Put { set: other.clone(), values, weight: None, ttl: other.ttl });
         }
     }
-    let is_changed = |home: &usize| changes.iter().chain(&reductions).any(|(place, _)| place == home);
-    let unchanged = firm.values().filter(|home| !is_changed(home)).count();
+    let is_in = |of: &[(usize, Step)], home: &usize| of.iter().any(|(place, _)| place == home);
+    let unchanged = |home: &&usize| !is_in(&changes, home);
+    let untouched = |home: &&usize| unchanged(home) && !is_in(&reductions, home);
+    let (unchanged, untouched) =
+        (firm.values().filter(unchanged).count(), firm.values().filter(untouched).count());
     if firm.len() < enough {
         takes.clear();
         reductions.clear();
-    } else if !takes.is_empty() && unchanged < enough {
+    } else if !takes.is_empty() && untouched < enough {
         changes.clear();
         reductions.clear();
+    } else if !reductions.is_empty() && unchanged < enough {
+        changes.clear();
     }
     let calls = |of: Vec<(usize, Step)>| of.into_iter().map(|(_, step)| step).collect();
     Stage {
