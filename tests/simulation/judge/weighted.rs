@@ -131,8 +131,12 @@ impl Judge {
                 "a late call of a write leaves {left} of ours switched on, and {were} were: {before:?} becomes {after:?}"
             );
         }
-        let is_as_read = self.writes.is_as_read;
-        if is_late || !is_as_read {
+        if is_late {
+            // What is on its way now was decided on before that.
+            self.writes.is_as_read &= before == after;
+            return Ok(());
+        }
+        if !self.writes.is_as_read {
             return Ok(());
         }
         for was in before {
