@@ -56,6 +56,8 @@ struct Counted {
     /// For each of these there is one write beyond the budget in a window. An address that was moved may be either region's,
     /// so there may be more than it has.
     claims: Vec<Claim>,
+    /// Those of them that it has for certain.
+    sure: Vec<Claim>,
     /// The budget of then: so many writes in so many milliseconds.
     budget: (usize, i64),
     /// Whether a person's word earned it, and whether the latest one before it was half a minute ago.
@@ -264,6 +266,11 @@ impl Judge {
         let enter = self.views.keys().filter(|place| plan.is_rescue && goes(place, after, before));
         let claims = leave.map(|place| (*place, false)).chain(enter.map(|place| (*place, true)));
         let claims: Vec<Claim> = claims.collect();
+        let surely = |(place, comes): &Claim| {
+            let (from, to) = if *comes { (after, before) } else { (before, after) };
+            self.is_surely_in(*place, from) && !self.is_in(*place, to)
+        };
+        let sure = claims.iter().copied().filter(surely).collect();
         let is_kept = std::mem::take(&mut self.writes.is_kept);
         let budget = &mut self.writes.budget;
         // By when it was meant to be sent, which is up to 250 ms before it is: the journal is waited for. It is told a
@@ -294,6 +301,7 @@ impl Judge {
             is_kept,
             remembers: budget.remembers,
             claims: claims.clone(),
+            sure,
             budget: (most, window),
             is_earned: has_word,
             is_paced,
@@ -352,8 +360,8 @@ fn reads(writes: &[&Counted], read: &mut Vec<Part>, tries: &mut u32) -> bool {
     }
     let is_free = |claim: &&Claim| recent().all(|(_, part)| *part != Some(Some(**claim)));
     may_be.extend(write.claims.iter().filter(is_free).map(|claim| Some(Some(*claim))));
-    // The pace is for whom no claim is left.
-    if write.is_earned || write.is_paced && !write.claims.iter().any(|claim| is_free(&claim)) {
+    // The pace is for whom no claim is left; one that it may not have is no claim that it has to take first.
+    if write.is_earned || write.is_paced && !write.sure.iter().any(|claim| is_free(&claim)) {
         may_be.push(None);
     }
     may_be.into_iter().any(|part| {
