@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use pointsman::model::{Answer, Found, InForce, Part, RecordSet, Weighed};
+use serde::Deserialize;
 
 use super::weighted::is_split_otherwise;
 use super::writes::{READ_LAG_MS, TURNS_MS};
@@ -68,11 +69,50 @@ pub(super) enum Whose {
     Theirs,
 }
 
+impl Change {
+    /// What a write of several calls does that leaves this of what was found. What is in a set that gets another weight has that
+    /// weight too for a while.
+    fn in_parts(held: &BTreeSet<Weighed>, leaves: &BTreeSet<Weighed>) -> Self {
+        let brings = leaves - held;
+        let along =
+            brings.iter().flat_map(|it| held.iter().map(|held| Weighed { weight: it.weight, ..*held }));
+        let along = along.filter(|it| !held.contains(it) && !leaves.contains(it)).collect();
+        let came_along = BTreeSet::new();
+        Self { whole: None, brings, takes: held - leaves, along, came_along, is_taken: false }
+    }
+
+    /// What a write does that makes it a set of this.
+    fn whole(leaves: BTreeSet<Weighed>) -> Self {
+        let none = BTreeSet::new();
+        Self { whole: Some(leaves), ..Self::in_parts(&none, &none) }
+    }
+}
+
+/// A write as it is remembered before it is sent.
+#[derive(Deserialize)]
+struct Meant {
+    values: BTreeSet<Weighed>,
+    from: Option<BTreeSet<Weighed>>,
+}
+
+/// What the latest write does that is in what was remembered.
+fn latest_meant(remembered: &str) -> Option<Change> {
+    #[derive(Deserialize)]
+    struct Memory {
+        landing: Vec<Meant>,
+    }
+    let Meant { values, from } = serde_json::from_str::<Memory>(remembered).ok()?.landing.pop()?;
+    let Some(from) = from else { return Some(Change::whole(values)) };
+    Some(Change::in_parts(&from, &values))
+}
+
 impl Changes {
-    /// The driver is another one: what became of a write may not have been remembered.
-    pub(super) fn forget(&mut self) {
+    /// The driver is another one: what became of a write may not have been remembered. One that the one before remembered,
+    /// and did not come to tell of, may have been sent as far as anybody knows.
+    pub(super) fn forget(&mut self, untold: Option<&str>) {
         let untaken = |change| Change { is_taken: false, ..change };
         self.landing.extend(self.sent.drain(..).map(|(_, change)| (None, untaken(change))));
+        self.landing.extend(untold.and_then(latest_meant).map(|change| (None, change)));
         (self.known, self.untold, self.settles) = (None, None, None);
     }
 
@@ -87,19 +127,7 @@ impl Changes {
         let held = found.map(Found::weighed).unwrap_or_default();
         let leaves = left_by(set, &held);
         let is_whole = set.parts().is_empty();
-        let weights = set.parts().iter().map(|part| Some(part.weight));
-        let along = weights.flat_map(|weight| held.iter().map(move |it| Weighed { weight, ..*it }));
-        let along: BTreeSet<Weighed> =
-            along.filter(|it| !held.contains(it) && !leaves.contains(it)).collect();
-        let if_in_parts = |them: BTreeSet<Weighed>| if is_whole { BTreeSet::new() } else { them };
-        let change = Change {
-            whole: is_whole.then(|| leaves.clone()),
-            brings: if_in_parts(&leaves - &held),
-            takes: if_in_parts(&held - &leaves),
-            along: if_in_parts(along),
-            came_along: BTreeSet::new(),
-            is_taken: false,
-        };
+        let change = if is_whole { Change::whole(leaves) } else { Change::in_parts(&held, &leaves) };
         self.landing.push((Some(now), change.clone()));
         self.sent.push((now, change));
     }
@@ -142,7 +170,13 @@ impl Changes {
             return Whose::Nobodys;
         }
         let whose = match before {
-            None => Whose::Nobodys,
+            // What is there may have come along before.
+            None => {
+                for (_, change) in &mut self.landing {
+                    change.came_along.extend(change.along.intersection(&held));
+                }
+                Whose::Nobodys
+            }
             // Of several calls the first may change nothing that is served.
             Some(before) if before == held && is_settled => Whose::Ours,
             Some(before) if before == held => Whose::Nobodys,

@@ -119,26 +119,23 @@ impl Writes {
         is_pending.then(|| self.pending_since.map_or(0, |since| now - since))
     }
 
+    /// The driver is gone; a write that was meant will not be made.
     fn forget_calls(&mut self) {
+        let untold = self.untold.take();
+        if let Some(at) = self.intent.as_ref().map(|intent| intent.at).or(untold) {
+            self.budget.meant_in_vain(at);
+        }
+        self.changes.forget(untold.map(|_| self.remembered.as_str()));
         (self.in_flight, self.intent, self.is_kept, self.withdrawn) = (false, None, false, false);
         (self.read, self.missing_since, self.answered, self.made_at) = (None, None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
         (self.wary_until, self.quiet_since) = (0, None);
         (self.synced, self.is_changed, self.against) = (None, false, None);
         self.pending_since = None;
-        self.changes.forget();
         self.mends.clear();
     }
 
-    /// A write that was meant will not be made.
-    fn forget_intent(&mut self) {
-        if let Some(at) = self.intent.as_ref().map(|intent| intent.at).or(self.untold.take()) {
-            self.budget.meant_in_vain(at);
-        }
-    }
-
     pub(super) fn killed(&mut self) {
-        self.forget_intent();
         self.forget_calls();
         self.floor = self.budget.newest_kept().max(self.floor);
     }
@@ -312,7 +309,6 @@ impl Judge {
 
     /// The driver's task panics.
     pub(crate) fn driver_died(&mut self, now: i64) {
-        self.writes.forget_intent();
         self.writes.forget_calls();
         self.writes.late_calls.started(now, true);
         // What the dead one told and nobody has heard is in the channel, and will be heard.
