@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use pointsman::core::{Cause, Course, Direction, FAILOVERS_MAX, Failover, Input, Moved, Reached};
 use pointsman::model::{
-    Alarm, Failback, Fetched, Fqdn, Mode, Moment, Override, RecordKey, RecordType, Ruling, Scope, Service,
-    Statement, Testimony, Ttl, WhenAllDown, Word,
+    Alarm, Failback, Fetched, Fqdn, Line, Mode, Moment, Override, RecordKey, RecordType, Routing, Ruling,
+    Scope, Service, Statement, Testimony, Ttl, WhenAllDown, Word,
 };
 use world::{Death, Look, RECOVER_AFTER, Weather, World, address, foreign, region_name, service};
 
@@ -486,4 +486,20 @@ fn a_write_of_a_set_that_is_gone_is_called_off_when_nothing_is_wanted_of_it_any_
     world.run(1, &[Fail, Fail]).run(120, &[Fail, Fail]);
     assert_eq!(line(&world).course, Course::CalledOff);
     assert!(!world.alarms.contains_key(&(Alarm::Held, None)), "{:?}", world.alarms);
+}
+
+#[test]
+fn witnesses_are_held_against_nothing_while_no_set_is_served() {
+    let mut configured = service(2);
+    configured.record.key.routing = Routing::Weighted(Line::everybody());
+    let mut world = World::new(configured, &[0, 1]);
+    world.run(3, &[Pass, Pass]).run(120, &[Fail, Fail]);
+    let before = world.inquiry.as_ref().unwrap().number;
+    // Somebody switches all of them off, and with nobody up there is nothing to mend that with.
+    world.zone.values.clear();
+    world.run(120, &[Fail, Fail]);
+    witness(&mut world, &[(ONE, None)]);
+    world.run(120, &[Fail, Fail]);
+    assert_eq!(world.inquiry.as_ref().unwrap().number, before);
+    assert!(!world.alarms.contains_key(&(Alarm::Witness, None)), "{:?}", world.alarms);
 }

@@ -24,7 +24,7 @@ const NAMED_MAX: usize = 3;
 /// What witnesses are asked, and what they said.
 #[derive(Clone, Debug)]
 pub(super) struct Witnessing {
-    /// None before the set was read, and while there is none.
+    /// None before the set was read, and while there is none that is served.
     inquiry: Option<Arc<Inquiry>>,
     /// How many inquiries there have been, which numbers them.
     inquiries: u64,
@@ -146,7 +146,7 @@ impl ServiceState {
             Report::Drifted { .. } => {
                 let found = self.seen.as_ref().and_then(|seen| seen.found.clone());
                 match found {
-                    Some(found) if found.in_force == InForce::Yes => {
+                    Some(found) if found.in_force == InForce::Yes || found.values.is_empty() => {
                         self.inquire_at_rest(now, &found, effects);
                     }
                     Some(_) => {}
@@ -227,6 +227,9 @@ impl ServiceState {
 
     /// The set holds what nobody is asked about yet: after a start, or by somebody else's doing.
     fn inquire_at_rest(&mut self, now: Moment, found: &Found, effects: &mut Vec<Effect>) {
+        if found.values.is_empty() {
+            return self.inquire_no_more(now, effects);
+        }
         if self.witnessing.is_about(&found.values) {
             self.witnessing.ttl = Some(found.ttl);
             return;
@@ -241,7 +244,7 @@ impl ServiceState {
         self.inquire(now, old_ttl, found, effects);
     }
 
-    /// There is no set any more: nobody can say what they ought to answer.
+    /// There is no set any more, or none that is served: nobody can say what they ought to answer.
     fn inquire_no_more(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let step = self.ledger.overtaken();
         self.told(now, step, effects);

@@ -23,7 +23,7 @@ const WRITTEN_DOWN_MAX: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Witnesses {
     inquiry: Option<Arc<Inquiry>>,
-    /// Whether the set that they were asked for was heard to be gone.
+    /// Whether the set that they were asked for was heard to be gone, or not to be served.
     is_gone: bool,
     /// What was said last to the newest inquiry, and since when it was not what the zone holds, in every round.
     said: Option<Vec<Testimony>>,
@@ -117,7 +117,12 @@ impl Judge {
         self.witnesses.ttls_ms = (least.min(ms), most.max(ms));
     }
 
-    /// The core hears that there is no set any more: what witnesses answer is neither right nor wrong.
+    /// Whether the set is gone, or none of several is served.
+    pub(super) fn serves_nothing(&self) -> bool {
+        self.seen.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+
+    /// The core hears that there is no set any more, or none that is served: what witnesses answer is neither right nor wrong.
     pub(super) fn hears_of_no_set(&mut self) {
         let witnesses = &mut self.witnesses;
         (witnesses.is_gone, witnesses.said, witnesses.wrong_since) = (true, None, None);
@@ -184,6 +189,11 @@ impl Judge {
             self.seen.as_ref().is_some_and(holds_that),
             "EXPLAINED",
             "witnesses are asked for what the zone was not seen to hold: {inquiry:?}"
+        );
+        holds!(
+            !inquiry.wanted.is_empty(),
+            "EXPLAINED",
+            "witnesses are asked for what is not served: {inquiry:?}"
         );
         (witnesses.said, witnesses.is_gone) = (None, false);
         witnesses.ttls_ms = (witnesses.ttl_ms, witnesses.ttl_ms);

@@ -262,7 +262,8 @@ impl Judge {
                 self.writes.budget.remembers_heard += 1;
                 self.words.followed_heard = self.words.followed;
             }
-            Report::Drifted { .. } if !self.is_there => self.hears_of_no_set(),
+            Report::Drifted { .. } if self.serves_nothing() => self.hears_of_no_set(),
+            Report::InSync if self.is_there && self.serves_nothing() => self.hears_of_no_set(),
             Report::InSync
             | Report::Sent { .. }
             | Report::Written { .. }
