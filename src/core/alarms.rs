@@ -69,17 +69,19 @@ impl ServiceState {
         message: Option<String>,
         effects: &mut Vec<Effect>,
     ) {
-        let key = (alarm, region.clone());
-        let was = self.alarms.contains_key(&key);
         let raised = message.is_some();
-        let told = message.clone().or_else(|| self.alarms.get(&key).cloned()).unwrap_or_default();
-        match message {
-            Some(message) => drop(self.alarms.insert(key, message)),
-            None => drop(self.alarms.remove(&key)),
-        }
-        if was != raised {
-            let service = self.service.name.clone();
-            effects.push(Effect::Alarm(Raised { service, region, alarm, raised, message: told }));
-        }
+        let key = (alarm, region);
+        let message = match message {
+            Some(message) => match self.alarms.insert(key.clone(), message.clone()) {
+                Some(_) => return,
+                None => message,
+            },
+            None => match self.alarms.remove(&key) {
+                Some(was) => was,
+                None => return,
+            },
+        };
+        let (service, (alarm, region)) = (self.service.name.clone(), key);
+        effects.push(Effect::Alarm(Raised { service, region, alarm, raised, message }));
     }
 }

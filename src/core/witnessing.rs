@@ -211,7 +211,7 @@ impl ServiceState {
         if is_late && let Some(step) = self.ledger.unconfirmed() {
             self.end_of_asking(now, step, effects);
         }
-        let message = self.witnessing.complaint().filter(|_| is_late);
+        let message = is_late.then(|| self.witnessing.complaint()).flatten();
         self.alarm(Alarm::Witness, None, message, effects);
     }
 
