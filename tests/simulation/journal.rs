@@ -66,9 +66,14 @@ impl Disk {
 }
 
 impl Simulation<'_> {
-    /// Keeps these services' memory as it is now.
+    /// Keeps these services' memory as it is now. Where no process can start any more, that takes its time all the same, and
+    /// nothing is kept: nobody would ever read it.
     pub(crate) fn remember(&mut self, core: &Core, services: &[ServiceName]) {
         let Some(process) = &mut self.process else { return };
+        if self.now > self.last_kill_ms && self.death.is_none() {
+            process.outbox.waiting.entries += 1;
+            return self.write_journal();
+        }
         let core = Rc::new(core.clone());
         let (moment, at, wall) = (process.moment(self.now), self.now, self.now + self.wall_ahead_ms);
         for service in services.iter().map(place_of_service) {

@@ -9,7 +9,7 @@ use super::account::{Account, ReadFault, WriteFault};
 use super::cloud::Held;
 use super::coverage::Coverage;
 use super::dice::drawn_for;
-use super::event::{Death, Edit, Stage};
+use super::event::{Act, Death, Edit, Stage};
 use super::journal::Disk;
 use super::judge::{Broken, Judged};
 use super::process::{Message, Process, Sight};
@@ -161,6 +161,8 @@ pub(crate) struct Simulation<'s> {
     pub(crate) processes: u64,
     pub(crate) calls: BTreeMap<u64, InFlight>,
     pub(crate) death: Option<(Death, u64)>,
+    /// When the last kill is ordered; no process starts after those that it makes.
+    pub(crate) last_kill_ms: i64,
     pub(crate) dies: bool,
     pub(crate) coverage: Coverage,
     /// What a step of the engine broke, until that is over.
@@ -171,6 +173,7 @@ pub(crate) struct Simulation<'s> {
 impl<'s> Simulation<'s> {
     pub(crate) fn new(schedule: &'s Schedule, told: bool) -> Self {
         let services = schedule.services().map(|(settings, published)| OneService::new(settings, published));
+        let kills = schedule.events.iter().filter(|event| matches!(event.act, Act::Kill { .. }));
         let mut new = Self {
             now: 0,
             queue: BTreeMap::new(),
@@ -185,6 +188,7 @@ impl<'s> Simulation<'s> {
             processes: 0,
             calls: BTreeMap::new(),
             death: None,
+            last_kill_ms: kills.map(|event| event.at_ms).max().unwrap_or(i64::MIN),
             dies: false,
             coverage: Coverage::default(),
             broken: None,
