@@ -9,8 +9,8 @@ use super::event::Stage;
 use super::judge::{Judged, holds};
 use super::play::Simulation;
 use super::process::Process;
-use super::service::{place_of_service, subject};
-use super::settings::{place_of, place_of_check};
+use super::service::subject;
+use super::settings::{place_of, place_of_check, place_of_service};
 
 /// What one step of the core has asked for.
 pub(crate) struct Asked {

@@ -13,7 +13,7 @@ use super::event::JournalFault;
 use super::judge::Remembered;
 use super::play::{Simulation, Step};
 use super::process::Process;
-use super::service::place_of_service;
+use super::settings::place_of_service;
 
 /// What is to be remembered of a service: the core itself, since its memory is made into a text only when somebody reads that.
 #[derive(Debug)]

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::core::{Core, Engine, Input, Recollection, Report, ServiceMemory};
-use pointsman::model::{
-    CheckKey, Fetched, Moment, Observation, Outcome, Pace, Service, Statement, Testimony,
-};
+use pointsman::model::{Fetched, Moment, Observation, Outcome, Pace, Service, Statement, Testimony};
 
 use super::driver::{Driver, orders};
 use super::event::{Said, Stage};
@@ -20,7 +18,7 @@ use super::judge::Judged;
 use super::play::{Simulation, Step};
 use super::regions::Network;
 use super::service::{Beat, Tasks};
-use super::settings::{FAST_S, Settings, TIMEOUT_S, check_name, region_name, service_name};
+use super::settings::{FAST_S, Settings, TIMEOUT_S, check_key, region_name, service_name};
 
 /// How far back from its start the clock of a process reaches: what is remembered has a place there.
 const REMEMBERED: Duration = Duration::from_secs(400 * 86_400);
@@ -323,7 +321,7 @@ impl Simulation<'_> {
 
     fn hears(&mut self, place: usize, message: Message) -> Judged {
         let now = self.now;
-        let (about, service) = (Some(place), service_name(place));
+        let about = Some(place);
         match message {
             Message::Observed(seen) => {
                 let Some(observation) = self.observation(seen) else { return Ok(()) };
@@ -332,13 +330,14 @@ impl Simulation<'_> {
             Message::Bound(region, addresses) => {
                 self.tell_of(place, |_| format!("  r{region} is told to be at {addresses:?}"));
                 self.services[place].judge.bound(now, region, &addresses);
-                self.step(about, &Input::Bound { service, region: region_name(region), addresses })
+                let (service, region) = (service_name(place), region_name(region));
+                self.step(about, &Input::Bound { service, region, addresses })
             }
             Message::Reported { report, ticket } => {
                 let is_intent = matches!(report, Report::Sent { .. });
                 let is_read = matches!(report, Report::Seen { .. });
                 self.take_step(about, |engine, now, hands| {
-                    engine.reported(now, service, report, ticket, hands);
+                    engine.reported(now, service_name(place), report, ticket, hands);
                 })?;
                 if is_intent {
                     self.reached(Stage::IntentTold);
@@ -349,7 +348,7 @@ impl Simulation<'_> {
                 self.services[place].judge.said(now, said);
                 let Some(process) = &self.process else { return Ok(()) };
                 let word = said.word(|seconds| process.moment(now) + Duration::from_secs(seconds));
-                self.step(about, &Input::Said { service, word })
+                self.step(about, &Input::Said { service: service_name(place), word })
             }
             Message::Reload(settings) => self.reconfigure(place, *settings),
             Message::Witnessed { inquiry, said } => self.witnessed(place, inquiry, said),
@@ -432,13 +431,8 @@ impl Simulation<'_> {
     }
 
     fn observation(&self, seen: Sight) -> Option<Observation> {
-        let check = Arc::new(CheckKey {
-            service: service_name(seen.service),
-            region: region_name(seen.place),
-            check: check_name(seen.check),
-        });
         Some(Observation {
-            check,
+            check: check_key(seen.service, seen.place, seen.check),
             started: self.process.as_ref()?.moment(seen.started),
             late: Duration::ZERO,
             latency: Duration::from_millis(5),

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pointsman::core::{Effect, KnownWrites, Plan};
-use pointsman::model::{Inquiry, Pace, ServiceName};
+use pointsman::model::{Inquiry, Pace};
 
 use super::cloud::Cloud;
 use super::driver::Driver;
 use super::haste::Haste;
 use super::judge::Judge;
-use super::settings::{Settings, foreign, service_name};
+use super::settings::{Settings, foreign, place_of_service};
 use super::witnesses::{Asking, Resolvers};
 
 /// A service with its record set and its judge.
@@ -98,11 +98,6 @@ impl Tasks {
             asking: Asking::default(),
         }
     }
-}
-
-/// The place of the service of that name.
-pub(crate) fn place_of_service(name: &ServiceName) -> usize {
-    usize::from(*name != service_name(0))
 }
 
 /// Which service it is about.

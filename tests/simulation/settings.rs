@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman::model::{
-    Check, CheckKind, CheckName, CloudName, EipCheck, ElbCheck, ElbRef, Expression, Failback, Flap, Fqdn,
-    Line, MinHealthy, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Region,
+    Check, CheckKey, CheckKind, CheckName, CloudName, EipCheck, ElbCheck, ElbRef, Expression, Failback, Flap,
+    Fqdn, Line, MinHealthy, Mode, OnDrift, PolicyKind, ProviderName, Record, RecordKey, RecordType, Region,
     RegionName, Routing, Service, ServiceName, Share, TcpCheck, Threshold, Ttl, Weight, WhenAllDown,
     WhenUnknown, WriteBudget,
 };
@@ -375,8 +375,50 @@ impl When {
 /// The services, and their record sets in one zone.
 const SERVICES: [&str; 2] = ["demo", "other"];
 
+/// So many regions, each with so many checks, are the most that a service may have.
+const REGIONS_MAX: usize = 25;
+const CHECKS_MAX: usize = 3;
+
+/// Every name that there is, made once.
+struct Names {
+    services: Vec<ServiceName>,
+    regions: Vec<RegionName>,
+    checks: Vec<CheckName>,
+    /// By service, region and check.
+    keys: Vec<Vec<Vec<Arc<CheckKey>>>>,
+}
+
+thread_local! {
+    static NAMES: Names = Names::new();
+}
+
+impl Names {
+    fn new() -> Self {
+        let services: Vec<_> = SERVICES.iter().map(|name| ServiceName::parse(name).unwrap()).collect();
+        let region = |place| RegionName::parse(&format!("r{place}")).unwrap();
+        let regions: Vec<_> = (0..REGIONS_MAX).map(region).collect();
+        let check = |place| CheckName::parse(&format!("c{place}")).unwrap();
+        let checks: Vec<_> = (0..CHECKS_MAX).map(check).collect();
+        let key = |service: &ServiceName, region: &RegionName, check: &CheckName| {
+            Arc::new(CheckKey { service: service.clone(), region: region.clone(), check: check.clone() })
+        };
+        let of_region = |service: &ServiceName, region: &RegionName| {
+            checks.iter().map(|check| key(service, region, check)).collect()
+        };
+        let of_service =
+            |service: &ServiceName| regions.iter().map(|region| of_region(service, region)).collect();
+        let keys = services.iter().map(of_service).collect();
+        Self { services, regions, checks, keys }
+    }
+}
+
 pub(crate) fn service_name(place: usize) -> ServiceName {
-    ServiceName::parse(SERVICES[place]).unwrap()
+    NAMES.with(|names| names.services[place].clone())
+}
+
+/// The place of the service of that name.
+pub(crate) fn place_of_service(name: &ServiceName) -> usize {
+    usize::from(name.as_str() != SERVICES[0])
 }
 
 fn record_key(place: usize) -> RecordKey {
@@ -385,7 +427,7 @@ fn record_key(place: usize) -> RecordKey {
 }
 
 pub(crate) fn region_name(place: usize) -> RegionName {
-    RegionName::parse(&format!("r{place}")).unwrap()
+    NAMES.with(|names| names.regions[place].clone())
 }
 
 /// The place of the region of that name.
@@ -394,7 +436,11 @@ pub(crate) fn place_of(region: &RegionName) -> usize {
 }
 
 pub(crate) fn check_name(place: usize) -> CheckName {
-    CheckName::parse(&format!("c{place}")).unwrap()
+    NAMES.with(|names| names.checks[place].clone())
+}
+
+pub(crate) fn check_key(service: usize, region: usize, check: usize) -> Arc<CheckKey> {
+    NAMES.with(|names| Arc::clone(&names.keys[service][region][check]))
 }
 
 /// The place of the check of that name.
