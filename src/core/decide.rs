@@ -205,8 +205,9 @@ impl ServiceState {
         };
         if let Some(plan) = self.plan.as_mut().filter(|plan| same(plan)) {
             if plan.regions != regions || plan.held != self.held {
-                let current = Plan { regions, held: self.held.clone(), ..Plan::clone(plan) };
-                *plan = Arc::new(current);
+                let plan = Arc::make_mut(plan);
+                plan.regions = regions;
+                plan.held.clone_from(&self.held);
             }
             return;
         }
