@@ -1,6 +1,7 @@
 //! The world in virtual time: one queue of steps, of which each is carried out whole and judged.
 
-use std::collections::BTreeMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
 
 use pointsman::core::Call;
 use pointsman::model::{Answer, ProviderError};
@@ -112,6 +113,32 @@ pub(crate) enum Step {
     },
 }
 
+/// A step with its time, and the order of those of one time: the first of a queue is the greatest.
+struct Queued {
+    due: Reverse<(i64, u64)>,
+    step: Step,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Queued {}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
 /// A call on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight {
@@ -148,7 +175,7 @@ impl InFlight {
 pub(crate) struct Simulation<'s> {
     pub(crate) schedule: &'s Schedule,
     pub(crate) now: i64,
-    queue: BTreeMap<(i64, u64), Step>,
+    queue: BinaryHeap<Queued>,
     steps: u64,
     pub(crate) services: Vec<OneService>,
     pub(crate) regions: Regions,
@@ -176,7 +203,7 @@ impl<'s> Simulation<'s> {
         let kills = schedule.events.iter().filter(|event| matches!(event.act, Act::Kill { .. }));
         let mut new = Self {
             now: 0,
-            queue: BTreeMap::new(),
+            queue: BinaryHeap::new(),
             steps: 0,
             regions: Regions::new(schedule.settings.regions.len()),
             services: services.collect(),
@@ -248,16 +275,13 @@ impl<'s> Simulation<'s> {
 
     pub(crate) fn push(&mut self, at: i64, step: Step) {
         self.steps += 1;
-        self.queue.insert((at.max(self.now), self.steps), step);
+        self.queue.push(Queued { due: Reverse((at.max(self.now), self.steps)), step });
     }
 
     /// Carries out all that is due until then, and comes to then.
     pub(crate) fn run_until(&mut self, end: i64) -> Judged {
-        while let Some(entry) = self.queue.first_entry() {
-            if entry.key().0 > end {
-                break;
-            }
-            let ((at, _), step) = entry.remove_entry();
+        while self.queue.peek().is_some_and(|queued| queued.due.0.0 <= end) {
+            let Some(Queued { due: Reverse((at, _)), step }) = self.queue.pop() else { break };
             self.now = at;
             self.take(step)?;
             if self.dies {
@@ -271,18 +295,18 @@ impl<'s> Simulation<'s> {
 
     /// Takes what looks found and the core has not heard yet out of its channel.
     pub(crate) fn looks_on_their_way(&mut self) -> Vec<Sight> {
-        let observed = |step: &Step| match step {
+        let mut on_their_way = Vec::new();
+        self.queue.retain(|queued| match &queued.step {
             Step::Hears { message, .. } => match **message {
-                Message::Observed(sight) => Some(sight),
-                _ => None,
+                Message::Observed(sight) => {
+                    on_their_way.push((queued.due.0, sight));
+                    false
+                }
+                _ => true,
             },
-            _ => None,
-        };
-        let on_their_way: Vec<((i64, u64), Sight)> =
-            self.queue.iter().filter_map(|(due, step)| observed(step).map(|sight| (*due, sight))).collect();
-        for (due, _) in &on_their_way {
-            self.queue.remove(due);
-        }
+            _ => true,
+        });
+        on_their_way.sort_by_key(|(due, _)| *due);
         on_their_way.into_iter().map(|(_, sight)| sight).collect()
     }
 

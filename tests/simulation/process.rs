@@ -301,7 +301,7 @@ impl Simulation<'_> {
         }
         let bound = if sees { self.regions.bound_by_two(place, self.now) } else { None };
         let known = &mut process.tasks[service].known[place];
-        if let Some(bound) = bound.filter(|bound| known.as_ref() != Some(bound)) {
+        if let Some(bound) = bound.filter(|bound| known.as_ref() != Some(bound)).cloned() {
             *known = Some(bound.clone());
             self.send(1, service, Message::Bound(place, bound));
         }

@@ -68,14 +68,15 @@ impl Regions {
 
     /// What two different calls say together about the addresses of a region: the list of load balancers and the one of
     /// EIPs. None while they do not agree.
-    pub(crate) fn bound_by_two(&mut self, place: usize, now_ms: i64) -> Option<BTreeSet<IpAddr>> {
-        let truth = self.bound[place].clone();
-        let listed = match self.lie(place, now_ms) {
-            None => truth.clone(),
-            Some(Lie::NoEip) => BTreeSet::new(),
-            Some(Lie::AnotherEip) => BTreeSet::from([address(place, 9)]),
+    pub(crate) fn bound_by_two(&mut self, place: usize, now_ms: i64) -> Option<&BTreeSet<IpAddr>> {
+        let lie = self.lie(place, now_ms);
+        let truth = &self.bound[place];
+        let is_listed = match lie {
+            None => true,
+            Some(Lie::NoEip) => truth.is_empty(),
+            Some(Lie::AnotherEip) => *truth == BTreeSet::from([address(place, 9)]),
         };
-        (listed == truth).then_some(truth)
+        is_listed.then_some(truth)
     }
 
     fn lie(&mut self, place: usize, now_ms: i64) -> Option<Lie> {
