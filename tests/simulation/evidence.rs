@@ -153,9 +153,8 @@ impl Says {
 fn evaluate(when: &When, read: &impl Fn(usize) -> Says) -> Says {
     // Of several parts, one that decides is enough, and an unknown one leaves it open otherwise.
     let join = |parts: &[When], decides: Says, otherwise: Says| {
-        let all = parts.iter().map(|part| evaluate(part, read));
-        let said: Vec<Says> = all.filter(|said| *said != Says::LeftOut).collect();
-        [decides, Says::Unknown, otherwise].into_iter().find(|it| said.contains(it)).unwrap_or(Says::LeftOut)
+        let says = |what: Says| parts.iter().any(|part| evaluate(part, read) == what);
+        [decides, Says::Unknown, otherwise].into_iter().find(|it| says(*it)).unwrap_or(Says::LeftOut)
     };
     match when {
         When::Check(place) => read(*place),

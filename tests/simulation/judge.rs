@@ -383,8 +383,8 @@ impl Judge {
     /// The same of addresses that are nobody else's: one that two regions are told to be at may count as either's.
     fn is_surely_in(&self, place: usize, set: &BTreeSet<IpAddr>) -> bool {
         let others = || self.views.iter().filter(|(other, _)| **other != place);
-        let own = |address: &&IpAddr| others().all(|(_, other)| !other.owns.contains(*address));
-        set.intersection(&self.views[&place].owns).filter(own).count() > 0
+        let own = |address: &IpAddr| others().all(|(_, other)| !other.owns.contains(address));
+        self.views[&place].owns.iter().any(|address| set.contains(address) && own(address))
     }
 
     fn is_all_down(&self) -> bool {
@@ -425,23 +425,23 @@ impl Judge {
             return Vec::new();
         };
         // The core has to know what is there of ours; where it saw no set at all it does not know of one.
-        let knows = |seen: &BTreeSet<IpAddr>| {
+        let is_same = |seen: &BTreeSet<IpAddr>| {
             let ours = self.ours();
-            seen == zone || !seen.is_empty() && seen.intersection(&ours).eq(zone.intersection(&ours))
+            seen.intersection(&ours).eq(zone.intersection(&ours))
         };
+        let knows = |seen: &BTreeSet<IpAddr>| seen == zone || !seen.is_empty() && is_same(seen);
         // What the provider is seen to keep from being served cannot enter.
         if self.writes.is_held || self.is_withheld || !self.seen.as_ref().is_some_and(knows) {
             return Vec::new();
         }
-        let nobody_serves = self.nobody_serves(zone);
         let due = |(place, view): (&usize, &View)| {
-            let wanted = self.is_in(*place, &plan.wanted);
-            let leaves = self.is_surely_in(*place, zone) && !wanted && self.has_failed(view);
-            let enters = nobody_serves && !self.is_in(*place, zone) && wanted && self.has_risen(view);
-            if leaves && view.told == Liveness::Down {
-                Some(Due::Leaves(*place))
+            if self.is_in(*place, &plan.wanted) {
+                let may_enter = !self.is_in(*place, zone) && self.may_serve(*place, view);
+                let enters = may_enter && self.has_risen(view) && self.nobody_serves(zone);
+                enters.then_some(Due::Enters(*place))
             } else {
-                (enters && self.may_serve(*place, view)).then_some(Due::Enters(*place))
+                let leaves = view.told == Liveness::Down && self.has_failed(view);
+                (leaves && self.is_surely_in(*place, zone)).then_some(Due::Leaves(*place))
             }
         };
         self.views.iter().filter_map(due).collect()

@@ -47,9 +47,8 @@ impl Judge {
         self.after_words(now)?;
         self.after_witnesses(now)?;
         // Who is up in the set need not ask to return to it.
-        let seen = self.seen.clone().unwrap_or_default();
-        for view in self.views.values_mut() {
-            view.has_to_ask &= view.told != Liveness::Up || view.owns.is_disjoint(&seen);
+        for view in self.views.values_mut().filter(|view| view.has_to_ask && view.told == Liveness::Up) {
+            view.has_to_ask = self.seen.as_ref().is_none_or(|seen| view.owns.is_disjoint(seen));
         }
         match self.looked.take() {
             Some(place) => self.after_a_look(now, place),
@@ -86,8 +85,13 @@ impl Judge {
         );
         let ruled = !self.words.are_none() || self.settings.mode == Mode::Advise;
         // While nobody serves who is published, who has risen is wanted at once, or another one who may serve.
-        let seen = self.seen.as_ref().filter(|seen| !ruled && self.nobody_serves(seen));
-        if seen.is_some() && self.has_risen(view) && self.passes(view) && !view.current.is_empty() {
+        let nobody_serves = || self.seen.as_ref().is_some_and(|seen| self.nobody_serves(seen));
+        if !ruled
+            && latest == Some(true)
+            && nobody_serves()
+            && self.has_risen(view)
+            && !view.current.is_empty()
+        {
             let plan = self.plans.last_key_value();
             let serves = |(place, view): (&usize, &View)| {
                 plan.is_some_and(|(_, plan)| self.is_in(*place, &plan.wanted)) && self.may_serve(*place, view)
@@ -100,8 +104,8 @@ impl Judge {
         }
         let failed = view.told == Liveness::Down && self.has_failed(view) && !ruled;
         let stays = |set: &BTreeSet<IpAddr>| self.is_surely_in(place, set);
-        let wanted = self.plans.last_key_value().is_some_and(|(_, plan)| stays(&plan.wanted));
-        if failed && self.seen.as_ref().is_some_and(stays) && wanted && !self.is_all_down() {
+        let wanted = || self.plans.last_key_value().is_some_and(|(_, plan)| stays(&plan.wanted));
+        if failed && self.seen.as_ref().is_some_and(stays) && wanted() && !self.is_all_down() {
             holds!(
                 !self.held.is_empty(),
                 "EXPLAINED",

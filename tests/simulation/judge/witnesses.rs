@@ -309,13 +309,13 @@ impl Judge {
             }
         }
         let waits_ms = witnesses.wrong_since.map_or(0, |since| now - since);
-        let is_wrong = witnesses.said.is_some() && !witnesses.all_show(is_weighted);
+        let is_wrong = || witnesses.said.is_some() && !witnesses.all_show(is_weighted);
         holds!(
-            !is_wrong || is_alarmed || waits_ms <= witnesses.patience_ms.1 + NOTICED_MS,
+            is_alarmed || waits_ms <= witnesses.patience_ms.1 + NOTICED_MS || !is_wrong(),
             "EXPLAINED",
             "no witness is alarmed after {waits_ms} ms: {said:?}"
         );
-        holds!(is_wrong || !is_alarmed, "EXPLAINED", "witnesses are alarmed, and said {said:?}");
+        holds!(!is_alarmed || is_wrong(), "EXPLAINED", "witnesses are alarmed, and said {said:?}");
         Ok(())
     }
 
