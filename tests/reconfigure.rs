@@ -137,6 +137,35 @@ fn a_region_with_other_addresses_starts_as_new_and_its_old_ones_stay_until_it_is
 }
 
 #[test]
+fn blind_is_not_down_addresses_that_nobody_has_seen_working_replace_none_that_worked() {
+    let elsewhere = |place: usize, region: &mut Region| region.addresses = vec![address(90 + place)];
+    let mut wrong = service(2);
+    let regions = wrong.regions.iter().enumerate().map(|(place, region)| {
+        let mut region = Region::clone(region);
+        elsewhere(place, &mut region);
+        Arc::new(region)
+    });
+    wrong.regions = regions.collect();
+    let told = |world: &mut World, by_restart: bool| {
+        world.run(40, &[Pass, Pass]);
+        if by_restart {
+            world.restart_as(wrong.clone(), Duration::from_secs(2));
+        } else {
+            world.reconfigure(wrong.clone());
+        }
+    };
+    for by_restart in [false, true] {
+        let mut world = World::new(service(2), &[0, 1]);
+        told(&mut world, by_restart);
+        world.run(120, &[Fail, Fail]).assert_published(&[0, 1]).assert_writes(0);
+        // One that passes is known to work.
+        world.run(1, &[Fail, Pass]).run(60, &[Fail, Pass]);
+        assert!(world.zone.values.contains(&address(91)), "{:?}", world.zone.values);
+        assert!(!world.zone.values.contains(&address(90)), "{:?}", world.zone.values);
+    }
+}
+
+#[test]
 fn an_address_that_was_seen_before_a_reload_wrote_others_down_is_no_news() {
     let mut world = World::new(with_region(2, 0, |region| region.addresses = Vec::new()), &[0, 1]);
     world.bind(0, &[address(0)]).run(40, &[Pass, Pass]);

@@ -348,6 +348,15 @@ impl RegionState {
         }
     }
 
+    /// True if it is up, or was before its latest probes failed: its addresses are known to work.
+    pub(super) fn has_passed(&self) -> bool {
+        match self.state {
+            State::Up { .. } => true,
+            State::Suspect { healthy_since } => healthy_since.is_some(),
+            State::Unknown | State::Down { .. } | State::Recovering { .. } => false,
+        }
+    }
+
     /// Whether its checks cannot tell how it is now.
     pub(super) fn is_blind(&self) -> bool {
         self.evaluate(Signal::leaning) == Kleene::Unknown

@@ -21,6 +21,8 @@ pub(super) struct Standing {
     pub(super) published: bool,
     /// Where it can be reached, as far as known.
     pub(super) addresses: BTreeSet<IpAddr>,
+    /// Whether its checks have passed there since its addresses are these.
+    pub(super) has_passed: bool,
     /// Those of its addresses, present or past, that are in the set as last seen.
     pub(super) present: BTreeSet<IpAddr>,
     /// When it may be published, while that is still to come or just came.
@@ -67,6 +69,7 @@ impl Standing {
             since: region.since,
             published: !present.is_empty(),
             addresses: region.addresses.clone(),
+            has_passed: region.has_passed(),
             present,
             returns_at: region.recovers_at().or_else(|| region.enters_at()),
             risen: region.has_risen(),
@@ -121,7 +124,9 @@ impl Standing {
     /// work; else what the set holds already, for an address that nobody has seen working is no better.
     pub(super) fn target(&self) -> &BTreeSet<IpAddr> {
         match self.liveness {
-            Liveness::Up | Liveness::Suspect if !self.addresses.is_empty() => &self.addresses,
+            Liveness::Up | Liveness::Suspect if self.has_passed && !self.addresses.is_empty() => {
+                &self.addresses
+            }
             Liveness::Up | Liveness::Suspect | Liveness::Unknown | Liveness::Down | Liveness::Recovering => {
                 if self.present.is_empty() {
                     &self.addresses

@@ -355,6 +355,18 @@ impl Judge {
                 view.told
             );
         }
+        for (place, view) in places() {
+            let was_never_seen_working = view.told == Liveness::Suspect && view.passing_since.is_none();
+            if !was_never_seen_working || self.words.is_pinned(*place) || self.is_all_down() {
+                continue;
+            }
+            let new = &plan.wanted - seen;
+            holds!(
+                !self.is_surely_in(*place, &new),
+                "BLIND-IS-NOT-DOWN",
+                "r{place} has not passed yet, and {new:?} enter: {plan}"
+            );
+        }
         if leaving.is_empty() {
             return Ok(());
         }
