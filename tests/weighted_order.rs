@@ -5,9 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
+use pointsman::core::PartCalls;
 use pointsman::core::parts::{Stage, Step, stage};
-use pointsman::model::{Found, FoundPart, InForce, Part, PartState, RecordSet, Ttl, Weight};
+use pointsman::model::{
+    Found, FoundPart, InForce, Part, PartState, ProviderError, ProviderErrorKind, RecordSet, Ttl, Weight,
+};
 
 fn addresses(last: &[u8]) -> BTreeSet<IpAddr> {
     last.iter().map(|last| Ipv4Addr::new(192, 0, 2, *last).into()).collect()
@@ -92,4 +96,58 @@ fn with_another_set_that_is_not_touched_all_goes_in_one_write() {
     let found = zone(&[(90, &[11], Served), (50, &[12], Served), (5, &[13], Served)]);
     let Stage { adds, takes } = stage(&found, &set);
     assert_eq!((ids(&adds), ids(&takes)), (vec!["2"], vec!["1"]));
+}
+
+/// Region 2 is dead, region 1 is back and region 3 serves: a switch-off, then a switch-on.
+fn one_leaves_and_one_enters() -> PartCalls {
+    use PartState::{Off, Served};
+    let found = zone(&[(90, &[11], Off), (10, &[12], Served), (5, &[13], Served)]);
+    PartCalls::new(stage(&found, &wanted(&[(90, &[11]), (10, &[]), (5, &[13])])))
+}
+
+fn error(kind: ProviderErrorKind) -> ProviderError {
+    ProviderError { kind, message: format!("{kind:?}") }
+}
+
+#[test]
+fn a_dead_region_leaves_first_and_each_call_has_its_share_of_the_time() {
+    let mut calls = one_leaves_and_one_enters();
+    let first = Some((&Step::Disable { id: "2".to_owned() }, Duration::from_secs(5)));
+    assert_eq!(calls.next(Duration::from_secs(10)), first);
+    // Whatever becomes of it, the other one is sent.
+    calls.answered(Err(error(ProviderErrorKind::Lost)));
+    let second = Some((&Step::Enable { id: "1".to_owned() }, Duration::from_secs(4)));
+    assert_eq!(calls.next(Duration::from_secs(4)), second);
+    assert_eq!(calls.next(Duration::from_secs(4)), None);
+}
+
+#[test]
+fn never_empty_a_write_of_which_one_call_may_land_is_lost_whatever_the_others_were_answered() {
+    use ProviderErrorKind::{Away, Conflict, Lost, Refused, Throttled, Unclear};
+    let become_of = |answers: [Result<(), ProviderErrorKind>; 2]| {
+        let mut calls = one_leaves_and_one_enters();
+        for answer in answers {
+            if calls.next(Duration::from_secs(1)).is_some() {
+                calls.answered(answer.map_err(error));
+            }
+        }
+        calls.result().map_err(|error| error.kind)
+    };
+    assert_eq!(become_of([Ok(()), Ok(())]), Ok(()));
+    for other in [Ok(()), Err(Refused), Err(Conflict), Err(Away), Err(Lost), Err(Throttled(None))] {
+        assert_eq!(become_of([Err(Lost), other]), Err(Lost), "{other:?}");
+    }
+    for other in [Refused, Conflict, Away] {
+        assert_eq!(become_of([Err(other), Err(Lost)]), Err(Lost), "{other:?}");
+        assert_eq!(become_of([Err(other), Ok(())]), Err(Lost), "half of it was done, {other:?}");
+        assert_eq!(become_of([Ok(()), Err(other)]), Err(Lost), "half of it was done, {other:?}");
+        assert_eq!(become_of([Err(other), Err(Refused)]), Err(other), "nothing was done");
+    }
+    assert_eq!(become_of([Err(Refused), Err(Unclear)]), Err(Unclear));
+    assert_eq!(become_of([Err(Throttled(None)), Ok(())]), Err(Throttled(None)), "the other one is not sent");
+    let mut late = one_leaves_and_one_enters();
+    assert_eq!(late.next(Duration::ZERO), None);
+    assert_eq!(late.result().map_err(|error| error.kind), Err(Away), "nothing was sent");
+    let none = PartCalls::new(Stage::default());
+    assert_eq!(none.result().map_err(|error| error.kind), Err(Conflict));
 }

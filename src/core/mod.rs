@@ -54,7 +54,7 @@ pub use memory::{Gap, ServiceMemory, WritesMemory};
 pub use plan::{Generation, Held, Plan, RegionPlan, Rule, WriteRules};
 pub use reconcile::{Call, Reconciler, Timing};
 pub use report::{Report, WriteResult};
-pub use steps::{DriverSteps, Engine, Hands, KnownWrites, News, Orders, Recollection, Step};
+pub use steps::{DriverSteps, Engine, Hands, KnownWrites, News, Orders, PartCalls, Recollection, Step};
 pub use tally::Tally;
 
 use crate::model::{

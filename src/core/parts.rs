@@ -1,6 +1,6 @@
-//! One set for each region: which calls bring the sets of one name and line to what is wanted, and in which order.
+//! One set for each region: which calls bring the sets of one name and line to what is wanted, and which of them can go now.
 //!
-//! Pure. What adds goes first; what takes away goes with it only as far as enough of what is wanted is served by sets that
+//! Pure. What takes away goes with what adds only as far as enough of what is wanted is served by sets that
 //! are in force and that no call of the same write changes, since a change can fail. Else it goes in a later write, when a
 //! read has shown that the rest is in force; a change of what is served already, as of its weight, waits for it in turn
 //! (NEVER-EMPTY). A set left with nothing is switched off, never deleted, and never emptied; one that holds anything of

@@ -106,7 +106,6 @@ pub(crate) enum Step {
     },
     PartAnswered {
         call: u64,
-        nth: usize,
     },
     Answers {
         call: u64,
@@ -345,8 +344,8 @@ impl<'s> Simulation<'s> {
                 self.part_sent(*call);
                 return Ok(());
             }
-            Step::PartAnswered { call, nth } => {
-                self.part_answered(*call, *nth);
+            Step::PartAnswered { call } => {
+                self.part_answered(*call);
                 return Ok(());
             }
             Step::Answers { call } => {

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use pointsman::core::Call;
-use pointsman::core::parts::{self, Stage as Calls, Step as PartCall};
+use pointsman::core::parts::{self, Step as PartCall};
+use pointsman::core::{Call, PartCalls};
 use pointsman::model::{
     Found, FoundPart, InForce, PartState, ProviderError, ProviderErrorKind, RecordSet, Ttl, Weight,
 };
@@ -331,12 +332,8 @@ pub(crate) enum PartEdit {
 /// A write on its way, of several calls.
 #[derive(Clone, Debug)]
 pub(crate) struct PartsWrite {
-    calls: Vec<PartCall>,
-    adds: usize,
-    next: usize,
+    calls: PartCalls,
     is_over: bool,
-    taken: usize,
-    first_failure: Option<ProviderErrorKind>,
     deadline: i64,
     /// The call that a fault of the API hits.
     hit: usize,
@@ -369,27 +366,23 @@ impl Simulation<'_> {
             description: None,
             parts: Vec::new(),
         };
-        let Calls { adds, takes } = parts::stage(found.as_ref().unwrap_or(&nothing), set);
-        let count = adds.len() + takes.len();
+        let stage = parts::stage(found.as_ref().unwrap_or(&nothing), set);
+        let count = stage.adds.len() + stage.takes.len();
         let hit = if count == 0 { 0 } else { usize::try_from(self.drawn(30) % count as u64).unwrap_or(0) };
         self.coverage.count(match count {
             0 => "a weighted write that has to wait",
             1 => "a weighted write of one call",
             _ => "a weighted write of several calls",
         });
-        if !takes.is_empty() && !adds.is_empty() {
+        if !stage.takes.is_empty() && !stage.adds.is_empty() {
             self.coverage.count("a weighted write that adds and takes away");
         }
         let OneService { cloud, judge, .. } = &mut self.services[service];
         judge.parts_written(self.now, found.as_ref(), set, cloud.parts.as_deref().unwrap_or_default());
         self.push(self.now, Step::PartSent { call: id });
         Some(PartsWrite {
-            adds: adds.len(),
-            calls: [adds, takes].concat(),
-            next: 0,
+            calls: PartCalls::new(stage),
             is_over: false,
-            taken: 0,
-            first_failure: None,
             deadline: self.now + WRITE_DEADLINE_MS,
             hit,
             answer: Ok(()),
@@ -410,13 +403,15 @@ impl Simulation<'_> {
         }
         let now = self.now;
         let quick_ms = 4 + i64::try_from(self.drawn(31) % 60).unwrap_or(0);
+        let hits_again = self.drawn(32).is_multiple_of(2);
         let Some(flight) = self.calls.get_mut(&id) else { return };
         let Some(write) = &mut flight.parts else { return };
-        let nth = write.next;
-        if nth >= write.calls.len() || now >= write.deadline {
-            return self.part_write_over(id);
-        }
-        let is_hit = nth == write.hit;
+        let nth = write.calls.sent();
+        let left = Duration::from_millis(u64::try_from(write.deadline - now).unwrap_or(0));
+        let Some((_, within)) = write.calls.next(left) else { return self.part_write_over(id) };
+        let ends = now + i64::try_from(within.as_millis()).unwrap_or(i64::MAX / 2);
+        // The API fails one call of them, or several.
+        let is_hit = nth == write.hit || (nth > write.hit && hits_again);
         let course = self.account.course_of_one(now, quick_ms, is_hit);
         if is_hit || course.fault.is_some() {
             self.coverage.write_fault(course.fault);
@@ -424,9 +419,8 @@ impl Simulation<'_> {
                 self.coverage.count("a later call of a weighted write goes wrong");
             }
         }
-        write.next += 1;
-        let answers_at = (now + course.answers_after_ms).min(write.deadline);
-        let is_late = now + course.answers_after_ms > write.deadline;
+        let answers_at = (now + course.answers_after_ms).min(ends);
+        let is_late = now + course.answers_after_ms > ends;
         write.answer = if is_late { Err(ProviderErrorKind::Lost) } else { course.answer };
         let fault = course.fault;
         let fails = fault == Some(WriteFault::Fails);
@@ -438,7 +432,7 @@ impl Simulation<'_> {
         if let Some(ms) = course.lands_after_ms {
             self.push(now + ms, Step::PartLands { call: id, nth, takes_ms, fails });
         }
-        self.push(answers_at, Step::PartAnswered { call: id, nth });
+        self.push(answers_at, Step::PartAnswered { call: id });
         if nth == 0 {
             self.reached(Stage::Called);
         }
@@ -449,8 +443,8 @@ impl Simulation<'_> {
         let now = self.now;
         let Some(flight) = self.calls.get(&id) else { return Ok(()) };
         let (service, Some(write)) = (flight.service(), flight.parts.clone()) else { return Ok(()) };
-        let Some(call) = write.calls.get(nth) else { return Ok(()) };
-        let is_late = write.is_over || write.next != nth + 1 || !self.has_caller(id);
+        let Some(call) = write.calls.calls().get(nth) else { return Ok(()) };
+        let is_late = write.is_over || write.calls.sent() != nth + 1 || !self.has_caller(id);
         let OneService { cloud, judge, .. } = &mut self.services[service];
         let before = cloud.parts.clone().unwrap_or_default();
         let refused = cloud.carry_out(now, call, takes_ms, fails);
@@ -474,18 +468,14 @@ impl Simulation<'_> {
     }
 
     /// One call of a write is answered.
-    pub(crate) fn part_answered(&mut self, id: u64, nth: usize) {
+    pub(crate) fn part_answered(&mut self, id: u64) {
         if !self.has_caller(id) {
             return;
         }
         let Some(write) = self.calls.get_mut(&id).and_then(|flight| flight.parts.as_mut()) else { return };
-        let Err(kind) = write.answer else {
-            write.taken += 1;
-            return self.part_sent(id);
-        };
-        write.first_failure.get_or_insert(kind);
-        let goes_on = nth < write.adds && !matches!(kind, ProviderErrorKind::Throttled(_));
-        if goes_on { self.part_sent(id) } else { self.part_write_over(id) }
+        let error = |kind| ProviderError { kind, message: format!("{kind:?}") };
+        write.calls.answered(write.answer.map_err(error));
+        self.part_sent(id);
     }
 
     /// The driver hears what became of the write.
@@ -493,15 +483,7 @@ impl Simulation<'_> {
         let Some(flight) = self.calls.get_mut(&id) else { return };
         let (service, Some(write)) = (flight.service(), &mut flight.parts) else { return };
         write.is_over = true;
-        let kind = match (write.first_failure, write.taken) {
-            _ if write.calls.is_empty() => Some(ProviderErrorKind::Conflict),
-            (None, taken) if taken == write.calls.len() => None,
-            // Not sent any more.
-            (None, 0) => Some(ProviderErrorKind::Away),
-            (Some(kind), 0) => Some(kind),
-            (_, _) => Some(ProviderErrorKind::Lost),
-        };
-        let result = kind.map_or(Ok(()), |kind| Err(ProviderError { kind, message: format!("{kind:?}") }));
+        let result = write.calls.clone().result();
         self.driver_written(service, id, result);
     }
 }

@@ -1,7 +1,6 @@
 //! Several record sets of one name and line as one: what a read finds in them, and the calls that the core's `parts` asks for, in turn.
 //!
-//! Each call is sent once. When one fails, what only takes away is sent all the same; what took part of a write is told as
-//! lost, since some of it was done, and found out by reading.
+//! A write of which part was taken, or may have been, is told as lost and found out by reading.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,7 +8,8 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 
 use super::{HuaweiProvider, failed, ttl_s};
-use crate::core::parts::{Stage, Step, stage};
+use crate::core::PartCalls;
+use crate::core::parts::{Step, stage};
 use crate::huawei::{ApiError, DnsRecordSet, NewRecordSet, Switch};
 use crate::model::{
     Answer, Found, FoundPart, InForce, Line, PartState, ProviderError, ProviderErrorKind, RecordKey,
@@ -82,36 +82,18 @@ impl HuaweiProvider {
         set: &RecordSet,
         deadline: Instant,
     ) -> Result<(), ProviderError> {
-        let Stage { adds, takes } = stage(found, set);
-        if adds.is_empty() && takes.is_empty() {
-            let message = format_args!(
-                "nothing of {key} in {self} can be written before what is wanted is in force somewhere"
-            );
-            return Err(failed(ProviderErrorKind::Conflict, message));
+        let mut calls = PartCalls::new(stage(found, set));
+        if calls.calls().is_empty() {
+            let result = calls.result();
+            return result
+                .map_err(|error| failed(error.kind, format_args!("write {key} in {self}: {error}")));
         }
         let zone_id = self.zone_id(deadline).await?;
-        let count = adds.len() + takes.len();
-        let (mut taken, mut first_failure) = (0, None);
-        let adds_count = adds.len();
-        for (place, step) in adds.iter().chain(&takes).enumerate() {
-            let Err(error) = self.take_step((key, line), &zone_id, step, deadline).await else {
-                taken += 1;
-                continue;
-            };
-            let goes_on = place < adds_count && !error.is_throttle();
-            first_failure = first_failure.or(Some(self.not_written(key, &zone_id, &error)));
-            if !goes_on {
-                break;
-            }
+        while let Some((step, within)) = calls.next(deadline.saturating_duration_since(Instant::now())) {
+            let answer = self.take_step((key, line), &zone_id, step, Instant::now() + within).await;
+            calls.answered(answer.map_err(|error| self.not_written(key, &zone_id, &error)));
         }
-        match first_failure {
-            None => Ok(()),
-            Some(failure) if taken == 0 => Err(failure),
-            Some(failure) => {
-                let message = format_args!("{failure}; {taken} of {count} calls of the write were taken");
-                Err(failed(ProviderErrorKind::Lost, message))
-            }
-        }
+        calls.result()
     }
 
     async fn take_step(
