@@ -131,6 +131,15 @@ impl Story {
         self.reconciler.handle_plan(self.now, Arc::clone(plan));
     }
 
+    /// The same 2 s later, in `next`, another process.
+    fn restarted(&self, mut next: Self) -> Self {
+        let of = |it: &Report| if let Report::Remember(it) = it { Some(it.clone()) } else { None };
+        let memory = self.reports.iter().rev().find_map(of);
+        next.now = self.now + Duration::from_secs(2);
+        next.reconciler.restore(next.now, Duration::from_secs(2), &memory.unwrap());
+        next
+    }
+
     fn is_told_of_drift(&self) -> bool {
         let tells = |report: &Report| {
             matches!(report, Report::Drifted { .. } | Report::Alarmed { alarm: Alarm::Drift, .. })
@@ -266,6 +275,19 @@ fn what_somebody_switched_off_and_the_provider_then_kept_from_being_served_is_st
 }
 
 #[test]
+fn what_was_as_a_plan_without_what_is_withheld_wants_is_so_when_that_plan_comes() {
+    for restarts in [false, true] {
+        let mut story = Story::new(OnDrift::Alarm, 3);
+        story.wants(&plan(1, [(90, true), (10, true)]));
+        let withheld = [PartState::Served, PartState::Withheld];
+        assert!(!withheld.iter().any(|state| story.reads(&zone([(90, PartState::Served), (10, *state)]))));
+        story = if restarts { story.restarted(Story::new(OnDrift::Alarm, 3)) } else { story };
+        story.wants(&plan(2, [(90, true), (10, false)]));
+        assert!(!story.reads(&zone([(50, PartState::Served), (10, PartState::Withheld)])), "{restarts}");
+    }
+}
+
+#[test]
 fn what_a_write_for_another_plan_has_replaced_is_nobody_elses_change_any_more() {
     let mut story = Story::new(OnDrift::Alarm, 6);
     story.wants(&plan(1, [(90, true), (10, true)]));
@@ -378,13 +400,7 @@ fn what_a_late_write_took_away_stays_used_up_over_a_restart() {
     assert!((0..9).any(|_| story.reads(&holds(PartState::Off))));
     story.is_taken();
     assert!(!story.reads(&holds(PartState::Served)) && !story.is_told_of_drift());
-    let of_writes = |report: &Report| {
-        if let Report::Remember(memory) = report { Some(memory.clone()) } else { None }
-    };
-    let memory = story.reports.iter().rev().find_map(of_writes);
-    let (now, mut next) = (story.now, Story::new(OnDrift::Alarm, 6));
-    next.now = now + Duration::from_secs(2);
-    next.reconciler.restore(next.now, Duration::from_secs(2), &memory.unwrap());
+    let mut next = story.restarted(Story::new(OnDrift::Alarm, 6));
     next.wants(&plan(3, [(90, true), (10, true)]));
     assert!(!next.reads(&holds(PartState::Off)), "{:#?}", next.reports);
     assert!(next.is_told_of_drift(), "{:#?}", next.reports);

@@ -19,8 +19,9 @@ const A_FIGHT: usize = 3;
 /// How one record set stands against what its plan wants of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Drift {
-    /// Which addresses of ours, at which weights, the set held when it last was as wanted, while nobody but us has changed it since.
-    synced: Option<BTreeSet<Weighed>>,
+    /// Which addresses of ours, at which weights, the set held when it last was as wanted, while we have not changed it since: the
+    /// newest last, before it what it held until some of that was kept from being served.
+    synced: Vec<BTreeSet<Weighed>>,
     /// What the plan wanted when somebody else changed it, until the set holds what is wanted again.
     against: Option<BTreeSet<Weighed>>,
     /// When the latest drifts were seen, oldest first: those within a window, or those of a fight.
@@ -30,12 +31,12 @@ pub(super) struct Drift {
 impl Drift {
     /// A write that leaves these addresses of ours was taken: what somebody did before is written over.
     pub(super) fn wrote(&mut self, ours: BTreeSet<Weighed>) {
-        (self.synced, self.against) = (Some(ours), None);
+        (self.synced, self.against) = (vec![ours], None);
     }
 
     /// The set was changed by us, or it cannot be told by whom.
     pub(super) fn excuse(&mut self) {
-        self.synced = None;
+        self.synced.clear();
     }
 
     /// Judges what a read found: `ours` are the addresses of ours in it, `attainable` what of the plan can be, `change` what
@@ -55,13 +56,14 @@ impl Drift {
         if *ours == attainable {
             // What is kept from being served may be as somebody left it.
             self.against.take_if(|against| attainable == wanted || *against != wanted);
-            if !self.synced.as_ref().is_some_and(was_as_wanted) {
-                self.synced = Some(attainable);
+            self.synced.retain(was_as_wanted);
+            if self.synced.last() != Some(&attainable) {
+                self.synced.push(attainable);
             }
             return;
         }
         let in_a_fight = self.is_fought(now, window, plan) && change.is_theirs(plan, ours);
-        if in_a_fight || self.synced.as_ref().is_some_and(was_as_wanted) {
+        if in_a_fight || self.synced.iter().any(was_as_wanted) {
             if !self.is_a_fight(now, window) {
                 self.seen.retain(|seen| *seen + window > now);
             }
@@ -69,7 +71,7 @@ impl Drift {
             while self.seen.len() > A_FIGHT {
                 self.seen.pop_front();
             }
-            self.synced = None;
+            self.synced.clear();
             self.against = Some(wanted);
         }
     }
@@ -90,7 +92,8 @@ impl Drift {
 
     pub(super) fn memory(&self, now: Moment) -> DriftMemory {
         DriftMemory {
-            synced: self.synced.clone(),
+            synced: self.synced.first().cloned(),
+            narrowed: self.synced.iter().skip(1).cloned().collect(),
             against: self.against.clone(),
             seen: self.seen.iter().map(|seen| Age::of(*seen, now)).collect(),
         }
@@ -99,7 +102,7 @@ impl Drift {
     /// One that goes on from what was remembered at `saved`.
     pub(super) fn recall(memory: &DriftMemory, saved: Moment) -> Self {
         Self {
-            synced: memory.synced.clone(),
+            synced: memory.synced.iter().chain(&memory.narrowed).cloned().collect(),
             against: memory.against.clone(),
             seen: memory.seen.iter().map(|age| age.before(saved)).collect(),
         }

@@ -123,6 +123,9 @@ pub(super) struct LandingMemory {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct DriftMemory {
     pub(super) synced: Option<BTreeSet<Weighed>>,
+    /// What it held of that as more and more was kept from being served.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) narrowed: Vec<BTreeSet<Weighed>>,
     pub(super) against: Option<BTreeSet<Weighed>>,
     /// When the latest drifts were seen, oldest first.
     pub(super) seen: Vec<Age>,

@@ -299,7 +299,7 @@ impl Judge {
             return;
         }
         if left_ms > -TURNS_MS {
-            (writes.changes.known, writes.synced) = (None, None);
+            (writes.changes.known, writes.synced) = (None, Vec::new());
             return;
         }
         let whose = writes.changes.read(now, found);
@@ -317,21 +317,21 @@ impl Judge {
         let can_be = as_far_as_served(&writes.weighed, found);
         // Nobody can tell whose doing the values of a change that failed are.
         if whose == Whose::Ours || found.is_some_and(|found| found.in_force == InForce::Failed) {
-            (writes.synced, writes.is_changed) = (None, false);
+            (writes.synced, writes.is_changed) = (Vec::new(), false);
         }
         let was_as_wanted =
             |synced: &BTreeSet<Weighed>| can_be.is_subset(synced) && synced.is_subset(&writes.weighed);
-        let was_as_wanted = writes.synced.as_ref().is_some_and(was_as_wanted);
         if held == can_be {
             writes.against.take_if(|against| can_be == writes.weighed || *against != writes.weighed);
             (writes.is_changed, writes.drift_at) = (false, None);
-            if !was_as_wanted {
-                writes.synced = is_sure.then_some(can_be);
+            writes.synced.retain(was_as_wanted);
+            if is_sure && writes.synced.last() != Some(&can_be) {
+                writes.synced.push(can_be);
             }
-        } else if was_as_wanted && writes.is_changed {
+        } else if writes.is_changed && writes.synced.iter().any(was_as_wanted) {
             writes.against = is_sure.then(|| writes.weighed.clone());
             writes.drift_at = Some(now);
-            writes.synced = None;
+            writes.synced.clear();
         }
     }
 }

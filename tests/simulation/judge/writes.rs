@@ -74,9 +74,9 @@ pub(crate) struct Writes {
     /// Until when a write whose answer was lost may land, and when the last read went well with nothing called since.
     wary_until: i64,
     quiet_since: Option<i64>,
-    /// What the set held of ours when it last was as wanted, as far as that could be served, whether somebody changed it since,
-    /// and what was wanted when a read showed that.
-    pub(super) synced: Option<BTreeSet<Weighed>>,
+    /// What the set held of ours when it was as wanted, as far as that could be served, and was not written since; whether
+    /// somebody changed it since, and what was wanted when a read showed that.
+    pub(super) synced: Vec<BTreeSet<Weighed>>,
     pub(super) is_changed: bool,
     pub(super) against: Option<BTreeSet<Weighed>>,
     /// When a read first showed that.
@@ -130,7 +130,7 @@ impl Writes {
         (self.read, self.missing_since, self.answered, self.made_at) = (None, None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
         (self.wary_until, self.quiet_since) = (0, None);
-        (self.synced, self.is_changed, self.against) = (None, false, None);
+        (self.synced, self.is_changed, self.against) = (Vec::new(), false, None);
         self.pending_since = None;
         self.mends.clear();
     }
@@ -227,7 +227,8 @@ impl Judge {
                 let holds_just_that = |plan: &&Planned| {
                     held.iter().filter(|it| plan.owned.contains(&it.address)).eq(&writes.weighed)
                 };
-                writes.synced = newest.filter(holds_just_that).map(|_| writes.weighed.clone());
+                writes.synced =
+                    newest.filter(holds_just_that).map(|_| writes.weighed.clone()).into_iter().collect();
                 (writes.is_changed, writes.against) = (false, None);
             }
             Report::Held(held) if held.rule == Rule::BoundedWrites => self.is_used_up(now)?,
@@ -476,7 +477,8 @@ impl Judge {
             settings,
         )?;
         let writes = &mut self.writes;
-        (writes.synced, writes.called, writes.is_changed, writes.against) = (None, leaves, false, None);
+        writes.synced.clear();
+        (writes.called, writes.is_changed, writes.against) = (leaves, false, None);
         writes.drift_at = None;
         writes.making = found.is_none().then_some(intended);
         writes.called_from = found.cloned();
@@ -542,7 +544,7 @@ impl Judge {
                 self.writes.pending_since = Some(self.writes.written_at);
                 self.writes.budget.taken();
                 self.writes.write_throttled_until = 0;
-                self.writes.synced = Some(self.writes.called.clone());
+                self.writes.synced = vec![self.writes.called.clone()];
                 let Some((set, _)) = self.writes.sent.last().cloned() else { return };
                 self.writes.left = Some(set.values().clone());
                 self.writes.changes.taken(self.writes.written_at, set, self.writes.called_from.clone());
