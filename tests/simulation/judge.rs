@@ -132,6 +132,8 @@ pub(crate) struct Remembered {
     views: BTreeMap<usize, View>,
     generation: u64,
     remembers_heard: u64,
+    /// What the set held as far as the driver had told to remember.
+    steady: Option<BTreeSet<IpAddr>>,
     words: words::Words,
 }
 
@@ -223,6 +225,7 @@ impl Judge {
             views: self.views.clone(),
             generation: self.generation,
             remembers_heard: self.writes.budget.remembers_heard,
+            steady: self.writes.steady_heard.clone(),
             words: self.words.clone(),
         }
     }

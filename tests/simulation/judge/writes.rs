@@ -89,8 +89,9 @@ pub(crate) struct Writes {
     pub(super) changes: Changes,
     /// When what somebody else did was undone, and what was wanted.
     pub(super) mends: Vec<(i64, BTreeSet<IpAddr>)>,
-    /// What the set held when it was last read and not pending.
+    /// What the set held when it was last read and not pending; and when the core last heard what to remember.
     steady: Option<BTreeSet<IpAddr>>,
+    pub(super) steady_heard: Option<BTreeSet<IpAddr>>,
     /// What the last write that was taken left, while a read may still be answered from before it or that is pending.
     pub(super) left: Option<BTreeSet<IpAddr>>,
     /// At which weights the newest plan wants what it does.
@@ -145,10 +146,12 @@ impl Writes {
         self.budget.started(now, saved);
         let knows = saved.is_some_and(|(at, gap, _)| gap <= now - at + CLOCKS_MS);
         self.late_calls.started(now, knows);
+        self.steady = saved.and_then(|(_, _, remembered)| remembered.steady.clone());
+        self.steady_heard.clone_from(&self.steady);
         if let Some((at, gap, _)) = saved {
             self.changes.started(now, at, gap);
         } else {
-            (self.steady, self.left, self.floor) = (None, None, 0);
+            (self.left, self.floor) = (None, 0);
         }
     }
 }
@@ -261,6 +264,7 @@ impl Judge {
             }
             Report::Remember(_) => {
                 self.writes.budget.remembers_heard += 1;
+                self.writes.steady_heard.clone_from(&self.writes.steady);
                 self.words.followed_heard = self.words.followed;
             }
             Report::Drifted { .. } if self.serves_nothing() => self.hears_of_no_set(),
