@@ -30,14 +30,15 @@ impl History {
     pub(super) fn memory(&self, now: Moment) -> WritesMemory {
         let (values, landing) = self.authorship.memory(now);
         let drift = self.drift.memory(now);
-        let (sent, extra, is_open) = self.writes.memory(now);
-        WritesMemory { sent, extra, is_open, values, landing, drift, words: self.words }
+        let (sent, extra, (is_open, open_before)) = self.writes.memory(now);
+        WritesMemory { sent, extra, is_open, open_before, values, landing, drift, words: self.words }
     }
 
     /// One that goes on from what was remembered at `saved`.
     pub(super) fn recall(budget: WriteBudget, memory: &WritesMemory, saved: Moment) -> Self {
+        let open = (memory.is_open, memory.open_before);
         Self {
-            writes: Writes::recall(budget, &memory.sent, &memory.extra, memory.is_open, saved),
+            writes: Writes::recall(budget, &memory.sent, &memory.extra, open, saved),
             authorship: Authorship::recall(memory.values.as_ref(), &memory.landing, saved),
             drift: Drift::recall(&memory.drift, saved),
             words: memory.words,

@@ -83,6 +83,9 @@ pub struct WritesMemory {
     /// Whether it is not known yet what became of the latest of them.
     #[serde(default)]
     pub(super) is_open: bool,
+    /// When there was one before that for the same reason, beyond the budget: it counts if that one does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) open_before: Option<Age>,
     /// What the set held as far as known.
     pub(super) values: Option<BTreeSet<Weighed>>,
     /// What was sent and may still land.
@@ -152,7 +155,8 @@ impl WritesMemory {
         let mut aged = self.clone();
         let landing = aged.landing.iter_mut().map(|landing| &mut landing.sent);
         let extra = aged.extra.iter_mut().map(|extra| &mut extra.sent);
-        for age in aged.sent.iter_mut().chain(extra).chain(landing).chain(&mut aged.drift.seen) {
+        let sent = aged.sent.iter_mut().chain(&mut aged.open_before);
+        for age in sent.chain(extra).chain(landing).chain(&mut aged.drift.seen) {
             *age = age.later(by);
         }
         aged

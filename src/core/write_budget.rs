@@ -172,7 +172,8 @@ impl Writes {
         self.extra.get(urgent).is_some_and(|at| *at + self.budget.window > now)
     }
 
-    pub(super) fn memory(&self, now: Moment) -> (Vec<Age>, Vec<ExtraMemory>, bool) {
+    /// What is to be remembered of them; of the latest write whether it is open, and when there was one like it before.
+    pub(super) fn memory(&self, now: Moment) -> (Vec<Age>, Vec<ExtraMemory>, (bool, Option<Age>)) {
         let sent = self.sent.iter().map(|sent| Age::of(*sent, now)).collect();
         let extra = self.extra.iter().map(|(urgent, at)| {
             let sent = Age::of(*at, now);
@@ -181,7 +182,8 @@ impl Writes {
                 Urgent::Rescues(region) => ExtraMemory { region, sent, is_rescue: true },
             }
         });
-        (sent, extra.collect(), self.open.is_some())
+        let before = self.open.as_ref().and_then(|(_, before)| *before);
+        (sent, extra.collect(), (self.open.is_some(), before.map(|at| Age::of(at, now))))
     }
 
     /// Those that were persisted at `saved`. A write that was open then is the latest one.
@@ -189,7 +191,7 @@ impl Writes {
         budget: WriteBudget,
         sent: &[Age],
         extra: &[ExtraMemory],
-        is_open: bool,
+        (is_open, before): (bool, Option<Age>),
         saved: Moment,
     ) -> Self {
         let sent: VecDeque<Moment> = sent.iter().map(|age| age.before(saved)).collect();
@@ -201,13 +203,14 @@ impl Writes {
             })
             .collect();
         let latest = extra.iter().max_by_key(|(_, at)| **at);
-        let open = match latest {
+        let admission = match latest {
             Some((urgent, at)) if sent.back().is_none_or(|sent| at > sent) => {
                 Admission::Extra(urgent.clone())
             }
             Some(_) | None => Admission::Counted,
         };
-        Self { budget, sent, extra, open: is_open.then_some((open, None)) }
+        let before = before.map(|age| age.before(saved));
+        Self { budget, sent, extra, open: is_open.then_some((admission, before)) }
     }
 
     pub(super) fn budget(&self) -> WriteBudget {
@@ -358,8 +361,8 @@ mod tests {
     #[test]
     fn the_next_process_gives_back_the_write_that_was_open_and_no_other() {
         let restart = |writes: &Writes, seconds: u64| {
-            let (sent, extra, is_open) = writes.memory(at(seconds));
-            Writes::recall(writes.budget(), &sent, &extra, is_open, at(seconds))
+            let (sent, extra, open) = writes.memory(at(seconds));
+            Writes::recall(writes.budget(), &sent, &extra, open, at(seconds))
         };
         let leaves = claim(&["a"], &["b"]);
         let mut writes = Writes::new(WriteBudget { writes: 1, window: WINDOW });
@@ -377,5 +380,13 @@ mod tests {
         next.undo();
         assert_eq!(next.admit(at(603), &claim(&[], &["b"])), Admission::Counted);
         assert!(!restart(&next, 604).is_open());
+
+        let mut writes = Writes::new(WriteBudget { writes: 1, window: WINDOW });
+        assert!([0, 1].into_iter().all(|second| send(&mut writes, second, &leaves)));
+        writes.sent(at(40), writes.admit(at(40), &leaves));
+        let mut next = restart(&writes, 41);
+        next.undo();
+        assert!(send(&mut next, 42, &claim(&["b"], &["a"])));
+        assert!(!send(&mut next, 43, &leaves), "the one beyond the budget that was sent before it counts");
     }
 }
