@@ -98,14 +98,13 @@ pub(super) fn show(out: &mut impl Write, outlook: &Outlook) -> io::Result<()> {
     }
     match change {
         Change::None => writeln!(out, "{GOOD}nothing to do{GOOD:#}")?,
-        Change::Due(Report::DryRun { set, .. }) => {
-            writeln!(
-                out,
-                "{CARE}a change is due{CARE:#}: the set would hold {}",
-                addresses_in_words(set.values())
-            )?;
+        Change::Due(report) => {
+            write!(out, "{CARE}a change is due{CARE:#}")?;
+            if let Report::DryRun { set, .. } = &**report {
+                write!(out, ": the set would hold {}", addresses_in_words(set.values()))?;
+            }
+            writeln!(out)?;
         }
-        Change::Due(_) => writeln!(out, "{CARE}a change is due{CARE:#}")?,
         Change::Unclear(why) => writeln!(out, "{BAD}cannot tell{BAD:#}: {why}")?,
     }
     Ok(())

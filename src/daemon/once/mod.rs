@@ -44,7 +44,7 @@ pub enum Change {
     /// It holds what is wanted.
     None,
     /// It would be written: what the report says.
-    Due(Report),
+    Due(Box<Report>),
     /// It cannot be told, or a rule holds the write back: why.
     Unclear(String),
 }
@@ -212,7 +212,7 @@ fn change(reports: Vec<Report>, planned: bool) -> Change {
     let mut change = None;
     for report in reports {
         match report {
-            Report::DryRun { .. } => return Change::Due(report),
+            Report::DryRun { .. } => return Change::Due(Box::new(report)),
             Report::InSync => change = Some(Change::None),
             Report::Held(held) => change = Some(Change::Unclear(held.to_string())),
             Report::Alarmed { alarm, message } => {

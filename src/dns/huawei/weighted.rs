@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 
 use super::{HuaweiProvider, failed, ttl_s};
+use crate::clock::instant_now;
 use crate::core::PartCalls;
 use crate::core::parts::{Step, stage};
 use crate::huawei::{ApiError, DnsRecordSet, NewRecordSet, Switch};
@@ -89,8 +90,8 @@ impl HuaweiProvider {
                 .map_err(|error| failed(error.kind, format_args!("write {key} in {self}: {error}")));
         }
         let zone_id = self.zone_id(deadline).await?;
-        while let Some((step, within)) = calls.next(deadline.saturating_duration_since(Instant::now())) {
-            let answer = self.take_step((key, line), &zone_id, step, Instant::now() + within).await;
+        while let Some((step, within)) = calls.next(deadline.saturating_duration_since(instant_now())) {
+            let answer = self.take_step((key, line), &zone_id, step, instant_now() + within).await;
             calls.answered(answer.map_err(|error| self.not_written(key, &zone_id, &error)));
         }
         calls.result()
