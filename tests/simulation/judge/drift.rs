@@ -323,7 +323,9 @@ impl Judge {
             |synced: &BTreeSet<Weighed>| can_be.is_subset(synced) && synced.is_subset(&writes.weighed);
         if held == can_be {
             writes.against.take_if(|against| can_be == writes.weighed || *against != writes.weighed);
-            (writes.is_changed, writes.drift_at) = (false, None);
+            writes.is_changed = false;
+            // One that lasts goes on from when it was seen.
+            writes.drift_at.take_if(|_| writes.against.is_none());
             writes.synced.retain(was_as_wanted);
             if is_sure && writes.synced.last() != Some(&can_be) {
                 writes.synced.push(can_be);
