@@ -7,10 +7,14 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use pointsman::core::PartCalls;
+use std::sync::Arc;
+
 use pointsman::core::parts::{Stage, Step, stage};
+use pointsman::core::{Call, Generation, PartCalls, Plan, Reconciler, Timing, WriteRules};
 use pointsman::model::{
-    Found, FoundPart, InForce, Part, PartState, ProviderError, ProviderErrorKind, RecordSet, Ttl, Weight,
+    Found, FoundPart, Fqdn, InForce, Line, Moment, OnDrift, Part, PartState, ProviderError,
+    ProviderErrorKind, ProviderName, Record, RecordKey, RecordSet, RecordType, Routing, ServiceName, Ttl,
+    Weight, WriteBudget,
 };
 
 fn addresses(last: &[u8]) -> BTreeSet<IpAddr> {
@@ -150,4 +154,72 @@ fn never_empty_a_write_of_which_one_call_may_land_is_lost_whatever_the_others_we
     assert_eq!(late.result().map_err(|error| error.kind), Err(Away), "nothing was sent");
     let none = PartCalls::new(Stage::default());
     assert_eq!(none.result().map_err(|error| error.kind), Err(Conflict));
+}
+
+fn key() -> RecordKey {
+    let name = Fqdn::parse("demo.localdev.me.").unwrap();
+    RecordKey { name, record_type: RecordType::A, routing: Routing::Weighted(Line::everybody()) }
+}
+
+/// The plan that wants this of the regions.
+fn plan(generation: u64, regions: &[(u16, &[u8])]) -> Arc<Plan> {
+    let set = wanted(regions);
+    Arc::new(Plan {
+        service: ServiceName::parse("demo").unwrap(),
+        key: key(),
+        generation: Generation(generation),
+        wanted: set.values().clone(),
+        owned: addresses(&[11, 12, 13]),
+        parts: set.parts().to_vec(),
+        ttl: None,
+        may_write: true,
+        only_from: None,
+        is_rescue: false,
+        words: 0,
+        regions: Vec::new(),
+        held: Vec::new(),
+    })
+}
+
+/// What the reconciler calls for next, once it has read that.
+fn call(reconciler: &mut Reconciler, now: &mut Moment, found: &Found) -> Stage {
+    for _ in 0..9 {
+        *now = reconciler.next_wake().unwrap().max(*now);
+        if reconciler.poll_call(*now) == Some(Call::Read) {
+            reconciler.handle_read(*now, Ok(Some(found.clone())));
+        }
+        if let Some(Call::Replace { found, set }) = reconciler.poll_call(*now) {
+            return stage(&found, &set);
+        }
+    }
+    Stage::default()
+}
+
+#[test]
+fn never_empty_nobody_leaves_by_a_switch_on_that_may_fail_while_another_set_may_still_be_switched_off() {
+    use PartState::{Off, Served};
+    let record = Record {
+        key: key(),
+        provider: ProviderName::parse("public").unwrap(),
+        ttl: None,
+        create: false,
+        on_drift: OnDrift::Mend,
+    };
+    let rules =
+        WriteRules { min_published: 1, budget: WriteBudget { writes: 9, window: Duration::from_secs(600) } };
+    let timing = Timing { resync: Duration::from_secs(60) };
+    let mut now = Moment::START + Duration::from_secs(1_000);
+    let mut reconciler = Reconciler::new(record, rules, timing, false, now);
+    // The switch-off of region 1 is lost; it is back, region 2 is dead, and region 3 comes in.
+    let found = zone(&[(90, &[11], Served), (10, &[12], Served), (5, &[13], Off)]);
+    reconciler.handle_plan(now, plan(1, &[(90, &[]), (10, &[12]), (5, &[])]));
+    assert_eq!(ids(&call(&mut reconciler, &mut now, &found).takes), ["1"]);
+    reconciler.handle_written(now, Err(error(ProviderErrorKind::Lost)));
+    reconciler.handle_plan(now, plan(2, &[(90, &[11]), (10, &[]), (5, &[13])]));
+    let Stage { adds, takes } = call(&mut reconciler, &mut now, &found);
+    assert_eq!((ids(&adds), ids(&takes)), (vec!["3"], vec![]), "region 1 is not relied on");
+    reconciler.handle_written(now, Ok(()));
+    let found = zone(&[(90, &[11], Served), (10, &[12], Served), (5, &[13], Served)]);
+    let Stage { adds, takes } = call(&mut reconciler, &mut now, &found);
+    assert_eq!((ids(&adds), ids(&takes)), (vec![], vec!["2"]), "region 3 is in force");
 }

@@ -92,35 +92,29 @@ impl Stage {
         self.adds.iter().chain(&self.takes).filter_map(reduction).collect()
     }
 
-    /// The values that are served once the calls are carried out, and those of them that are left when these are carried out
-    /// after that too.
-    pub(super) fn serves(&self, found: &Found, late: &[Reduction]) -> (BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
-        let mut sets: BTreeMap<&str, (bool, &BTreeSet<IpAddr>)> =
-            found.parts.iter().map(|set| (set.id.as_str(), (set.state.is_served(), &set.values))).collect();
-        let mut made = Vec::new();
+    /// The values that are served once all of it that takes away is carried out and nothing that adds, since that may fail; and
+    /// those of them that are left when these are carried out after that too.
+    pub(super) fn keeps(&self, found: &Found, late: &[Reduction]) -> (BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
+        let none = BTreeSet::new();
+        let mut kept: BTreeMap<&str, BTreeSet<IpAddr>> = BTreeMap::new();
+        for set in found.parts.iter().filter(|set| set.state.is_served()) {
+            kept.insert(&set.id, set.values.clone());
+        }
         for step in self.adds.iter().chain(&self.takes) {
-            match step {
-                Step::Post { values, .. } => made.push(values),
-                Step::Put { set, values, .. } => {
-                    sets.entry(set.id.as_str()).and_modify(|(_, held)| *held = values);
-                }
-                Step::Enable { id } => {
-                    sets.entry(id.as_str()).and_modify(|(is_on, _)| *is_on = true);
-                }
-                Step::Disable { id } => {
-                    sets.entry(id.as_str()).and_modify(|(is_on, _)| *is_on = false);
-                }
-            }
+            let (id, leaves) = match step {
+                Step::Put { set, values, .. } => (&set.id, values),
+                Step::Disable { id } => (id, &none),
+                Step::Enable { .. } | Step::Post { .. } => continue,
+            };
+            kept.entry(id).and_modify(|held| held.retain(|value| leaves.contains(value)));
         }
-        let made: BTreeSet<IpAddr> = made.into_iter().flatten().copied().collect();
-        let (mut served, mut left) = (made.clone(), made);
-        for (id, (_, values)) in sets.into_iter().filter(|(_, (is_on, _))| *is_on) {
+        let left = kept.iter().flat_map(|(id, values)| {
             let stays =
-                |value: &&IpAddr| late.iter().all(|late| late.set != id || late.leaves.contains(*value));
-            left.extend(values.iter().filter(stays));
-            served.extend(values);
-        }
-        (served, left)
+                |value: &&IpAddr| late.iter().all(|late| late.set != *id || late.leaves.contains(*value));
+            values.iter().filter(stays)
+        });
+        let left = left.copied().collect();
+        (kept.into_values().flatten().collect(), left)
     }
 }
 
@@ -140,7 +134,8 @@ pub fn stage(found: &Found, set: &RecordSet) -> Stage {
     let wanted: BTreeSet<IpAddr> = housed.iter().flat_map(|it| it.wants.iter().copied()).collect();
     // Wanted addresses that are served by the set they belong in, which keeps them whatever is done here.
     let firm: BTreeMap<IpAddr, usize> = housed.iter().flat_map(|it| firm_in(found, it)).collect();
-    let enough = (set.least() as usize).min(wanted.len()).max(1);
+    // What an earlier call may still take away is not relied on.
+    let enough = (set.least().saturating_add(set.at_risk()) as usize).min(wanted.len()).max(1);
     let ttl_of = |part: &FoundPart| if set.ttl() == found.ttl { part.ttl } else { set.ttl() };
 
     let (mut puts, mut enables, mut posts, mut takes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

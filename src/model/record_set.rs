@@ -148,6 +148,7 @@ pub struct RecordSet {
     ttl: Ttl,
     parts: Vec<Part>,
     least: u32,
+    at_risk: u32,
 }
 
 /// A record set without an address was asked for (NEVER-EMPTY).
@@ -161,7 +162,7 @@ impl RecordSet {
     /// # Errors
     /// When there is none.
     pub fn new(values: BTreeSet<IpAddr>, ttl: Ttl) -> Result<Self, EmptyRecordSet> {
-        let set = Self { values, ttl, parts: Vec::new(), least: 1 };
+        let set = Self { values, ttl, parts: Vec::new(), least: 1, at_risk: 0 };
         if set.values.is_empty() { Err(EmptyRecordSet) } else { Ok(set) }
     }
 
@@ -170,6 +171,13 @@ impl RecordSet {
     #[must_use]
     pub fn in_parts(self, parts: Vec<Part>, least: u32) -> Self {
         Self { parts, least, ..self }
+    }
+
+    /// The same, when so many of its values of ours that are served now may still be taken away by an earlier write: they
+    /// count for nothing that is to be served all the while.
+    #[must_use]
+    pub fn with_at_risk(self, at_risk: u32) -> Self {
+        Self { at_risk, ..self }
     }
 
     /// Its values; at least one.
@@ -204,6 +212,12 @@ impl RecordSet {
     #[must_use]
     pub fn least(&self) -> u32 {
         self.least.max(1)
+    }
+
+    /// How many of those that are served now an earlier write may still take away.
+    #[must_use]
+    pub fn at_risk(&self) -> u32 {
+        self.at_risk
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::{Call, Pauses, Phase, Reconciler, Write};
 use crate::core::authorship::LANDS_WITHIN;
-use crate::core::parts::{Stage, stage};
+use crate::core::parts::{Reduction, Stage, stage};
 use crate::core::plan::{Generation, Held, Plan, Rule};
 use crate::core::report::Report;
 use crate::core::write_budget::{Admission, Claim};
@@ -46,13 +46,17 @@ impl Reconciler {
         }
         let ttl = plan.ttl.or(answer.as_ref().map(|found| found.ttl)).unwrap_or(Ttl::DEFAULT);
         let Ok(set) = RecordSet::new(values, ttl) else { return None };
-        let set = set.in_parts(plan.parts.clone(), self.rules.min_published);
+        let mut set = set.in_parts(plan.parts.clone(), self.rules.min_published);
         let weighed = answer.as_ref().map(Found::weighed).unwrap_or_default();
         let is_in_parts = !set.parts().is_empty();
         let mut reductions = Vec::new();
         if let Some(found) = answer.as_ref().filter(|_| is_in_parts) {
+            let late = self.history.authorship.may_take(now);
+            set = set.with_at_risk(late.as_ref().map_or(0, |(late, _)| at_risk(&plan, found, late)));
             let stage = stage(found, &set);
-            if let Some(held) = self.never_empty_if_late(now, &plan, found, &stage) {
+            if let Some(held) =
+                late.and_then(|late| self.never_empty_if_late(now, &plan, found, &stage, &late))
+            {
                 self.reports.push_back(Report::Held(held));
                 return None;
             }
@@ -146,24 +150,24 @@ impl Reconciler {
         None
     }
 
-    /// The same for what is left if earlier calls, whose answers were lost, land late: they may take away whatever is in a set
-    /// by then. Nothing is held that takes nothing away.
+    /// The same for what is left if earlier calls, whose answers were lost, land until then: they may take away whatever is in
+    /// a set by then. Nothing is held that takes nothing away.
     fn never_empty_if_late(
         &mut self,
         now: Moment,
         plan: &Plan,
         found: &Found,
         stage: &Stage,
+        (late, until): &(Vec<Reduction>, Moment),
     ) -> Option<Held> {
-        let (late, until) = self.history.authorship.may_take(now)?;
         let least = self.rules.min_published.max(1) as usize;
-        let (served, left) = stage.serves(found, &late);
-        let (_, left_before) = Stage::default().serves(found, &late);
+        let (served, left) = stage.keeps(found, late);
+        let (_, left_before) = Stage::default().keeps(found, late);
         let [served, left, left_before] = [served, left, left_before].map(|them| &them & &plan.owned);
-        if left.len() >= least || left.is_superset(&left_before) {
+        if left.len() >= least || left == left_before {
             return None;
         }
-        self.phase = Phase::Due { at: until.min(now + self.idle_for(now)) };
+        self.phase = Phase::Due { at: (*until).min(now + self.idle_for(now)) };
         Some(Held {
             rule: Rule::NeverEmpty,
             because: format!(
@@ -190,6 +194,13 @@ impl Reconciler {
         self.reports.push_back(Report::Held(held));
         self.phase = Phase::Due { at: lifts.min(now + self.idle_for(now)) };
     }
+}
+
+/// How many of the wanted addresses that are served now these calls may still take away.
+fn at_risk(plan: &Plan, found: &Found, late: &[Reduction]) -> u32 {
+    let (served, left) = Stage::default().keeps(found, late);
+    let at_risk = served.intersection(&plan.wanted).filter(|value| !left.contains(*value)).count();
+    u32::try_from(at_risk).unwrap_or(u32::MAX)
 }
 
 /// What the write does to the regions, as far as its budget goes.
