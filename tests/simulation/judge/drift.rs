@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use pointsman::core::WritesMemory;
 use pointsman::model::{Answer, Found, InForce, Part, RecordSet, Weighed};
 use serde::Deserialize;
 
@@ -93,6 +94,17 @@ impl Change {
 struct Meant {
     values: BTreeSet<Weighed>,
     from: Option<BTreeSet<Weighed>>,
+}
+
+/// What the set held by what was remembered; none if that was not known.
+pub(super) fn held_by(remembered: &WritesMemory) -> Option<BTreeSet<IpAddr>> {
+    #[derive(Deserialize)]
+    struct Memory {
+        values: Option<BTreeSet<Weighed>>,
+    }
+    let text = serde_json::to_string(remembered).unwrap_or_default();
+    let Memory { values } = serde_json::from_str(&text).ok()?;
+    values.map(|values| values.into_iter().map(|it| it.address).collect())
 }
 
 /// What the latest write does that is in what was remembered.

@@ -9,7 +9,7 @@ use pointsman::model::{
 };
 
 use super::budget::{Budget, Sent, counts_one_of_now};
-use super::drift::{CONFIRM_MS, Changes, left_by};
+use super::drift::{CONFIRM_MS, Changes, held_by, left_by};
 use super::weighted::{LateCalls, is_split_otherwise, same_set};
 use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
@@ -89,7 +89,7 @@ pub(crate) struct Writes {
     pub(super) changes: Changes,
     /// When what somebody else did was undone, and what was wanted.
     pub(super) mends: Vec<(i64, BTreeSet<IpAddr>)>,
-    /// What the set held when it was last read and not pending; and when the core last heard what to remember.
+    /// What the set held when it was last read and not pending; and by what the core last heard to remember.
     steady: Option<BTreeSet<IpAddr>>,
     pub(super) steady_heard: Option<BTreeSet<IpAddr>>,
     /// What the last write that was taken left, while a read may still be answered from before it or that is pending.
@@ -262,9 +262,9 @@ impl Judge {
                 self.seen = Some(found.as_ref().map(|found| found.values.clone()).unwrap_or_default());
                 self.note_who_left(now);
             }
-            Report::Remember(_) => {
+            Report::Remember(memory) => {
                 self.writes.budget.remembers_heard += 1;
-                self.writes.steady_heard.clone_from(&self.writes.steady);
+                self.writes.steady_heard = held_by(memory);
                 self.words.followed_heard = self.words.followed;
             }
             Report::Drifted { .. } if self.serves_nothing() => self.hears_of_no_set(),
