@@ -363,6 +363,8 @@ fn reads(writes: &[&Counted], read: &mut Vec<Part>, tries: &mut u32) -> bool {
     // The pace is for whom no claim is left; one that it may not have is no claim that it has to take first.
     if write.is_earned || write.is_paced && !write.sure.iter().any(|claim| is_free(&claim)) {
         may_be.push(None);
+        // It may count from now for one of them, though that had another one.
+        may_be.extend(write.claims.iter().filter(|_| write.is_paced).map(|claim| Some(Some(*claim))));
     }
     may_be.into_iter().any(|part| {
         read.push((at, part));
