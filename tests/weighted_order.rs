@@ -1,7 +1,7 @@
 //! Which calls of a write of several go together, and which wait for the next: a change of a set can fail, and then nobody
 //! knows whether it is served.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use pointsman::core::parts::{Stage, Step, stage};
-use pointsman::core::{Call, Generation, PartCalls, Plan, Reconciler, Timing, WriteRules};
+use pointsman::core::{Call, Generation, PartCalls, Plan, Reconciler, Report, Timing, WriteRules};
 use pointsman::model::{
     Found, FoundPart, Fqdn, InForce, Line, Moment, OnDrift, Part, PartState, ProviderError,
     ProviderErrorKind, ProviderName, Record, RecordKey, RecordSet, RecordType, Routing, ServiceName, Ttl,
@@ -193,6 +193,31 @@ fn call(reconciler: &mut Reconciler, now: &mut Moment, found: &Found) -> Stage {
         }
     }
     Stage::default()
+}
+
+fn reconciler() -> (Reconciler, Moment) {
+    let record = Record {
+        key: key(),
+        provider: ProviderName::parse("public").unwrap(),
+        ttl: None,
+        create: false,
+        on_drift: OnDrift::Mend,
+    };
+    let budget = WriteBudget { writes: 9, window: Duration::from_secs(600) };
+    let timing = Timing { resync: Duration::from_secs(60) };
+    let now = Moment::START + Duration::from_secs(1_000);
+    (Reconciler::new(record, WriteRules { min_published: 1, budget }, timing, false, now), now)
+}
+
+#[test]
+fn sets_that_are_not_steady_are_so_also_before_there_is_a_plan() {
+    use PartState::{Coming, Served};
+    let (mut reconciler, now) = reconciler();
+    let found = zone(&[(90, &[11], Served), (10, &[12], Coming)]);
+    assert_eq!(reconciler.poll_call(now), Some(Call::Read));
+    reconciler.handle_read(now, Ok(Some(Found { in_force: InForce::Pending, ..found })));
+    let Some(Report::Seen { found: Some(found) }) = reconciler.poll_report() else { panic!("nothing seen") };
+    assert_eq!(found.in_force, InForce::Pending);
 }
 
 #[test]

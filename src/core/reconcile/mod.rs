@@ -84,7 +84,6 @@ pub struct Reconciler {
     rules: WriteRules,
     timing: Timing,
     dry_run: bool,
-    /// Whether one write is all that may be sent, whatever becomes of it.
     once: bool,
     plan: Option<Arc<Plan>>,
     phase: Phase,
@@ -222,9 +221,8 @@ impl Reconciler {
         Self { once: true, ..self }
     }
 
-    /// Goes on from what was remembered `gap` ago by the wall clock; to be called before anything else. Time counts as
-    /// it passed: of the write budget, and of a fight. A write that was on its way then may have landed or still
-    /// land, so the set is read warily.
+    /// Goes on from what was remembered `gap` ago by the wall clock; to be called before anything else. A write that was on
+    /// its way then may have landed or still land, so the set is read warily.
     pub fn restore(&mut self, now: Moment, gap: Duration, memory: &WritesMemory) {
         self.history = History::recall(self.rules.budget, memory, now - gap);
         self.remembered = self.history.clone();
@@ -460,8 +458,11 @@ impl Reconciler {
             };
             return;
         }
-        let owned = self.plan.as_ref().map(|plan| plan.owned.clone()).unwrap_or_default();
-        let answer = answer.map(|found| found.judged_by(&owned));
+        // Before there is a plan nobody can tell which sets are ours.
+        let answer = match &self.plan {
+            Some(plan) => answer.map(|found| found.judged_by(&plan.owned)),
+            None => answer,
+        };
         self.reports.push_back(Report::Seen { found: answer.clone() });
         self.phase = match written {
             Some((write, polls)) => self.settle(now, write, polls, answer),
