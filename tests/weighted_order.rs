@@ -1,7 +1,7 @@
 //! Which calls of a write of several go together, and which wait for the next: a change of a set can fail, and then nobody
 //! knows whether it is served.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
