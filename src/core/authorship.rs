@@ -27,7 +27,7 @@ struct Landing {
     values: BTreeSet<Weighed>,
     /// What the set held, for a write that several calls make: it lands bit by bit.
     from: Option<BTreeSet<Weighed>>,
-    /// Which of its calls take away from a set.
+    /// Its calls that take away from a set.
     reductions: Vec<Reduction>,
     /// The values that it has brought and taken away since; it does each once.
     done: BTreeSet<Weighed>,

@@ -19,8 +19,8 @@ const A_FIGHT: usize = 3;
 /// How one record set stands against what its plan wants of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Drift {
-    /// Which addresses of ours, at which weights, the set held when it last was as wanted, while we have not changed it since: the
-    /// newest last, before it what it held until some of that was kept from being served.
+    /// Our addresses with their weights, as the set held them when it last was as wanted, while we have not changed it since: the
+    /// newest last, before it those until some of them were kept from being served.
     synced: Vec<BTreeSet<Weighed>>,
     /// What the plan wanted when somebody else changed it, until the set holds what is wanted again.
     against: Option<BTreeSet<Weighed>>,

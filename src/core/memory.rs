@@ -114,7 +114,7 @@ pub(super) struct LandingMemory {
     /// What was there, when several calls make the write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<BTreeSet<Weighed>>,
-    /// Which of its calls take away from a set.
+    /// Its calls that take away from a set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) reductions: Vec<Reduction>,
     /// The values that it has brought and taken away since.
@@ -126,7 +126,7 @@ pub(super) struct LandingMemory {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct DriftMemory {
     pub(super) synced: Option<BTreeSet<Weighed>>,
-    /// What it held of that as more and more was kept from being served.
+    /// The same of later times, as more and more of it was kept from being served.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) narrowed: Vec<BTreeSet<Weighed>>,
     pub(super) against: Option<BTreeSet<Weighed>>,

@@ -30,7 +30,7 @@ pub enum Step {
     },
     /// Switches a set on.
     Enable {
-        /// Which.
+        /// Its id.
         id: String,
     },
     /// Makes a set.
@@ -44,7 +44,7 @@ pub enum Step {
     },
     /// Switches a set off.
     Disable {
-        /// Which.
+        /// Its id.
         id: String,
     },
 }
@@ -61,11 +61,11 @@ pub struct Stage {
 /// A call that takes away from one set, as far as it holds more than this then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Reduction {
-    /// Which set.
+    /// The id of the set.
     set: String,
-    /// What it held when the call was sent.
+    /// Its values when the call was sent.
     held: BTreeSet<Weighed>,
-    /// What the call leaves in it.
+    /// The values that the call leaves in it.
     leaves: BTreeSet<IpAddr>,
 }
 
