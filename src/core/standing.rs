@@ -21,7 +21,7 @@ pub(super) struct Standing {
     pub(super) published: bool,
     /// Where it can be reached, as far as known.
     pub(super) addresses: BTreeSet<IpAddr>,
-    /// Whether its checks have passed there since its addresses are these.
+    /// True if its checks have passed there since its addresses are these.
     pub(super) has_passed: bool,
     /// Those of its addresses, present or past, that are in the set as last seen.
     pub(super) present: BTreeSet<IpAddr>,

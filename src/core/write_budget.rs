@@ -172,7 +172,7 @@ impl Writes {
         self.extra.get(urgent).is_some_and(|at| *at + self.budget.window > now)
     }
 
-    /// What is to be remembered of them; of the latest write whether it is open, and when there was one like it before.
+    /// All that is to be remembered of them; of the latest write, if it is open, and when there was one like it before.
     pub(super) fn memory(&self, now: Moment) -> (Vec<Age>, Vec<ExtraMemory>, (bool, Option<Age>)) {
         let sent = self.sent.iter().map(|sent| Age::of(*sent, now)).collect();
         let extra = self.extra.iter().map(|(urgent, at)| {

@@ -1,6 +1,6 @@
 //! The calls of one write of several sets, in the order in which they are sent, and what became of all together.
 //!
-//! What takes away goes first: a region that is dead waits for no other set, and a [`Stage`] takes nothing away that
+//! Calls that take away go first: a region that is dead waits for no other set, and a [`Stage`] takes nothing away that
 //! rests on what the same write adds (NEVER-EMPTY). Each call is sent once, and may take its share of the time that is
 //! left, so that one which hangs keeps none of the others from being sent. Start at [`PartCalls::next`].
 
@@ -66,7 +66,7 @@ impl PartCalls {
         self.sent
     }
 
-    /// What became of the write: lost, if part of it was done or may be.
+    /// The outcome of the write: lost, if part of it was done or may be.
     ///
     /// # Errors
     /// When not all calls were taken. One that changed nothing for certain is told by its first failure, one without calls
