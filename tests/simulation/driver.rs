@@ -249,7 +249,8 @@ impl Simulation<'_> {
         if let Err(error) = &answer {
             self.tell_of(service, |_| format!("    a read fails: {error}"));
         }
-        self.services[service].judge.read_answered(self.now, &answer);
+        let has_plan = self.process.as_ref().is_some_and(|process| process.tasks[service].plan.1.is_some());
+        self.services[service].judge.read_answered(self.now, &answer, has_plan);
         let (now, mut newest) = (self.now, self.newest(service));
         if let Some(process) = &mut self.process {
             let moment = process.moment(now);

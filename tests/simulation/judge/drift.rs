@@ -17,7 +17,7 @@ const LANDS_WITHIN_MS: i64 = 90_000;
 /// A list that lacks the set is believed when another one so much later does too.
 pub(super) const CONFIRM_MS: i64 = 1_000;
 /// What has been pending for so long is taken as it is.
-const PENDING_MS: i64 = 60_000;
+pub(super) const PENDING_MS: i64 = 60_000;
 /// A driver knows of a plan so long after it was made.
 const KNOWN_WITHIN_MS: i64 = 100;
 /// So many changes against us within a window are not fought over any more.

@@ -9,7 +9,7 @@ use pointsman::model::{
 };
 
 use super::budget::{Budget, Sent, counts_one_of_now};
-use super::drift::{CONFIRM_MS, Changes, held_by, left_by};
+use super::drift::{CONFIRM_MS, Changes, PENDING_MS, held_by, left_by};
 use super::weighted::{LateCalls, is_split_otherwise, same_set};
 use super::{Judge, Judged, Planned, Remembered, holds};
 use crate::simulation::settings::Settings;
@@ -89,7 +89,7 @@ pub(crate) struct Writes {
     pub(super) changes: Changes,
     /// When what somebody else did was undone, and what was wanted.
     pub(super) mends: Vec<(i64, BTreeSet<IpAddr>)>,
-    /// What the set held when it was last read and not pending; and by what the core last heard to remember.
+    /// What the set held when it was last read and taken as it is; and by what the core last heard to remember.
     steady: Option<BTreeSet<IpAddr>>,
     pub(super) steady_heard: Option<BTreeSet<IpAddr>>,
     /// What the last write that was taken left, while a read may still be answered from before it or that is pending.
@@ -498,19 +498,23 @@ impl Judge {
         Ok(())
     }
 
-    pub(crate) fn read_answered(&mut self, now: i64, answer: &Answer) {
-        // Of several sets those of ours count.
+    pub(crate) fn read_answered(&mut self, now: i64, answer: &Answer, has_plan: bool) {
+        // Of several sets those of ours count, which no driver knows without a plan.
         let ours = self.ours();
-        let judged = answer.clone().map(|found| found.map(|found| found.judged_by(&ours)));
+        let by_ours = |found: Found| if has_plan { found.judged_by(&ours) } else { found };
+        let judged = answer.clone().map(|found| found.map(by_ours));
         let answer = &judged;
         self.note_pending(now, answer);
         self.compare(now, answer);
         let writes = &mut self.writes;
         writes.in_flight = false;
-        if let Some(found) =
-            answer.as_ref().ok().and_then(Option::as_ref).filter(|it| it.in_force != InForce::Pending)
-        {
-            writes.steady = Some(found.values.clone());
+        if let Some(found) = answer.as_ref().ok().and_then(Option::as_ref) {
+            // A set that has been pending for long is taken as it is; nobody can tell at the very end of that time.
+            let pending_ms = writes.pending_ms(now, found).unwrap_or(i64::MAX);
+            if pending_ms >= PENDING_MS - TURNS_MS {
+                let is_sure = pending_ms >= PENDING_MS + TURNS_MS;
+                writes.steady = is_sure.then(|| found.values.clone());
+            }
         }
         match answer {
             Ok(found) => {
