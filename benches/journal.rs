@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     let entries: Vec<&Entry> = went_out.iter().chain(&came_back).cycle().take(CALLS as usize).collect();
 
     let folder = tempfile::tempdir()?;
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     let began = instant_now();
     for entry in &entries {
         journal.record((*entry).clone());
@@ -50,7 +50,7 @@ async fn main() -> anyhow::Result<()> {
     );
 
     let folder = tempfile::tempdir()?;
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     for day in 0..DAYS {
         for service in SERVICES {
             for entry in failover(service, 2 * day + 1, true)? {

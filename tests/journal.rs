@@ -28,7 +28,7 @@ use tokio::time::timeout;
 #[tokio::test]
 async fn what_happened_can_be_read_afterwards_with_the_evidence() {
     let folder = Folder::new();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     journal.record(started());
     for effect in [Effect::Transition(transition(1)), Effect::Apply(Arc::new(plan())), held(), alarm()] {
         journal.record(Entry::of_effect(&effect).unwrap());
@@ -127,7 +127,7 @@ async fn what_an_operator_said_can_be_read_afterwards_with_author_and_reason() {
         Effect::Waiting { service, waiting: vec![] },
     ];
     let folder = Folder::new();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     for effect in &effects {
         journal.record(Entry::of_effect(effect).unwrap());
     }
@@ -163,7 +163,7 @@ async fn what_an_operator_said_can_be_read_afterwards_with_author_and_reason() {
 #[tokio::test]
 async fn only_the_latest_entries_that_were_asked_for_are_read() {
     let folder = Folder::new();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     (1..=5).for_each(|number| journal.record(Entry::Transition(transition(number))));
     assert!(journal.close(DEADLINE).await);
     let rows = read(folder.path(), Duration::ZERO, 2).unwrap();
@@ -175,14 +175,14 @@ async fn only_the_latest_entries_that_were_asked_for_are_read() {
 #[tokio::test]
 async fn what_is_remembered_is_there_after_a_restart_and_what_is_forgotten_is_not() {
     let folder = Folder::new();
-    let (journal, before) = Journal::open(folder.path());
+    let (journal, before) = Journal::open(folder.path(), DEADLINE);
     assert_eq!(before, []);
     journal.remember(vec![memory("a", 1), memory("b", 1)]);
     journal.remember(vec![memory("a", 2), memory("c", 1)]);
     journal.forget(&ServiceName::parse("b").unwrap());
     assert!(journal.close(DEADLINE).await);
     drop(journal);
-    let (_journal, remembered) = Journal::open(folder.path());
+    let (_journal, remembered) = Journal::open(folder.path(), DEADLINE);
     assert_eq!(remembered, [memory("a", 2), memory("c", 1)]);
 }
 
@@ -190,7 +190,7 @@ async fn what_is_remembered_is_there_after_a_restart_and_what_is_forgotten_is_no
 async fn the_folder_and_its_files_are_for_their_owner_alone() {
     let folder = Folder::new();
     let dir = folder.path().join("made");
-    let (journal, _) = Journal::open(&dir);
+    let (journal, _) = Journal::open(&dir, DEADLINE);
     assert_eq!(journal.health(), Health::default());
     assert!(timeout(DEADLINE, journal.record_and_tell(started())).await.unwrap().is_ok());
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -208,7 +208,7 @@ async fn a_folder_that_cannot_be_had_leaves_the_journal_in_memory_until_it_can()
     {
         let parent = folder.path().join(missing);
         let dir = parent.join("state");
-        let (journal, remembered) = Journal::open(&dir);
+        let (journal, remembered) = Journal::open(&dir, DEADLINE);
         assert_eq!(remembered, []);
         let trouble = journal.health().trouble.unwrap();
         assert!(trouble.contains(dir.to_str().unwrap()) && trouble.contains("daemon.state_dir"), "{trouble}");
@@ -223,7 +223,7 @@ async fn a_folder_that_cannot_be_had_leaves_the_journal_in_memory_until_it_can()
         assert_eq!(numbers(&read(&dir, Duration::ZERO, 10).unwrap()), [1, 2]);
         assert!(journal.close(DEADLINE).await);
         drop(journal);
-        assert_eq!(Journal::open(&dir).1, [memory("a", 1)]);
+        assert_eq!(Journal::open(&dir, DEADLINE).1, [memory("a", 1)]);
         let said = said(&dir);
         let [warned, healed] = said.as_slice() else { panic!("{said:#?}") };
         assert!(warned.contains("WARN") && warned.contains("in memory only"), "{warned}");
@@ -234,8 +234,8 @@ async fn a_folder_that_cannot_be_had_leaves_the_journal_in_memory_until_it_can()
 #[tokio::test]
 async fn a_second_process_on_one_folder_keeps_its_journal_in_memory_and_says_so() {
     let folder = Folder::new();
-    let (first, _) = Journal::open(folder.path());
-    let (second, _) = Journal::open(folder.path());
+    let (first, _) = Journal::open(folder.path(), DEADLINE);
+    let (second, _) = Journal::open(folder.path(), DEADLINE);
     let trouble = second.health().trouble.unwrap();
     assert!(trouble.contains("another pointsman uses the state_dir"), "{trouble}");
     second.record(Entry::Transition(transition(2)));
@@ -249,7 +249,7 @@ async fn a_second_process_on_one_folder_keeps_its_journal_in_memory_and_says_so(
 async fn what_is_no_database_is_set_aside_and_a_new_one_is_made() {
     let folder = Folder::new();
     fs::write(folder.path().join("journal.db"), "this is no database ".repeat(500)).unwrap();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     assert_eq!(journal.health(), Health::default());
     journal.record(started());
     assert!(journal.close(DEADLINE).await);
@@ -262,32 +262,32 @@ async fn what_is_no_database_is_set_aside_and_a_new_one_is_made() {
 #[tokio::test]
 async fn of_a_damaged_journal_what_can_still_be_read_is_remembered() {
     let folder = Folder::new();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     journal.remember(vec![memory("a", 1)]);
     (1..2_000).for_each(|number| journal.record(Entry::Transition(transition(number))));
     assert!(journal.close(DEADLINE).await);
     drop(journal);
     folder.smash(|page| page == 40);
 
-    let (journal, remembered) = Journal::open(folder.path());
+    let (journal, remembered) = Journal::open(folder.path(), DEADLINE);
     assert_eq!(remembered, [memory("a", 1)]);
     until("it is set aside", || folder.set_aside().len() == 1);
     journal.record(started());
     assert!(journal.close(DEADLINE).await);
     assert_eq!(folder.rows().len(), 1);
     drop(journal);
-    assert_eq!(Journal::open(folder.path()).1, [memory("a", 1)]);
+    assert_eq!(Journal::open(folder.path(), DEADLINE).1, [memory("a", 1)]);
 }
 
 #[tokio::test]
 async fn of_a_journal_in_which_nothing_can_be_read_nothing_is_remembered() {
     let folder = Folder::new();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     journal.remember(vec![memory("a", 1)]);
     assert!(journal.close(DEADLINE).await);
     drop(journal);
     folder.smash(|page| page > 1);
-    let (journal, remembered) = Journal::open(folder.path());
+    let (journal, remembered) = Journal::open(folder.path(), DEADLINE);
     assert_eq!(remembered, []);
     journal.record(started());
     assert!(journal.close(DEADLINE).await);
@@ -297,14 +297,14 @@ async fn of_a_journal_in_which_nothing_can_be_read_nothing_is_remembered() {
 #[tokio::test]
 async fn what_is_remembered_in_no_json_is_no_memory() {
     let folder = Folder::new();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     journal.remember(vec![memory("a", 1)]);
     assert!(journal.close(DEADLINE).await);
     drop(journal);
     let connection = Connection::open(folder.path().join("journal.db")).unwrap();
     connection.execute_batch("UPDATE memory SET state = '{\"counts\": [1, 2'").unwrap();
     drop(connection);
-    assert_eq!(Journal::open(folder.path()).1, []);
+    assert_eq!(Journal::open(folder.path(), DEADLINE).1, []);
 }
 
 #[tokio::test]
@@ -312,11 +312,11 @@ async fn no_more_than_ten_corrupt_journals_are_set_aside_and_none_is_deleted() {
     let folder = Folder::new();
     for _ in 0..11 {
         fs::write(folder.path().join("journal.db"), "no database ".repeat(500)).unwrap();
-        let (journal, _) = Journal::open(folder.path());
+        let (journal, _) = Journal::open(folder.path(), DEADLINE);
         assert!(journal.close(DEADLINE).await);
     }
     assert_eq!(folder.set_aside().len(), 10);
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     let trouble = journal.health().trouble.unwrap();
     assert!(trouble.contains("10 such files lie beside it"), "{trouble}");
     fs::remove_file(&folder.set_aside()[0]).unwrap();
@@ -326,7 +326,7 @@ async fn no_more_than_ten_corrupt_journals_are_set_aside_and_none_is_deleted() {
 #[tokio::test]
 async fn a_journal_of_a_newer_version_is_left_alone_until_it_is_moved_away() {
     let folder = Folder::new();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     journal.record(Entry::Transition(transition(1)));
     assert!(journal.close(DEADLINE).await);
     let newer = Connection::open(folder.path().join("journal.db")).unwrap();
@@ -336,7 +336,7 @@ async fn a_journal_of_a_newer_version_is_left_alone_until_it_is_moved_away() {
     let files = ["journal.db", "journal.db-wal"].map(|name| folder.path().join(name));
     let untouched = files.clone().map(|file| fs::read(file).unwrap());
 
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     let trouble = journal.health().trouble.unwrap();
     assert!(trouble.contains("version 99") && trouble.contains("up to 2"), "{trouble}");
     journal.record(Entry::Transition(transition(2)));
@@ -354,7 +354,7 @@ async fn the_database_of_somebody_else_is_left_alone() {
     let path = folder.path().join("journal.db");
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
     let theirs = fs::read(&path).unwrap();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     let trouble = journal.health().trouble.unwrap();
     assert!(trouble.contains("not a journal of pointsman"), "{trouble}");
     assert!(journal.close(DEADLINE).await);
@@ -364,7 +364,7 @@ async fn the_database_of_somebody_else_is_left_alone() {
 #[tokio::test]
 async fn a_journal_that_is_removed_while_it_is_in_use_is_made_anew_with_what_is_remembered() {
     let folder = Folder::new();
-    let (journal, _) = Journal::open(folder.path());
+    let (journal, _) = Journal::open(folder.path(), DEADLINE);
     journal.remember(vec![memory("a", 1)]);
     assert!(timeout(DEADLINE, journal.record_and_tell(started())).await.unwrap().is_ok());
     fs::remove_file(folder.path().join("journal.db")).unwrap();
@@ -372,7 +372,7 @@ async fn a_journal_that_is_removed_while_it_is_in_use_is_made_anew_with_what_is_
     until("it is made anew", || read(folder.path(), Duration::ZERO, 2).is_ok_and(|rows| rows.len() == 1));
     assert!(journal.close(DEADLINE).await);
     drop(journal);
-    assert_eq!(Journal::open(folder.path()).1, [memory("a", 1)]);
+    assert_eq!(Journal::open(folder.path(), DEADLINE).1, [memory("a", 1)]);
 }
 
 #[tokio::test]
@@ -415,7 +415,7 @@ async fn what_was_said_to_be_on_disk_is_there_after_a_kill() {
     let numbers = numbers(&folder.rows());
     assert!(numbers.len() >= last as usize, "{} of {last} are there", numbers.len());
     assert!(numbers.iter().copied().eq(1..=u32::try_from(numbers.len()).unwrap()), "{numbers:?}");
-    let (journal, remembered) = Journal::open(folder.path());
+    let (journal, remembered) = Journal::open(folder.path(), DEADLINE);
     assert_eq!(journal.health(), Health::default());
     assert_eq!(remembered.len(), 1);
     assert_eq!(folder.set_aside().len(), 0);
@@ -424,7 +424,7 @@ async fn what_was_said_to_be_on_disk_is_there_after_a_kill() {
 #[tokio::test]
 async fn a_process_that_is_killed_while_it_writes() {
     let Ok(dir) = std::env::var(KILLED_IN) else { return };
-    let (journal, _) = Journal::open(Path::new(&dir));
+    let (journal, _) = Journal::open(Path::new(&dir), DEADLINE);
     for number in 1.. {
         journal.remember(vec![memory("a", number)]);
         journal.record_and_tell(Entry::Transition(transition(number))).await.unwrap();

@@ -63,6 +63,9 @@ const REPORTS_MAX: usize = 256;
 const ORDERS_MAX: usize = 8;
 /// How many events a listener may lag behind before it misses some; a demo or a page reads them at once.
 const EVENTS_MAX: usize = 1_024;
+/// How long the journal may take to open before the daemon starts without what was remembered. A healthy disk needs
+/// some milliseconds; with one that hangs, watching is worth more than memory.
+const OPEN_WITHIN: Duration = Duration::from_secs(2);
 /// How long a stop waits for the journal after its tasks have ended; the two together stay below the 5 s of the promise.
 const CLOSE_WITHIN: Duration = Duration::from_millis(700);
 /// Where the daemon's clock starts: what is remembered from before the start has its place in front of it. Longer ago
@@ -185,7 +188,7 @@ impl Daemon {
         let (status, questions) = status_channel();
         let state_dir = config.daemon.state_dir.clone();
         // It bounds its own time, and never fails.
-        let opened = tokio::task::spawn_blocking(move || Journal::open(&state_dir)).await;
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&state_dir, OPEN_WITHIN)).await;
         let (journal, remembered) = opened.unwrap_or_else(|_| (Journal::nowhere(), Vec::new()));
         let recollections = recollect(remembered);
         let (layout, change) =

@@ -36,10 +36,6 @@ use outbox::{Outbox, Queued};
 use store::Store;
 use writer::Writer;
 
-/// How long an opening may take before the daemon goes on without what was remembered. A healthy disk needs some
-/// milliseconds; with one that hangs, watching is worth more than memory.
-const OPEN_WITHIN: Duration = Duration::from_secs(2);
-
 /// A handle of the journal; copies are of the same one. The journal is closed when the last is dropped.
 #[derive(Clone)]
 pub struct Journal {
@@ -68,24 +64,25 @@ pub struct Health {
 }
 
 impl Journal {
-    /// Opens the journal in `state_dir`, or makes it, and reads what was remembered. Blocks for 2 s at most and
-    /// never fails: a journal that cannot be had is kept in memory until it can, and gives back nothing now.
+    /// Opens the journal in `state_dir`, or makes it, and reads what was remembered. Blocks for this long at most
+    /// and never fails: a journal that cannot be had is kept in memory until it can, and gives back nothing now.
     #[must_use]
-    pub fn open(state_dir: &Path) -> (Self, Vec<Remembered>) {
-        Self::open_with(state_dir, Store::open)
+    pub fn open(state_dir: &Path, within: Duration) -> (Self, Vec<Remembered>) {
+        Self::open_with(state_dir, within, Store::open)
     }
 
     fn open_with(
         state_dir: &Path,
+        within: Duration,
         open: impl Fn(&Files) -> Result<Store, JournalError> + Send + 'static,
     ) -> (Self, Vec<Remembered>) {
-        let slow = JournalError::Slow { dir: state_dir.to_owned(), within: OPEN_WITHIN }.in_words();
+        let slow = JournalError::Slow { dir: state_dir.to_owned(), within }.in_words();
         let outbox = Arc::new(Outbox::new(slow.clone()));
         let (first, memories) = mpsc::sync_channel(1);
         let writer = Writer::new(state_dir.to_owned(), Arc::clone(&outbox), open, first);
         // A thread that cannot be had drops the writer, which then tells of it.
         drop(thread::Builder::new().name("journal".to_owned()).spawn(|| writer.run()));
-        let memories = memories.recv_timeout(OPEN_WITHIN);
+        let memories = memories.recv_timeout(within);
         if memories == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("the journal is kept in memory only: {slow}");
         }

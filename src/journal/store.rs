@@ -277,6 +277,8 @@ mod tests {
     use super::super::{Entry, Journal, read};
     use super::*;
 
+    const DEADLINE: Duration = Duration::from_secs(20);
+
     #[tokio::test]
     async fn a_journal_of_version_1_becomes_one_of_today_and_keeps_its_entries() {
         let dir = tempfile::tempdir().unwrap();
@@ -288,7 +290,7 @@ mod tests {
         connection.execute(old, [micros(crate::clock::wall_time())]).unwrap();
         drop(connection);
 
-        let (journal, remembered) = Journal::open(dir.path());
+        let (journal, remembered) = Journal::open(dir.path(), DEADLINE);
         assert_eq!(remembered, []);
         let state = Remembered {
             service: ServiceName::parse("a").unwrap(),
@@ -297,12 +299,12 @@ mod tests {
         };
         journal.record(Entry::Stopped);
         journal.remember(vec![state.clone()]);
-        assert!(journal.close(Duration::from_secs(20)).await);
+        assert!(journal.close(DEADLINE).await);
         drop(journal);
         let messages: Vec<String> =
             read(dir.path(), Duration::ZERO, 9).unwrap().into_iter().map(|row| row.message).collect();
         assert_eq!(messages, ["before", "pointsman stopped"]);
-        assert_eq!(Journal::open(dir.path()).1, [state]);
+        assert_eq!(Journal::open(dir.path(), DEADLINE).1, [state]);
     }
 
     #[test]

@@ -166,6 +166,7 @@ mod tests {
     use crate::model::ServiceName;
 
     const DEADLINE: Duration = Duration::from_secs(20);
+    const BLINK: Duration = Duration::from_millis(5);
 
     #[tokio::test]
     async fn a_full_disk_loses_nothing_that_memory_can_hold_and_heals() {
@@ -184,7 +185,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let is_bad = Arc::new(AtomicBool::new(true));
         let bad = Arc::clone(&is_bad);
-        let (journal, _) = Journal::open_with(dir.path(), move |files| {
+        let (journal, _) = Journal::open_with(dir.path(), DEADLINE, move |files| {
             let store = Store::open(files)?;
             if bad.load(Ordering::Relaxed) {
                 store.run(sabotage);
@@ -207,14 +208,14 @@ mod tests {
         assert!(numbers(dir.path()).iter().copied().eq(1..=1_002));
         assert!(journal.close(DEADLINE).await);
         drop(journal);
-        assert_eq!(Journal::open(dir.path()).1, [memory()]);
+        assert_eq!(Journal::open(dir.path(), DEADLINE).1, [memory()]);
         trouble
     }
 
     #[tokio::test]
     async fn a_file_that_is_damaged_while_it_is_in_use_is_set_aside_and_nothing_after_that_is_lost() {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, _) = Journal::open_with(dir.path(), |files| {
+        let (journal, _) = Journal::open_with(dir.path(), DEADLINE, |files| {
             let store = Store::open(files)?;
             // What it holds in memory, it does not read again.
             store.run("PRAGMA cache_size = 1");
@@ -238,7 +239,7 @@ mod tests {
         drop(journal);
         let names = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name());
         assert_eq!(names.filter(|name| name.to_str().unwrap().contains(".corrupt-")).count(), 1);
-        assert_eq!(Journal::open(dir.path()).1, [memory()]);
+        assert_eq!(Journal::open(dir.path(), DEADLINE).1, [memory()]);
     }
 
     #[tokio::test]
@@ -246,13 +247,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (release, hangs) = mpsc::channel::<()>();
         let hangs = Mutex::new(hangs);
-        let (journal, remembered) = Journal::open_with(dir.path(), move |files| {
+        let (journal, remembered) = Journal::open_with(dir.path(), BLINK, move |files| {
             hangs.lock().unwrap().recv().ok();
             Store::open(files)
         });
         assert_eq!(remembered, []);
         let trouble = journal.health().trouble.unwrap();
-        assert!(trouble.contains("has not opened within 2s"), "{trouble}");
+        assert!(trouble.contains("has not opened within 5ms"), "{trouble}");
         (1..=10_005).for_each(|number| journal.record(entry(number)));
         assert_eq!(journal.health().lost, 5);
         assert!(!journal.clone().close(Duration::ZERO).await, "it cannot have ended");
@@ -266,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn a_thread_that_panics_stops_nobody_and_is_told_of() {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, remembered) = Journal::open_with(dir.path(), |_| panic!("on purpose"));
+        let (journal, remembered) = Journal::open_with(dir.path(), DEADLINE, |_| panic!("on purpose"));
         assert_eq!(remembered, []);
         until("it is told of", || {
             journal.health().trouble.is_some_and(|trouble| trouble.contains("restart"))
@@ -279,7 +280,7 @@ mod tests {
     async fn a_journal_in_trouble_is_tried_once_more_when_it_is_closed() {
         let dir = tempfile::tempdir().unwrap();
         let is_bad = AtomicBool::new(true);
-        let (journal, _) = Journal::open_with(dir.path(), move |files| {
+        let (journal, _) = Journal::open_with(dir.path(), DEADLINE, move |files| {
             let store = Store::open(files)?;
             if is_bad.swap(false, Ordering::Relaxed) {
                 store.run("PRAGMA query_only = 1");
@@ -314,7 +315,7 @@ mod tests {
         let end = instant_now() + DEADLINE;
         while !so() {
             assert!(instant_now() < end, "waited for too long: {what}");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(BLINK);
         }
     }
 }
