@@ -54,7 +54,7 @@ impl Simulation<'_> {
             Act::EditPart(which, edit) => {
                 let OneService { cloud, judge, .. } = &mut self.services[service];
                 cloud.edit_part(self.now, which, edit);
-                judge.edited();
+                judge.edited(self.now);
                 self.tell_of(service, |it| {
                     format!("  somebody left the zone at {}", it.zone_in_words(service))
                 });
@@ -166,7 +166,7 @@ impl Simulation<'_> {
                 Edit::MakeAnew => {}
             }
         });
-        judge.edited();
+        judge.edited(now);
         self.tell_of(service, |it| format!("  somebody left the zone at {}", it.zone_in_words(service)));
     }
 

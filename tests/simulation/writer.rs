@@ -79,7 +79,7 @@ impl Simulation<'_> {
             is_undone = new.values.intersection(&ours).ne(held.values.intersection(&ours));
             *held = new;
         });
-        judge.edited();
+        judge.edited(now);
         // Its own value in a set of ours, too.
         if is_undone || cloud.split_of(&ours) != split {
             *undone_at = Some(now);

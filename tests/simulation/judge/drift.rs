@@ -8,7 +8,7 @@ use pointsman::model::{Answer, Found, InForce, Part, RecordSet, Weighed};
 use serde::Deserialize;
 
 use super::weighted::is_split_otherwise;
-use super::writes::{READ_LAG_MS, TURNS_MS};
+use super::writes::{READ_LAG_MS, TURNS_MS, Writes};
 use super::{Judge, Judged, holds};
 use crate::simulation::settings::Settings;
 
@@ -267,8 +267,8 @@ impl Judge {
     }
 
     /// Somebody changed the set by hand.
-    pub(crate) fn edited(&mut self) {
-        (self.writes.is_changed, self.writes.is_as_read) = (true, false);
+    pub(crate) fn edited(&mut self, now: i64) {
+        (self.writes.changed_at, self.writes.is_as_read) = (Some(now), false);
     }
 
     /// Somebody else's change is told before anything is called.
@@ -328,25 +328,35 @@ impl Judge {
         let held: BTreeSet<_> = held.into_iter().filter(|it| ours.contains(&it.address)).collect();
         let can_be = as_far_as_served(&writes.weighed, found);
         // Nobody can tell whose doing the values of a change that failed are.
-        if whose == Whose::Ours || found.is_some_and(|found| found.in_force == InForce::Failed) {
-            (writes.synced, writes.is_changed) = (Vec::new(), false);
+        let is_excused = whose == Whose::Ours || found.is_some_and(|found| found.in_force == InForce::Failed);
+        if is_excused {
+            writes.synced.clear();
+        }
+        if is_excused || held == can_be {
+            writes.is_as_left(now);
         }
         let was_as_wanted =
             |synced: &BTreeSet<Weighed>| can_be.is_subset(synced) && synced.is_subset(&writes.weighed);
         if held == can_be {
             writes.against.take_if(|against| can_be == writes.weighed || *against != writes.weighed);
-            writes.is_changed = false;
             // One that lasts goes on from when it was seen.
             writes.drift_at.take_if(|_| writes.against.is_none());
             writes.synced.retain(was_as_wanted);
             if is_sure && writes.synced.last() != Some(&can_be) {
                 writes.synced.push(can_be);
             }
-        } else if writes.is_changed && writes.synced.iter().any(was_as_wanted) {
+        } else if writes.changed_at.is_some() && writes.synced.iter().any(was_as_wanted) {
             writes.against = is_sure.then(|| writes.weighed.clone());
             writes.drift_at = Some(now);
             writes.synced.clear();
         }
+    }
+}
+
+impl Writes {
+    /// A read shows nothing of what somebody changed: that is written over, unless the read may be answered from before it.
+    pub(super) fn is_as_left(&mut self, now: i64) {
+        self.changed_at.take_if(|at| now - *at >= READ_LAG_MS);
     }
 }
 

@@ -74,10 +74,10 @@ pub(crate) struct Writes {
     /// Until when a write whose answer was lost may land, and when the last read went well with nothing called since.
     wary_until: i64,
     quiet_since: Option<i64>,
-    /// What the set held of ours when it was as wanted, as far as that could be served, and was not written since; whether
+    /// What the set held of ours when it was as wanted, as far as that could be served, and was not written since; when
     /// somebody changed it since, and what was wanted when a read showed that.
     pub(super) synced: Vec<BTreeSet<Weighed>>,
-    pub(super) is_changed: bool,
+    pub(super) changed_at: Option<i64>,
     pub(super) against: Option<BTreeSet<Weighed>>,
     /// When a read first showed that.
     pub(super) drift_at: Option<i64>,
@@ -131,7 +131,7 @@ impl Writes {
         (self.read, self.missing_since, self.answered, self.made_at) = (None, None, None, None);
         (self.throttled_until, self.write_throttled_until) = (0, 0);
         (self.wary_until, self.quiet_since) = (0, None);
-        (self.synced, self.is_changed, self.against) = (Vec::new(), false, None);
+        (self.synced, self.changed_at, self.against) = (Vec::new(), None, None);
         self.pending_since = None;
         self.mends.clear();
     }
@@ -232,7 +232,8 @@ impl Judge {
                 };
                 writes.synced =
                     newest.filter(holds_just_that).map(|_| writes.weighed.clone()).into_iter().collect();
-                (writes.is_changed, writes.against) = (false, None);
+                writes.against = None;
+                writes.is_as_left(now);
             }
             Report::Held(held) if held.rule == Rule::BoundedWrites => self.is_used_up(now)?,
             Report::Seen { .. }
@@ -482,7 +483,7 @@ impl Judge {
         )?;
         let writes = &mut self.writes;
         writes.synced.clear();
-        (writes.called, writes.is_changed, writes.against) = (leaves, false, None);
+        (writes.called, writes.changed_at, writes.against) = (leaves, None, None);
         writes.drift_at = None;
         writes.making = found.is_none().then_some(intended);
         writes.called_from = found.cloned();
