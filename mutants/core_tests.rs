@@ -26,6 +26,8 @@ mod restart;
 mod shared_addresses;
 #[path = "../tests/throttles.rs"]
 mod throttles;
+#[path = "../tests/weighted_late_writes.rs"]
+mod weighted_late_writes;
 #[path = "../tests/weighted_order.rs"]
 mod weighted_order;
 #[path = "../tests/weighted_plans.rs"]

@@ -40,17 +40,9 @@ impl Landing {
     /// is in a set whose weight it changes comes along, until it has been moved.
     fn still_does(&self) -> (BTreeSet<Weighed>, BTreeSet<Weighed>) {
         let (brings, takes, along) = self.does();
-        (&(&brings | &along) - &self.done, &(&takes - &self.done) | &(&along & &self.done))
-    }
-
-    /// True if all that several calls were to do has shown itself; what one takes from a set that is served by another as
-    /// well never does.
-    fn is_done(&self) -> bool {
-        let (brings, takes, _) = self.does();
-        let is_over = |reduction: &Reduction| reduction.is_over(&takes, &self.done);
-        !self.done.is_empty()
-            && (&brings | &takes).is_subset(&self.done)
-            && self.reductions.iter().all(is_over)
+        let comes = brings.union(&along).filter(|it| !self.done.contains(it));
+        let came_along = along.intersection(&self.done);
+        (comes.copied().collect(), takes.difference(&self.done).chain(came_along).copied().collect())
     }
 
     /// Tells what its calls bring and take away, and what may come along.
@@ -155,13 +147,12 @@ impl Authorship {
         // What was taken lands now or never, so the newest comes first.
         for landing in landing.iter_mut().rev() {
             let (brings, takes) = landing.still_does();
-            landing.done.extend(&(&came & &brings) | &(&left & &takes));
+            landing.done.extend(came.intersection(&brings).chain(left.intersection(&takes)));
             (came, left) = (&came - &brings, &left - &takes);
         }
         if !came.is_empty() || !left.is_empty() {
             return false;
         }
-        landing.retain(|landing| !landing.is_done());
         self.landing = landing;
         true
     }
