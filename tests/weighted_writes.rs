@@ -182,3 +182,17 @@ fn who_enters_does_not_wait_while_who_leaves_has_to() {
     assert!(!(0..20).any(|_| story.reads(&both)), "region 2 stays while region 1 may be switched off");
     assert!((0..60).any(|_| story.reads(&both)), "{:#?}", story.reports);
 }
+
+#[test]
+fn a_change_of_somebody_elses_that_is_on_its_way_is_looked_for_soon_and_then_once_a_second() {
+    let mut story = Story::new(OnDrift::Mend, 6);
+    story.wants(&plan(1, [(90, true), (10, false)]));
+    let mut waited = Vec::new();
+    for _ in 0..5 {
+        let last = story.now;
+        assert!(!story.reads(&zone([(90, PartState::Served), (10, PartState::Coming)])));
+        waited.push(story.now.since(last).as_millis());
+    }
+    assert_eq!(waited, [0, 500, 500, 1_000, 1_000]);
+    assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+}

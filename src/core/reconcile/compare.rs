@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    CONFLICTS_MOST, POLL_FIRST, POLL_MOST, Phase, READ_LAG, Reconciler, SETTLE_DEADLINE, WARY_EVERY, Write,
+    CONFLICTS_MOST, POLL_FIRST, POLL_MOST, POLL_PENDING_FIRST, Phase, READ_LAG, Reconciler, SETTLE_DEADLINE,
+    WARY_EVERY, Write,
 };
 use crate::core::authorship::Change;
 use crate::core::plan::Plan;
@@ -56,8 +57,10 @@ impl Reconciler {
         if is_pending {
             let since = *self.pending_since.get_or_insert(now);
             if now.since(since) < SETTLE_DEADLINE {
-                self.delayed(self.still_pending(), POLL_MOST);
-                return Phase::Due { at: now + POLL_MOST };
+                // Soon at first: who writes once a second would make it pending again for each of the others.
+                let wait = now.since(since).clamp(POLL_PENDING_FIRST, POLL_MOST);
+                self.delayed(self.still_pending(), wait);
+                return Phase::Due { at: now + wait };
             }
             let message = format!("a change of {} has been pending for {SETTLE_DEADLINE:?}", self.record.key);
             self.alarm(Alarm::NotInForce, message);

@@ -28,10 +28,11 @@ use crate::model::{
     Alarm, Answer, Found, FoundPart, Moment, ProviderError, ProviderErrorKind, Record, RecordSet, Weighed,
 };
 
-/// The first of the reads that wait for a write to be in force comes so long after it; each further one waits
-/// twice as long, up to [`POLL_MOST`].
+/// The first read that waits for a write to be in force; each further one waits twice as long, up to [`POLL_MOST`].
 const POLL_FIRST: Duration = Duration::from_millis(100);
 const POLL_MOST: Duration = Duration::from_secs(1);
+/// The same of somebody else's change, up to [`POLL_MOST`].
+const POLL_PENDING_FIRST: Duration = Duration::from_millis(500);
 /// A read shortly after a write may still be answered from before it; so long that is not held against it, and the set is
 /// read every [`WARY_EVERY`].
 const READ_LAG: Duration = Duration::from_secs(5);
@@ -355,8 +356,7 @@ impl Reconciler {
         if self.change_waits() && !self.reading.has_failed() { READ_DEADLINE_FIRST } else { READ_DEADLINE }
     }
 
-    /// The next call to make now, if any. The plan is compared here, right before the call, not when the work
-    /// began (NEWEST-PLAN-WINS).
+    /// The next call to make now, if any. The plan is compared right before it (NEWEST-PLAN-WINS).
     pub fn poll_call(&mut self, now: Moment) -> Option<Call> {
         let paused_until = self.reads_pause_ends();
         match std::mem::replace(&mut self.phase, Phase::Reading) {
