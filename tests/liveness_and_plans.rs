@@ -487,3 +487,39 @@ fn three_regions_leave_when_the_tuning_guide_says() {
         assert_eq!(in_words(after, "the first one left"), second, "{story}");
     }
 }
+
+#[test]
+fn a_plan_says_of_each_region_whether_it_is_in_and_that_all_are_down_only_when_they_are() {
+    let mut world = World::new(Service { when_all_down: WhenAllDown::PublishAll, ..service(3) }, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(5, &[Fail, Pass, Pass]);
+    let told = |world: &World| -> Vec<(bool, bool)> {
+        let plan = world.plans.last().unwrap();
+        let is_last_resort = |because: &str| because.starts_with("every region is down");
+        plan.regions.iter().map(|region| (region.wanted, is_last_resort(&region.because))).collect()
+    };
+    assert_eq!(told(&world), [(false, false), (true, false), (true, false)]);
+    world.run(10, &[Fail; 3]);
+    assert_eq!(told(&world), [(true, true); 3]);
+    assert!(!world.plans.last().unwrap().is_rescue, "nobody has risen");
+}
+
+#[test]
+fn a_region_that_is_held_in_is_no_last_resort() {
+    let mut world = World::new(Service { min_published: 2, ..service(3) }, &[0, 1]);
+    world.run(5, &[Pass, Pass, Fail]).run(10, &[Fail, Pass, Fail]);
+    let plan = world.plans.last().unwrap();
+    assert!(plan.regions[0].wanted, "too few would be left");
+    assert!(!plan.regions[0].because.starts_with("every region is down"), "{}", plan.regions[0].because);
+}
+
+#[test]
+fn a_fallback_that_is_found_at_a_start_stays_while_nothing_is_known() {
+    let (sorry, other) = ("203.0.113.9".parse().unwrap(), "203.0.113.10".parse().unwrap());
+    let mut fallback = service(2);
+    fallback.when_all_down = WhenAllDown::Fallback(vec![sorry, other]);
+    let mut world = World::new(fallback, &[]);
+    world.zone.values.extend([sorry, other]);
+    world.start_anew().run(10, &[Fail, Fail]);
+    assert!(world.zone.values.contains(&sorry) && world.zone.values.contains(&other), "{:?}", world.zone);
+    world.assert_writes(0);
+}

@@ -11,7 +11,7 @@ use pointsman::model::{
     WhenAllDown, Word,
 };
 use world::Look::{Fail, Pass};
-use world::{World, address, region, region_name, service};
+use world::{RECOVER_AFTER, Weather, World, address, region, region_name, service};
 
 fn advised(mut service: Service) -> Service {
     service.mode = Mode::Advise;
@@ -74,9 +74,9 @@ fn a_yes_is_void_once_something_else_is_wanted_and_used_up_once_it_is_done() {
 fn an_approved_write_that_is_refused_is_tried_again() {
     let mut world = World::new(advised(service(2)), &[0, 1]);
     world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]);
-    world.weather = world::Weather::Refuse;
+    world.weather = Weather::Refuse;
     world.say(approve(of(0))).run(5, &[Fail, Pass]).assert_writes(0);
-    world.weather = world::Weather::Fair;
+    world.weather = Weather::Fair;
     world.run(60, &[Fail, Pass]).assert_published(&[1]);
 }
 
@@ -184,9 +184,9 @@ fn a_yes_said_while_a_freeze_holds_is_to_nothing_and_is_asked_for_when_it_ends()
 fn a_restart_forgets_a_yes_and_asks_again() {
     let mut world = World::new(advised(service(2)), &[0, 1]);
     world.run(5, &[Pass, Pass]).run(5, &[Fail, Pass]);
-    world.weather = world::Weather::Away;
+    world.weather = Weather::Away;
     world.say(approve(of(0))).run(1, &[Fail, Pass]).restart(Duration::from_secs(1));
-    world.weather = world::Weather::Fair;
+    world.weather = Weather::Fair;
     world.run(70, &[Fail, Pass]).assert_writes(0);
     assert_eq!(waits(&world), [(WaitsFor::Approve, Some("r0"))]);
 }
@@ -210,9 +210,9 @@ fn a_region_that_fell_returns_on_a_persons_word_only() {
 fn a_word_for_a_return_outlives_the_process() {
     let mut world = World::new(manual(service(3)), &[0, 1, 2]);
     world.run(5, &[Pass, Pass, Pass]).run(5, &[Fail, Pass, Pass]).run(60, &[Pass, Pass, Pass]);
-    world.weather = world::Weather::Away;
+    world.weather = Weather::Away;
     world.say(failback(of(0))).restart(Duration::from_secs(1));
-    world.weather = world::Weather::Fair;
+    world.weather = Weather::Fair;
     world.run(90, &[Pass, Pass, Pass]).assert_published(&[0, 1, 2]);
 }
 
@@ -220,9 +220,9 @@ fn a_word_for_a_return_outlives_the_process() {
 fn a_word_given_too_early_is_void_when_the_region_falls_again() {
     let mut world = World::new(manual(service(3)), &[0, 1, 2]);
     world.run(5, &[Pass, Pass, Pass]).run(5, &[Fail, Pass, Pass]).run(60, &[Pass, Pass, Pass]);
-    world.weather = world::Weather::Away;
+    world.weather = Weather::Away;
     world.say(failback(of(0))).run(5, &[Fail, Pass, Pass]).run(90, &[Pass, Pass, Pass]);
-    world.weather = world::Weather::Fair;
+    world.weather = Weather::Fair;
     world.run(90, &[Pass, Pass, Pass]).assert_published(&[1, 2]);
 }
 
@@ -264,4 +264,29 @@ fn operator_rules_a_failback_said_of_a_region_that_waits_to_leave_is_to_nothing(
     world.run(60, &[Pass, Pass]);
     assert_eq!(waits(&world), [(WaitsFor::Failback, Some("r0"))]);
     world.say(approve(Scope::Service)).run(3, &[Pass, Pass]).assert_published(&[1]);
+}
+
+#[test]
+fn a_yes_is_void_once_none_is_needed() {
+    let advising = advised(service(2));
+    let mut world = World::new(advising.clone(), &[0, 1]);
+    world.run(5, &[Pass, Pass]).run(20, &[Fail, Pass]);
+    world.weather = Weather::Away;
+    world.say(approve(of(0))).assert_published(&[0, 1]);
+    assert!(world.heeded);
+    world.reconfigure(Service { mode: Mode::Act, ..advising.clone() });
+    world.run(5, &[Fail, Pass]).reconfigure(advising);
+    world.weather = Weather::Fair;
+    world.run(20, &[Fail, Pass]).assert_published(&[0, 1]);
+    assert_eq!(waits(&world), [(WaitsFor::Approve, Some("r0"))]);
+}
+
+#[test]
+fn who_waits_for_a_yes_comes_to_no_rescue() {
+    let mut world = World::new(advised(service(2)), &[0]);
+    world.run(5, &[Pass, Fail]).run(10, &[Fail, Fail]).run(RECOVER_AFTER.as_secs() + 10, &[Fail, Pass]);
+    assert!(waits(&world).contains(&(WaitsFor::Approve, Some("r1"))), "{:?}", world.waiting);
+    assert!(!world.plans.last().unwrap().is_rescue);
+    world.say(approve(Scope::Service)).assert_published(&[1]);
+    assert!(world.plans.iter().any(|plan| plan.is_rescue));
 }

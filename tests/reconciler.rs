@@ -2,10 +2,11 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::{Plan, Report, WriteResult};
-use pointsman::model::{Alarm, InForce, Mode, OnDrift, Service, Ttl};
+use pointsman::core::{Call, Generation, Plan, Report, WriteResult};
+use pointsman::model::{Alarm, InForce, Mode, OnDrift, ProviderError, ProviderErrorKind, Service, Ttl};
 use world::Look::{Fail, Pass};
 use world::{RECOVER_AFTER, Weather, World, address, dying, foreign, newer, service, whole_seconds_between};
 
@@ -495,4 +496,60 @@ fn a_dry_run_tells_what_it_would_write_once_and_writes_nothing() {
     world.run(5, &[Pass, Pass]).run(200, &[Fail, Pass]).assert_published(&[0, 1]).assert_writes(0);
     let told = world.reports.iter().filter(|report| matches!(report, Report::DryRun { .. })).count();
     assert_eq!((told, world.sent.len()), (1, 0));
+}
+
+#[test]
+fn a_reload_hastens_nothing_while_all_goes_well() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(20, &[Pass, Pass]);
+    let due = world.reconciler.next_wake();
+    assert!(due > Some(world.now));
+    world.reconciler.handle_reload(world.now);
+    assert_eq!(world.reconciler.next_wake(), due);
+}
+
+#[test]
+fn the_first_read_that_a_change_waits_for_has_half_the_time_of_any_other() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(20, &[Pass, Pass]);
+    let deadline = |world: &World| world.reconciler.read_deadline().as_secs();
+    assert_eq!(deadline(&world), 8, "nothing waits for it");
+    let plan = world.plans.last().unwrap();
+    let newest = Plan { generation: Generation(1_000), wanted: [address(1)].into(), ..Plan::clone(plan) };
+    world.reconciler.handle_plan(world.now, Arc::new(newest));
+    assert_eq!(deadline(&world), 4);
+    assert_eq!(world.reconciler.poll_call(world.now), Some(Call::Read));
+    let away = ProviderError { kind: ProviderErrorKind::Away, message: String::new() };
+    world.reconciler.handle_read(world.now, Err(away));
+    assert_eq!(deadline(&world), 8, "a slow provider has the whole time");
+}
+
+#[test]
+fn a_provider_that_is_away_is_alarmed_at_the_third_read_in_a_row() {
+    let mut world = World::new(service(2), &[0, 1]);
+    world.run(20, &[Pass, Pass]);
+    let mut now = world.now;
+    let mut alarmed = Vec::new();
+    while alarmed.len() < 5 {
+        now = now.max(world.reconciler.next_wake().unwrap());
+        if world.reconciler.poll_call(now).is_none() {
+            continue;
+        }
+        // The third of them goes well.
+        let away = ProviderError { kind: ProviderErrorKind::Away, message: String::new() };
+        let answer = if alarmed.len() == 2 { Ok(Some(world.zone.clone())) } else { Err(away) };
+        world.reconciler.handle_read(now, answer);
+        let mut is_alarmed = false;
+        while let Some(report) = world.reconciler.poll_report() {
+            is_alarmed |= matches!(report, Report::Alarmed { alarm: Alarm::ProviderAway, .. });
+        }
+        alarmed.push(is_alarmed);
+    }
+    assert_eq!(alarmed, [false; 5], "no three of them in a row");
+    world.weather = Weather::Away;
+    world.reports.clear();
+    let is_away = |world: &World| world.alarms.contains_key(&(Alarm::ProviderAway, None));
+    assert!(!is_away(&world));
+    world.pass(Duration::from_secs(150));
+    assert!(is_away(&world));
 }

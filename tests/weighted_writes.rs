@@ -8,7 +8,7 @@ mod weighted_story;
 use std::time::Duration;
 
 use pointsman::core::{Call, Report, Rule};
-use pointsman::model::{OnDrift, PartState};
+use pointsman::model::{Found, InForce, OnDrift, PartState};
 use weighted_story::{Story, plan, zone};
 
 #[test]
@@ -195,4 +195,14 @@ fn a_change_of_somebody_elses_that_is_on_its_way_is_looked_for_soon_and_then_onc
     }
     assert_eq!(waited, [0, 500, 500, 1_000, 1_000]);
     assert!(story.reads(&zone([(90, PartState::Served), (10, PartState::Served)])));
+}
+
+#[test]
+fn what_a_change_that_failed_left_is_nobodys_doing() {
+    let mut story = Story::new(OnDrift::Mend, 6);
+    let holds = |weight: u16| zone([(90, PartState::Served), (weight, PartState::Served)]);
+    assert!(!story.reads(&holds(10)));
+    assert!(!story.reads(&Found { in_force: InForce::Failed, ..holds(50) }));
+    assert!(!story.reads(&holds(50)));
+    assert!(!story.is_told_of_drift(), "{:#?}", story.reports);
 }
