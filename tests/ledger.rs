@@ -503,3 +503,22 @@ fn witnesses_are_held_against_nothing_while_no_set_is_served() {
     assert_eq!(world.inquiry.as_ref().unwrap().number, before);
     assert!(!world.alarms.contains_key(&(Alarm::Witness, None)), "{:?}", world.alarms);
 }
+
+#[test]
+fn when_the_last_client_has_moved_is_known_after_a_restart_too() {
+    let mut world = both_up();
+    world.run(4, &[Fail, Pass]);
+    let now = zone(&world);
+    witness(&mut world, &[(ONE, Some(&now)), (TWO, Some(&now))]);
+    let before = line(&world);
+    assert_eq!(before.course, Course::Moved);
+    assert!(before.moved.is_some());
+    world.steps.clear();
+    world.restart(Duration::ZERO).run(1, &[Fail, Pass]);
+    let fetched = Fetched { at: world.now, address: None, served: false, saw: "status 503".to_owned() };
+    let service = world.service.name.clone();
+    world.step(&Input::Fetched { service, failover: before.number, fetched });
+    let after = line(&world);
+    assert!(after.fetched.is_some());
+    assert_eq!(after.moved, before.moved);
+}

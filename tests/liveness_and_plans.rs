@@ -5,7 +5,7 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman::core::Rule;
+use pointsman::core::{Plan, Rule};
 use pointsman::model::{
     Alarm, CheckName, Expression, Failback, Liveness, Moment, Pace, PolicyKind, Region, Service, Share,
     WhenAllDown, WhenUnknown,
@@ -522,4 +522,27 @@ fn a_fallback_that_is_found_at_a_start_stays_while_nothing_is_known() {
     world.start_anew().run(10, &[Fail, Fail]);
     assert!(world.zone.values.contains(&sorry) && world.zone.values.contains(&other), "{:?}", world.zone);
     world.assert_writes(0);
+}
+
+#[test]
+fn a_plan_that_stays_says_why_as_it_is_now() {
+    let mut world = World::new(service(3), &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(5, &[Fail, Pass, Pass]);
+    let plan = |world: &World| world.core.plan(&world.service.name).unwrap().clone();
+    let before = plan(&world);
+    world.run(5, &[Pass; 3]);
+    let after = plan(&world);
+    assert_eq!(after.generation, before.generation);
+    assert_eq!(after.regions[0].liveness, Liveness::Recovering);
+    assert_ne!(after.regions[0].because, before.regions[0].because);
+    // The third one has to stay: a rule holds that.
+    let held = |plan: &Plan| plan.held.iter().map(|held| held.rule).collect::<Vec<_>>();
+    assert_eq!(held(&after), []);
+    let mut world = World::new(Service { max_removed: 1, ..service(3) }, &[0, 1, 2]);
+    world.run(5, &[Pass; 3]).run(5, &[Fail, Pass, Pass]);
+    let before = plan(&world);
+    world.run(5, &[Fail, Fail, Pass]);
+    let after = plan(&world);
+    assert_eq!((after.generation, held(&before)), (before.generation, Vec::new()));
+    assert_eq!(held(&after), [Rule::BoundedBlast]);
 }

@@ -548,3 +548,20 @@ fn bounded_writes_a_write_that_was_not_made_is_given_back_though_the_set_is_pend
     assert!(world.death.is_none(), "it was killed on the way");
     world.run(60, &[Pass, Pass]).assert_published(&[0, 1]);
 }
+
+#[test]
+fn bounded_writes_a_repair_of_a_killed_process_counts_since_no_read_shows_whether_it_landed() {
+    let mut poor = service(2);
+    poor.write_budget.writes = 1;
+    let mut world = World::new(poor, &[0, 1]);
+    world.run(10, &[Pass, Pass]);
+    (world.weather, world.zone.in_force) = (Weather::LoseAnswer, InForce::Failed);
+    while world.sent.is_empty() {
+        world.pass(Duration::from_millis(100));
+    }
+    (world.weather, world.zone.in_force) = (Weather::Fair, InForce::Yes);
+    world.restart(SECOND).run(10, &[Pass, Pass]);
+    world.zone.values.remove(&address(0));
+    world.run(70, &[Pass, Pass]).assert_published(&[1]);
+    assert!(world.alarms[&(Alarm::Held, None)].contains("BOUNDED-WRITES"), "{:?}", world.alarms);
+}
