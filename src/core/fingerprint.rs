@@ -90,7 +90,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{CheckName, Scheme, Secret, StatusSet, TcpCheck, Threshold, WhenUnknown};
+    use crate::model::{
+        CheckName, CloudName, EipCheck, ElbCheck, Expression, Flap, MinHealthy, RegionName, Scheme, Secret,
+        StatusSet, TcpCheck, Threshold, Weight, WhenUnknown,
+    };
 
     fn check(kind: CheckKind) -> Check {
         let three = Threshold::in_a_row(3).unwrap();
@@ -136,6 +139,49 @@ mod tests {
         for (place, edit) in edits.into_iter().enumerate() {
             assert_ne!(web(edit), web(|_| {}), "the edit at {place}");
         }
+    }
+
+    fn elb(id: &str, listener_port: u16) -> ElbRef {
+        let (cloud, cloud_region) = (CloudName::parse("main").unwrap(), "cn-north-4".to_owned());
+        ElbRef { cloud, cloud_region, id: id.to_owned(), listener_port }
+    }
+
+    #[test]
+    fn another_load_balancer_listener_count_or_family_makes_another_text() {
+        let backends = |elb, least| of_check(&check(CheckKind::Elb(ElbCheck { elb, min_healthy: least })));
+        let eip = |elb, record_type| of_check(&check(CheckKind::Eip(EipCheck { elb, record_type })));
+        let texts = [
+            backends(elb("a", 80), MinHealthy::Count(1)),
+            backends(elb("a", 80), MinHealthy::Count(2)),
+            backends(elb("a", 81), MinHealthy::Count(1)),
+            backends(elb("b", 80), MinHealthy::Count(1)),
+            eip(elb("a", 80), RecordType::A),
+            eip(elb("b", 80), RecordType::A),
+            eip(elb("a", 80), RecordType::Aaaa),
+        ];
+        let apart: std::collections::BTreeSet<&String> = texts.iter().collect();
+        assert_eq!(apart.len(), texts.len(), "{texts:?}");
+        assert_eq!(texts[4], "816f255980498f84", "the same in every version");
+    }
+
+    #[test]
+    fn addresses_that_are_configured_are_where_a_regions_come_from() {
+        let region = |elb: Option<ElbRef>, addresses: &[&str]| Region {
+            name: RegionName::parse("r1").unwrap(),
+            tier: 1,
+            weight: Weight::DEFAULT,
+            elb,
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            checks: Vec::new(),
+            up_when: Expression::Check(CheckName::parse("web").unwrap()),
+            recover_after: Duration::ZERO,
+            flap: Flap { window: Duration::ZERO, factor: 1.0, max: Duration::ZERO },
+        };
+        let found = of_addresses(&region(Some(elb("a", 80)), &[]));
+        assert_eq!(found, "elb main/cn-north-4/a");
+        let fixed = of_addresses(&region(Some(elb("a", 80)), &["192.0.2.1", "192.0.2.2"]));
+        assert_eq!(fixed, "fixed 192.0.2.1 192.0.2.2");
+        assert_eq!(of_addresses(&region(None, &["192.0.2.1", "192.0.2.2"])), fixed);
     }
 
     #[test]
