@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory as _;
 use pointsman::cli::Cli;
 use pointsman::config;
+use pointsman::huawei::{Class, ERROR_CODES};
 use pointsman::model::Alarm;
 use regex::Regex;
 use serde_json::Value;
@@ -34,6 +35,23 @@ fn every_path_and_link_leads_somewhere() {
             }
         }
     }
+}
+
+#[test]
+fn the_table_of_the_clouds_errors_is_the_codes_own() {
+    let row = |cells: [&str; 5]| format!("| {} |\n", cells.join(" | "));
+    let mut table = row(["the cloud says", "by code", "after a read", "after a write", "do"]);
+    table += &row(["---"; 5]);
+    for class in Class::ALL {
+        let (means, to_do) = class.in_words();
+        let codes = ERROR_CODES.iter().filter(|row| row.class == class).flat_map(|row| row.codes);
+        let codes: BTreeSet<String> = codes.map(|code| format!("`{code}`")).collect();
+        let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+        let (read, write) = (class.after_read().in_words(), class.after_write().in_words());
+        table += &row([means, &codes.join(" "), read, write, to_do]);
+    }
+    let page = fs::read_to_string("docs/troubleshooting.md").unwrap();
+    assert!(page.contains(&table), "docs/troubleshooting.md lacks this table:\n{table}");
 }
 
 #[test]

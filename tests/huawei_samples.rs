@@ -15,7 +15,7 @@ use huawei_sample::{Sample, metadata};
 use huawei_server::{Customer, PROJECT, Projects, REGION, Received, Server, customer, within};
 use pointsman::config::ZoneType;
 use pointsman::huawei::{
-    ApiError, ApiErrorKind, DnsRecordSet, Eip, LoadBalancer, Member, MemberState, NewRecordSet,
+    ApiError, ApiErrorKind, Class, DnsRecordSet, Eip, LoadBalancer, Member, MemberState, NewRecordSet,
 };
 use pointsman::model::{Fqdn, RecordKey, RecordType};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 const LATER: [&str; 1] = ["smn-"];
 
 /// All samples, without those [`LATER`].
-const COVERED: usize = 80;
+const COVERED: usize = 90;
 
 /// Facts that pointsman takes no decision on, and so does not read.
 const NOT_OURS: [&str; 42] = [
@@ -83,7 +83,7 @@ const NOT_OURS: [&str; 42] = [
 #[tokio::test]
 async fn every_sample_yields_its_facts_through_the_call_it_is_for() {
     let samples = Sample::all();
-    assert_eq!(samples.len(), 81, "a sample is missing");
+    assert_eq!(samples.len(), 91, "a sample is missing");
     let mut covered = 0;
     for sample in samples.values() {
         if LATER.iter().any(|group| sample.name.starts_with(group)) {
@@ -504,10 +504,15 @@ impl<'a> Facts<'a> {
         }
         let status = self.sample.status;
         assert_eq!(error.is_not_found(), status == 404, "{name}");
-        assert_eq!(error.is_throttle(), status == 429, "{name}");
+        self.is("class", error.class().map(in_the_samples_words));
+        let (throttled, failed) = (Some(Class::Throttled), Some(Class::Fault));
+        assert!(status != 429 || error.class() == throttled, "{name}");
+        assert_eq!(error.is_throttle(), error.class() == throttled, "{name}");
         assert_eq!(error.is_credentials(), status == 401, "{name}");
-        assert_eq!(error.is_refusal(), (400..500).contains(&status) && status != 429, "{name}");
-        assert!(!error.outcome_unknown(), "{name}");
+        let is_refusal = (400..500).contains(&status) && ![throttled, failed].contains(&error.class());
+        assert_eq!(error.is_refusal(), is_refusal, "{name}");
+        let is_write = self.sample.method != "GET";
+        assert_eq!(error.outcome_unknown(), is_write && error.class() == failed, "{name}");
     }
 
     /// What was asked is what the sample's own request asks, and no more often than it must be.
@@ -564,6 +569,23 @@ impl<'a> Facts<'a> {
             assert_eq!(received.len(), 1, "{name}");
         }
         assert_eq!(sample.path.contains(PROJECT), sample.is("elb-") || sample.is("eip-"), "{name}");
+    }
+}
+
+fn in_the_samples_words(class: Class) -> &'static str {
+    match class {
+        Class::Throttled => "throttle",
+        Class::Conflict => "conflict",
+        Class::Keys => "keys",
+        Class::Locked => "locked",
+        Class::Clock => "clock",
+        Class::Permission => "permission",
+        Class::Missing => "missing",
+        Class::NotSaid => "not said",
+        Class::Quota => "quota",
+        Class::Malformed => "malformed",
+        Class::Fault => "service",
+        Class::Frozen => "account",
     }
 }
 

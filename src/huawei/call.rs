@@ -10,10 +10,12 @@ use tokio::time::{Instant, sleep};
 
 use super::account::Account;
 use super::budget::{PAUSE_OBEYED, Share, Wanted};
+use super::class::Class;
 use super::client::{Failure, Incoming, exchange, http_date};
 use super::cloud_clock::{in_words, other_time};
+use super::code::{classify, is_the_gateways};
 use super::credentials::Credentials;
-use super::error::{Details, Effect, is_of_policy};
+use super::error::{Details, Effect};
 use super::error_body::ErrorBody;
 use super::line::Pacing;
 use super::retry::{TRIES_MAX, backoff};
@@ -285,26 +287,47 @@ fn read<T: DeserializeOwned>(call: &Call, answer: &Incoming, keys: &Credentials)
     }
     let body = ErrorBody::read(&answer.body, &redact);
     let server_time = answer.date();
-    let is_of_policy = body.code.as_deref().is_some_and(is_of_policy);
+    let class = classify(call.api, answer.status, body.code.as_deref(), &body.message);
+    let apart = server_time.and_then(|server| skew(server, wall_time()));
+    let may_be_apart = matches!(class, Class::Keys | Class::Clock | Class::Permission);
+    let hint =
+        apart.filter(|_| may_be_apart).or_else(|| hint(class, body.code.as_deref()).map(str::to_owned));
     let details = Details {
         code: body.code,
         message: body.message,
         request_id: request_id.or(body.request_id),
-        from_service: body.from_service,
+        class: Some(class),
         retry_after: answer.header("retry-after").and_then(|value| retry_after(value, server_time)),
-        hint: match (answer.status, server_time) {
-            (401 | 403, Some(server)) => skew(server, wall_time()),
-            _ => None,
-        }
-        .or_else(|| is_of_policy.then(|| NO_PERMISSION.to_owned())),
+        hint,
         server_time,
     };
     Err(call.error(ApiErrorKind::Status(answer.status), details))
 }
 
-/// What to do about a refusal by policy.
-const NO_PERMISSION: &str =
-    "give the keys' user the permission, also for the enterprise project that this is in";
+/// A likely cause of a refusal, and what to do about it.
+fn hint(class: Class, code: Option<&str>) -> Option<&'static str> {
+    match (class, code) {
+        (Class::Permission, Some("ELB.9801" | "ELB.9802" | "ELB.9803" | "ELB.9804" | "VPC.2201")) => Some(
+            "give the keys' user the permission, also for the enterprise project that this is in, or set enterprise_project_id",
+        ),
+        (Class::Permission, Some(code)) if !is_the_gateways(code) => {
+            Some("give the keys' user the permission, also for the enterprise project that this is in")
+        }
+        (Class::Locked, _) => Some(
+            "the keys are locked for 5 minutes, since they were refused more than 5 times in a row: leave them as they are, and find \
+             which tool uses them wrongly",
+        ),
+        (Class::Keys, Some("APIGW.0307" | "APIG.0307" | "APIC.0307")) => {
+            Some("the token is too old, or the call was meant for another region")
+        }
+        (Class::Frozen, _) => Some("nothing works until that is settled with the vendor"),
+        (_, Some("DNS.0302")) => Some(
+            "an endpoint of one region may not know the zone: a public zone's is https://dns.myhuaweicloud.com, a private zone's that of \
+             its own region",
+        ),
+        _ => None,
+    }
+}
 
 /// A `Retry-After`: seconds, or a date, which is held against the server's own clock where it is told. What waits
 /// for it waits no longer than [`PAUSE_OBEYED`], or one answer could keep a dead region in its set for good.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Api;
+use super::class::Class;
+use super::code::{SAID_OF_TIME, is_known, is_the_gateways};
 use crate::model::quoted;
 
 /// Why a call to the cloud's API has no usable answer.
@@ -29,20 +31,13 @@ pub(super) struct Details {
     pub(super) code: Option<String>,
     pub(super) message: String,
     pub(super) request_id: Option<String>,
-    pub(super) from_service: bool,
+    /// What the answer says, when there was one with a status other than 2xx.
+    pub(super) class: Option<Class>,
     pub(super) retry_after: Option<Duration>,
     /// A likely cause and what to do about it, for people.
     pub(super) hint: Option<String>,
     /// The answer's `Date`, since 1970.
     pub(super) server_time: Option<Duration>,
-}
-
-/// ELB's codes for a request that is wrong in itself.
-const WRONG_REQUEST: &[&str] = &["ELB.8902", "ELB.9899", "ELB.1001", "ELB.1003", "ELB.1004"];
-
-/// Whether a service's code means that its policy does not allow what was asked for.
-pub(super) fn is_of_policy(code: &str) -> bool {
-    code.starts_with("PAP5.") || code.starts_with("ELB.980")
 }
 
 /// As many characters of a message as are kept; the longest of ours lists projects.
@@ -142,49 +137,55 @@ impl ApiError {
         self.0.details.request_id.as_deref()
     }
 
-    /// The service itself says that the object does not exist. A 404 of a gateway (HTML, an empty body, a
-    /// code of `APIGW.…`) says nothing about the object.
+    /// What the answer says, by its code first and its status second; none when there was no answer with an error.
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        self.0.details.class
+    }
+
+    /// The service itself says that the object does not exist. A 404 of a gateway (HTML, an empty body, a code that is none of
+    /// the service's own for that) says nothing about the object.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(404) && self.0.details.from_service && !self.code_starts("APIGW.")
+        self.class() == Some(Class::Missing)
     }
 
-    /// 429, `APIGW.0308` under any other status, or our own budget. Nothing was changed.
+    /// A throttle of the cloud's, or our own budget. Nothing was changed.
     #[must_use]
     pub fn is_throttle(&self) -> bool {
-        self.0.kind == ApiErrorKind::Budget
-            || self.status() == Some(429)
-            || self.status().is_some() && self.code() == Some("APIGW.0308")
+        self.0.kind == ApiErrorKind::Budget || self.class() == Some(Class::Throttled)
     }
 
-    /// Any other 4xx, a missing object and bad keys among them: the request was refused, nothing was
-    /// changed. 408 is none: it says that the server gave up waiting, not what it did.
+    /// Any other answer that says that the request was refused, a missing object and bad keys among them: nothing was changed.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        self.status().is_some_and(|status| (400..500).contains(&status) && status != 408)
-            && !self.is_throttle()
+        self.class().is_some_and(|class| !matches!(class, Class::Throttled | Class::Fault))
     }
 
     /// The service itself says that the request is wrong in itself, such as by an id that is none: 400 with one of its
     /// codes for that. Others of its 400s are about rights or about a service behind it.
     #[must_use]
     pub fn is_wrong_request(&self) -> bool {
-        self.status() == Some(400) && self.code().is_some_and(|code| WRONG_REQUEST.contains(&code))
+        self.status() == Some(400) && self.is_the_services_own(Class::Malformed)
     }
 
     /// The service's own policy does not allow the request: a permission is missing, or what is asked for is in an
     /// enterprise project that the keys have none for, which may be true of one object among several.
     #[must_use]
     pub fn is_denied_by_policy(&self) -> bool {
-        matches!(self.status(), Some(400 | 403)) && self.code().is_some_and(is_of_policy)
+        matches!(self.status(), Some(400 | 403)) && self.is_the_services_own(Class::Permission)
     }
 
-    /// No keys were found, or the keys were not taken: 401, or `APIGW.0301` under any other status.
+    /// Whether it is of that class by a code of the service itself.
+    fn is_the_services_own(&self, class: Class) -> bool {
+        self.class() == Some(class) && self.code().is_some_and(|code| !is_the_gateways(code))
+    }
+
+    /// No keys were found, or the keys were not taken.
     #[must_use]
     pub fn is_credentials(&self) -> bool {
         self.0.kind == ApiErrorKind::Credentials
-            || self.status() == Some(401)
-            || self.status().is_some() && self.code() == Some("APIGW.0301")
+            || matches!(self.class(), Some(Class::Keys | Class::Locked | Class::Clock))
     }
 
     /// How long to wait before asking again, when the service said so or our budget knows.
@@ -202,7 +203,7 @@ impl ApiError {
             return false;
         }
         match self.0.kind {
-            ApiErrorKind::Status(_) => !self.is_refusal() && !self.is_throttle(),
+            ApiErrorKind::Status(_) => self.class() == Some(Class::Fault),
             ApiErrorKind::Timeout | ApiErrorKind::Broken | ApiErrorKind::Malformed => true,
             ApiErrorKind::Budget
             | ApiErrorKind::Credentials
@@ -212,12 +213,18 @@ impl ApiError {
         }
     }
 
-    /// Asking again may help, and does no harm: a read answered 429, 500, 502, 503 or 504, or not at all
-    /// because the connection broke or never came about.
+    /// Asking again may help, and does no harm: a read answered by a throttle, by a service that failed (with 500, 502, 503 or
+    /// 504, or by a code that says so), or not at all because the connection broke or never came about.
     pub(super) fn is_worth_another_try(&self) -> bool {
         self.0.effect == Effect::Read
             && match self.0.kind {
-                ApiErrorKind::Status(status) => matches!(status, 429 | 500 | 502 | 503 | 504),
+                ApiErrorKind::Status(status) => match self.class() {
+                    Some(Class::Throttled) => true,
+                    Some(Class::Fault) => {
+                        matches!(status, 500 | 502 | 503 | 504) || self.code().is_some_and(is_known)
+                    }
+                    Some(_) | None => false,
+                },
                 ApiErrorKind::Connect | ApiErrorKind::Broken => true,
                 ApiErrorKind::Budget
                 | ApiErrorKind::Credentials
@@ -228,23 +235,22 @@ impl ApiError {
             }
     }
 
-    /// It was refused in a way that a request is whose signature's date is not the cloud's: 401 or 403.
+    /// It was refused in a way that a request is whose signature's date is not the cloud's: 401, by the gateway or without a code.
+    /// A 403 is a permission, a throttle or a freeze, and a key that is locked is refused at any time.
     pub(super) fn may_be_for_its_time(&self) -> bool {
-        matches!(self.status(), Some(401 | 403)) || self.is_credentials() && self.status().is_some()
+        // IAM's older answers repeat the status as their code.
+        let is_said = self.code().is_none_or(|code| code == "401" || SAID_OF_TIME.contains(&code));
+        self.status() == Some(401) && is_said && matches!(self.class(), Some(Class::Keys | Class::Clock))
     }
 
     /// There was an answer, and it is not about the signature.
     pub(super) fn tells_that_it_was_taken(&self) -> bool {
-        self.status().is_some() && !self.may_be_for_its_time()
+        self.status().is_some() && !self.is_credentials()
     }
 
     /// The cloud's time when it answered, since 1970, where it said so.
     pub(super) fn server_time(&self) -> Option<Duration> {
         self.0.details.server_time
-    }
-
-    fn code_starts(&self, prefix: &str) -> bool {
-        self.code().is_some_and(|code| code.starts_with(prefix))
     }
 }
 
@@ -277,17 +283,15 @@ impl std::error::Error for ApiError {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::code::classify;
     use super::*;
 
     fn error(effect: Effect, kind: ApiErrorKind, body: &str) -> ApiError {
         let body = super::super::error_body::ErrorBody::read(body.as_bytes(), &|text| text);
-        let details = Details {
-            code: body.code,
-            message: body.message,
-            request_id: body.request_id,
-            from_service: body.from_service,
-            ..Details::default()
-        };
+        let status = if let ApiErrorKind::Status(status) = kind { Some(status) } else { None };
+        let class = status.map(|status| classify(Api::Elb, status, body.code.as_deref(), &body.message));
+        let (code, message, request_id) = (body.code, body.message, body.request_id);
+        let details = Details { code, message, request_id, class, ..Details::default() };
         ApiError::new(Api::Elb, "list members", "cn-north-4", effect, kind, details)
     }
 

@@ -369,7 +369,7 @@ impl Unseen {
 
     /// Whether a question about several ids may have been refused because of one of them, by the service itself.
     pub(super) fn may_be_for_one_id(&self) -> bool {
-        let is_the_gateways = |error: &ApiError| error.code().is_none_or(|code| code.starts_with("APIG"));
+        let is_the_gateways = |error: &ApiError| error.code().is_none_or(|code| code.starts_with("API"));
         match self {
             Self::Api(error) => match error.status() {
                 // Longer than a gateway takes, however short we keep it.

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Provider;
 use crate::config::{HuaweiZone, ZoneType};
-use crate::huawei::{Account, ApiError, ApiErrorKind, DnsRecordSet, NewRecordSet, Zone};
+use crate::huawei::{Account, ApiError, ApiErrorKind, Class, DnsRecordSet, NewRecordSet, Then, Zone};
 use crate::model::{
     Answer, Found, InForce, ProviderError, ProviderErrorKind, RecordKey, RecordSet, Routing, Ttl,
     first_in_words, quoted,
@@ -295,30 +295,40 @@ fn failed(kind: ProviderErrorKind, what: fmt::Arguments<'_>) -> ProviderError {
 }
 
 fn read_error(what: fmt::Arguments<'_>, error: &ApiError) -> ProviderError {
-    let kind = if error.is_throttle() {
-        ProviderErrorKind::Throttled(error.retry_after())
-    } else if error.is_refusal() {
-        ProviderErrorKind::Refused
-    } else if *error.kind() == ApiErrorKind::Malformed {
-        ProviderErrorKind::Unclear
-    } else {
-        ProviderErrorKind::Away
+    let kind = match error.class().map(Class::after_read) {
+        Some(Then::Pause) => ProviderErrorKind::Throttled(error.retry_after()),
+        Some(Then::Retry | Then::Unknown) => ProviderErrorKind::Away,
+        Some(Then::Alarm | Then::Gone | Then::ReadAgain) => ProviderErrorKind::Refused,
+        None => unanswered(error),
     };
     failed(kind, format_args!("cannot {what}: {error}"))
 }
 
 fn write_error(what: fmt::Arguments<'_>, error: &ApiError) -> ProviderError {
-    let kind = if error.outcome_unknown() {
-        ProviderErrorKind::Lost
-    } else if error.is_throttle() {
-        ProviderErrorKind::Throttled(error.retry_after())
-    } else if matches!(error.status(), Some(404 | 409)) {
+    let kind = match error.class().map(Class::after_write) {
+        Some(Then::Pause) => ProviderErrorKind::Throttled(error.retry_after()),
+        Some(Then::Unknown) => ProviderErrorKind::Lost,
         // Gone, being changed, or made by another: what was read before is not what is there.
-        ProviderErrorKind::Conflict
-    } else if error.is_refusal() {
-        ProviderErrorKind::Refused
-    } else {
-        ProviderErrorKind::Away
+        Some(Then::ReadAgain | Then::Gone) => ProviderErrorKind::Conflict,
+        Some(Then::Retry) => ProviderErrorKind::Away,
+        Some(Then::Alarm) => ProviderErrorKind::Refused,
+        None if error.outcome_unknown() => ProviderErrorKind::Lost,
+        None => unanswered(error),
     };
     failed(kind, format_args!("cannot {what}: {error}"))
+}
+
+/// The kind of a failure that is no answer with an error, where nobody doubts what it did.
+fn unanswered(error: &ApiError) -> ProviderErrorKind {
+    match error.kind() {
+        ApiErrorKind::Budget => ProviderErrorKind::Throttled(error.retry_after()),
+        ApiErrorKind::Malformed => ProviderErrorKind::Unclear,
+        ApiErrorKind::Status(_)
+        | ApiErrorKind::Credentials
+        | ApiErrorKind::Project
+        | ApiErrorKind::Request
+        | ApiErrorKind::Connect
+        | ApiErrorKind::Timeout
+        | ApiErrorKind::Broken => ProviderErrorKind::Away,
+    }
 }
