@@ -313,3 +313,35 @@ fn a_dry_run_tells_of_changes_and_fights_nobody() {
     assert_eq!(told(&world).len(), 8);
     assert!(world.alarms.is_empty() && world.sent.is_empty(), "{:?}", world.alarms);
 }
+
+#[test]
+fn a_write_that_was_taken_and_not_carried_out_is_nobodys_drift_and_is_sent_again() {
+    for on_drift in [OnDrift::Mend, OnDrift::Alarm] {
+        for seconds in [4, 20, 60] {
+            let mut configured = service(2);
+            configured.record.on_drift = on_drift;
+            let mut world = World::new(configured, &[0, 1]);
+            world.run(60, &[Pass, Pass]);
+            world.weather = Weather::Pretend;
+            world.run(3 + seconds, &[Fail, Pass]).assert_published(&[0, 1]);
+            let is_told = world.alarms.contains_key(&(Alarm::NotInForce, None));
+            assert_eq!(is_told, seconds >= 20, "{on_drift:?}, {seconds} s: {:?}", world.alarms);
+            world.weather = Weather::Fair;
+            world.run(21, &[Fail, Pass]).assert_published(&[1]);
+            assert_eq!(told(&world), []);
+            world.run(30, &[Fail, Pass]);
+            assert!(world.alarms.is_empty(), "{on_drift:?}, {seconds} s: {:?}", world.alarms);
+        }
+    }
+}
+
+#[test]
+fn what_somebody_undoes_once_a_read_has_shown_it_is_a_drift() {
+    let mut configured = service(2);
+    configured.record.on_drift = OnDrift::Alarm;
+    let mut world = World::new(configured, &[0, 1]);
+    world.run(60, &[Pass, Pass]).run(4, &[Fail, Pass]).assert_published(&[1]);
+    world.zone.values.insert(address(0));
+    world.run(61, &[Fail, Pass]).assert_published(&[0, 1]);
+    assert!(world.alarms.contains_key(&(Alarm::Drift, None)), "{:?}", world.alarms);
+}

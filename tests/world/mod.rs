@@ -155,6 +155,8 @@ pub(crate) enum Weather {
     Throttle,
     /// Everything is throttled, for so many seconds.
     ThrottleFor(u64),
+    /// A write is taken, and not carried out.
+    Pretend,
     /// A write is carried out, and ends in failure: nobody can tell what is served.
     Spoil,
     /// A write is refused, for the set is said to have changed since it was read.
@@ -455,6 +457,7 @@ impl World {
                         | Weather::Refuse
                         | Weather::LoseAnswer
                         | Weather::LoseWrite
+                        | Weather::Pretend
                         | Weather::Spoil
                         | Weather::Conflict
                         | Weather::Stall
@@ -493,6 +496,7 @@ impl World {
             Weather::Fair | Weather::Garble | Weather::Forget | Weather::Spoil | Weather::Stall => {
                 (true, Ok(()))
             }
+            Weather::Pretend => (false, Ok(())),
             Weather::Conflict => (false, Err(error(ProviderErrorKind::Conflict))),
             Weather::ThrottleFor(seconds) => (false, Err(throttled_for(seconds))),
             Weather::GarbleWrites => (true, Err(error(ProviderErrorKind::Unclear))),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     CONFLICTS_MOST, POLL_FIRST, POLL_MOST, POLL_PENDING_FIRST, Phase, READ_LAG, Reconciler, SETTLE_DEADLINE,
-    WARY_EVERY, Write,
+    WARY_EVERY, Write, pause_after_lost,
 };
 use crate::core::authorship::Change;
 use crate::core::plan::Plan;
@@ -35,10 +35,31 @@ impl Reconciler {
         if as_before && !is_there && waited < READ_LAG {
             return again(write);
         }
+        if as_before && !is_there {
+            self.not_carried_out(now, &found.weighed());
+        }
         if is_there && found.in_force == InForce::Yes {
+            self.undone_in_a_row = 0;
             self.reports.push_back(Report::InForce { generation: write.generation });
         }
         self.compare(now, answer)
+    }
+
+    /// A write was taken, and no read has shown it: as far as anybody can tell it was not carried out, and nobody's change is
+    /// found. It is written again, as one that was lost.
+    fn not_carried_out(&mut self, now: Moment, values: &BTreeSet<Weighed>) {
+        self.history.authorship.adopt(values);
+        self.history.drift.excuse();
+        self.write_again_at = now + pause_after_lost(self.undone_in_a_row);
+        self.undone_in_a_row = self.undone_in_a_row.saturating_add(1);
+        if self.undone_in_a_row > 1 {
+            let message = format!(
+                "{} writes of {} in a row were taken, and every read shows it as before: the provider does not carry them out, \
+                 or somebody undoes each at once",
+                self.undone_in_a_row, self.record.key
+            );
+            self.alarm(Alarm::NotInForce, message);
+        }
     }
 
     fn still_pending(&self) -> String {
@@ -209,8 +230,8 @@ impl Reconciler {
             OnDrift::Mend if fought => {
                 let message = format!(
                     "somebody else keeps changing {key}: we want {wanted}, they set {theirs}; nothing is written until \
-                     theirs is ours, nobody has changed it for {window:?}, or the plan wants something else. A server that takes writes \
-                     and does not carry them out looks the same"
+                     theirs is ours, nobody has changed it for {window:?}, or the plan wants something else. A server that carries \
+                     writes out and takes them back looks the same"
                 );
                 self.alarm(Alarm::Fight, message);
                 true

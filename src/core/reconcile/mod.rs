@@ -11,12 +11,15 @@
 //! After each `handle_*` call, drain [`Reconciler::poll_report`], then ask [`Reconciler::poll_call`]; start there.
 
 mod compare;
+mod sent;
 mod write;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use sent::{Pauses, Write};
 
 use super::authorship::LANDS_WITHIN;
 use super::backoff::{Backoff, FIRST, pause_after_lost, weigh};
@@ -25,7 +28,7 @@ use super::memory::WritesMemory;
 use super::plan::{Generation, Plan, WriteRules};
 use super::report::{Report, WriteResult};
 use crate::model::{
-    Alarm, Answer, Found, FoundPart, Moment, ProviderError, ProviderErrorKind, Record, RecordSet, Weighed,
+    Alarm, Answer, Found, Moment, ProviderError, ProviderErrorKind, Record, RecordSet, Weighed,
 };
 
 /// The first read that waits for a write to be in force; each further one waits twice as long, up to [`POLL_MOST`].
@@ -111,6 +114,8 @@ pub struct Reconciler {
     /// set that a read then showed unchanged.
     lost_in_a_row: u32,
     conflicts_in_a_row: u32,
+    /// How many were taken in a row that no read then showed.
+    undone_in_a_row: u32,
     /// Repairs of a set whose last change failed, since it was last in force; no further one before then.
     repairs: Backoff,
     repair_again_at: Moment,
@@ -150,36 +155,6 @@ enum Phase {
     },
 }
 
-/// The times that the pauses between tries are counted from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Pauses {
-    called_at: Moment,
-    written_at: Option<Moment>,
-    repairs: Backoff,
-    repair_again_at: Moment,
-}
-
-/// A write that was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Write {
-    generation: Generation,
-    set: RecordSet,
-    before: BTreeSet<IpAddr>,
-    /// The sets that it was made of.
-    parts_before: Vec<FoundPart>,
-    sent: Moment,
-    /// Whether it leaves just what was there, since the last change of that failed.
-    is_repair: bool,
-    /// Whether the settings have changed since it was called for.
-    outdated: bool,
-    /// How many words of operators the set had followed before it.
-    words_before: u64,
-    /// The pauses as they were before it: it is no try until it is sent.
-    pauses_before: Pauses,
-    /// The provider's words, when it refused the write as a conflict with what somebody else did.
-    refused_with: Option<String>,
-}
-
 impl Reconciler {
     /// One that reads at once and then waits for a plan.
     #[must_use]
@@ -197,6 +172,7 @@ impl Reconciler {
             told_delay: None,
             lost_in_a_row: 0,
             conflicts_in_a_row: 0,
+            undone_in_a_row: 0,
             record,
             rules,
             timing,

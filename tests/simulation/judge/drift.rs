@@ -175,6 +175,8 @@ impl Changes {
 
     fn read(&mut self, now: i64, found: Option<&Found>) -> Whose {
         let held = found.map(Found::weighed).unwrap_or_default();
+        // A write that was taken and that no read has shown was not carried out, as far as anybody can tell.
+        let is_undone = self.may_lag(found).is_some();
         let is_settled = self.settles.take().is_some();
         let before = self.known.replace(held.clone());
         // Nobody can tell whose doing the values of a change that failed are.
@@ -192,6 +194,7 @@ impl Changes {
             // Of several calls the first may change nothing that is served.
             Some(before) if before == held && is_settled => Whose::Ours,
             Some(before) if before == held => Whose::Nobodys,
+            Some(_) if is_undone => Whose::Ours,
             Some(before) if self.lands(&before, &held) => Whose::Ours,
             Some(before) => {
                 self.untold = Some(before);
