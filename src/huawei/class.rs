@@ -1,6 +1,6 @@
-//! What an error of the cloud's comes to, and what each kind leads to: the one place for both.
+//! The classes of the cloud's errors, and the consequences of each: the one place for both.
 
-/// What an answer with an error says. `code::classify` finds it.
+/// The meaning of an answer with an error. `code::classify` finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Too many requests.
@@ -29,7 +29,7 @@ pub enum Class {
     Frozen,
 }
 
-/// What an answer leads to.
+/// The consequence of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// The API is left alone for a while, then asked again.
@@ -63,7 +63,7 @@ impl Class {
         Self::Frozen,
     ];
 
-    /// What a read that is answered so leads to.
+    /// The consequence for a read.
     #[must_use]
     pub fn after_read(self) -> Then {
         match self {
@@ -81,7 +81,7 @@ impl Class {
         }
     }
 
-    /// What a write that is answered so leads to.
+    /// The consequence for a write.
     #[must_use]
     pub fn after_write(self) -> Then {
         match self {

@@ -1,4 +1,4 @@
-//! What the codes of the cloud's errors mean: one table, and the one function that classifies an answer by it.
+//! The codes of the cloud's errors: one table, and the one function that classifies an answer by it.
 //!
 //! The table is data: code, class, source. The gateway in front of every service, the services, and the statuses that
 //! speak for an answer without a known code. Start at [`classify`]; what a class leads to is in `class`.
@@ -15,9 +15,9 @@ pub struct CodeRow {
     pub codes: &'static [&'static str],
     /// The row holds for answers with these statuses alone; with any, when there are none.
     pub statuses: &'static [u16],
-    /// What they mean.
+    /// Their meaning.
     pub class: Class,
-    /// Who says so: a page of the vendor's, or where it was seen.
+    /// A page of the vendor's, or the place where it was seen.
     pub source: &'static str,
 }
 
@@ -189,10 +189,10 @@ pub const ERROR_CODES: &[CodeRow] = &[
 /// The gateway's codes for a signature that is not right, which one that was made at another time is not either.
 pub(super) const SAID_OF_TIME: [&str; 2] = ["APIGW.0301", "APIGW.0303"];
 
-/// What the text of a refusal of keys says when the key is locked: more than five refusals in a row lock it for 5 min.
+/// Parts of the text by which a refusal of keys says that the key is locked: more than five refusals in a row lock it for 5 min.
 const LOCKED: [&str; 2] = ["reach the limit", "reached the limit"];
 
-/// What an answer with an error says. The code counts first, then the status; of refused keys the text too, which alone tells
+/// Classifies an answer with an error. The code counts first, then the status; of refused keys the text too, which alone tells
 /// that the key is locked.
 pub(super) fn classify(api: Api, status: u16, code: Option<&str>, message: &str) -> Class {
     let class = code.and_then(|code| of_code(status, code)).unwrap_or_else(|| of_status(api, status, code));
@@ -206,7 +206,7 @@ pub(super) fn classify(api: Api, status: u16, code: Option<&str>, message: &str)
     class
 }
 
-/// What a code says that is in the table.
+/// Finds the class of a code that is in the table.
 pub(super) fn of_code(status: u16, code: &str) -> Option<Class> {
     let code = as_the_table_spells(code);
     let row = ERROR_CODES.iter().find(|row| {
@@ -216,13 +216,13 @@ pub(super) fn of_code(status: u16, code: &str) -> Option<Class> {
     row.map(|row| row.class)
 }
 
-/// Whether a code is in the table, for whatever status.
+/// Returns true if a code is in the table, for any status.
 pub(super) fn is_known(code: &str) -> bool {
     let code = as_the_table_spells(code);
     ERROR_CODES.iter().flat_map(|row| row.codes).any(|known| is_it(known, &code))
 }
 
-/// Whether a code is of the gateway in front of every service, by any of its names.
+/// Returns true if a code is of the gateway in front of every service, by any of its names.
 pub(super) fn is_the_gateways(code: &str) -> bool {
     as_the_table_spells(code).starts_with("APIGW.")
 }
@@ -262,7 +262,7 @@ fn is_locked(message: &str) -> bool {
     LOCKED.iter().any(|text| message.contains(text))
 }
 
-/// Whether a code is one of the service's own.
+/// Returns true if a code is one of the service's own.
 fn is_of(api: Api, code: &str) -> bool {
     let own: &[&str] = match api {
         Api::Iam => &["IAM.", "404"],

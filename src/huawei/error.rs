@@ -31,7 +31,7 @@ pub(super) struct Details {
     pub(super) code: Option<String>,
     pub(super) message: String,
     pub(super) request_id: Option<String>,
-    /// What the answer says, when there was one with a status other than 2xx.
+    /// The class of the answer, when there was one with a status other than 2xx.
     pub(super) class: Option<Class>,
     pub(super) retry_after: Option<Duration>,
     /// A likely cause and what to do about it, for people.
@@ -137,7 +137,7 @@ impl ApiError {
         self.0.details.request_id.as_deref()
     }
 
-    /// What the answer says, by its code first and its status second; none when there was no answer with an error.
+    /// The class of the answer, by its code first and its status second; none when there was no answer with an error.
     #[must_use]
     pub fn class(&self) -> Option<Class> {
         self.0.details.class
@@ -176,7 +176,7 @@ impl ApiError {
         matches!(self.status(), Some(400 | 403)) && self.is_the_services_own(Class::Permission)
     }
 
-    /// Whether it is of that class by a code of the service itself.
+    /// Returns true if it is of that class by a code of the service itself.
     fn is_the_services_own(&self, class: Class) -> bool {
         self.class() == Some(class) && self.code().is_some_and(|code| !is_the_gateways(code))
     }

@@ -25,9 +25,9 @@ pub(super) struct Write {
     /// The sets that it was made of.
     pub(super) parts_before: Vec<FoundPart>,
     pub(super) sent: Moment,
-    /// Whether it leaves just what was there, since the last change of that failed.
+    /// True if it leaves just the values that were there, since their last change failed.
     pub(super) is_repair: bool,
-    /// Whether the settings have changed since it was called for.
+    /// True if the settings have changed since it was called for.
     pub(super) outdated: bool,
     /// How many words of operators the set had followed before it.
     pub(super) words_before: u64,
