@@ -84,19 +84,13 @@ impl Class {
     /// The consequence for a write.
     #[must_use]
     pub fn after_write(self) -> Then {
-        match self {
-            Self::Throttled => Then::Pause,
-            Self::Conflict | Self::Missing => Then::ReadAgain,
-            Self::Fault => Then::Unknown,
-            Self::Keys
-            | Self::Locked
-            | Self::Clock
-            | Self::Permission
-            | Self::NotSaid
-            | Self::Quota
-            | Self::Malformed
-            | Self::Frozen => Then::Alarm,
+        if self == Self::Fault {
+            return Then::Unknown;
         }
+        if matches!(self, Self::Conflict | Self::Missing) {
+            return Then::ReadAgain;
+        }
+        self.after_read()
     }
 
     /// For people, in one row of docs/troubleshooting.md: what it means, and what to do.
